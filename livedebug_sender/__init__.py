@@ -1,0 +1,37 @@
+"""Ships Live Debugger and Symbol Database payloads to Datadog, in the background.
+
+Make a `SenderConfig`, make a `Sender` of it, `enqueue` payloads, `flush` at shutdown.
+`send`, `send_symdb` and `PayloadSender` are for callers that want the outcome.
+"""
+
+from .config import SenderConfig
+from .endpoint import Endpoint, debugger_intake_endpoint, derive_endpoint_path
+from .errors import ConfigError, DeliveryError, InvalidPayload, PayloadRejected, SenderError
+from .sender import Sender
+from .stats import Stats
+from .sync import PayloadSender, send, send_symdb
+from .tags import generate_tags
+from .track import Track, agent_info_supports_debugger_v2_endpoint, track_of_payload
+from .version import __version__
+
+__all__ = [
+    "ConfigError",
+    "DeliveryError",
+    "Endpoint",
+    "InvalidPayload",
+    "PayloadRejected",
+    "PayloadSender",
+    "Sender",
+    "SenderConfig",
+    "SenderError",
+    "Stats",
+    "Track",
+    "__version__",
+    "agent_info_supports_debugger_v2_endpoint",
+    "debugger_intake_endpoint",
+    "derive_endpoint_path",
+    "generate_tags",
+    "send",
+    "send_symdb",
+    "track_of_payload",
+]

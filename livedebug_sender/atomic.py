@@ -1,0 +1,29 @@
+"""A number that any thread, signal handler or finalizer may add to, without a lock.
+
+A lock would not do here: a garbage collection or a signal can interrupt its holder
+at any line and add again on the same thread (a plain lock deadlocks, a re-entrant one
+loses the inner addition between the outer one's load and store), and a holder that is
+switched out makes every other thread of the host wait.
+"""
+
+from __future__ import annotations
+
+import io
+
+
+class AtomicInteger:
+    """An integer from 0 to 2**63 with an atomic add.
+
+    CPython has one fetch-and-add with a free step that is a single C call, and so
+    can't be interrupted: a relative seek, which moves a position that need not
+    exist and returns where it is now. No byte is ever stored.
+    """
+
+    __slots__ = ("add", "read")
+
+    def __init__(self) -> None:
+        position = io.BytesIO()
+        seek = position.seek
+        self.read = position.tell
+        # A subtraction below zero stops at zero, as a seek does.
+        self.add = lambda step: seek(step, 1)

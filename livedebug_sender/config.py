@@ -1,0 +1,130 @@
+"""Which endpoints each track goes to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from .endpoint import Endpoint, derive_endpoint_path, with_path
+from .errors import ConfigError
+from .track import DIAGNOSTICS_PATH, V2_TRACKS, Track
+
+_DEBUGGER = (Track.DIAGNOSTICS, Track.SNAPSHOTS, Track.LOGS)
+
+
+class SenderConfig:
+    """The primary and additional endpoints of the tracks.
+
+    May be changed while senders use it, from any thread: each change replaces one
+    tuple, which readers see whole, before or after.
+    """
+
+    def __init__(self) -> None:
+        self._debugger: Endpoint | None = None
+        self._symdb: Endpoint | None = None
+        self._additional_debugger: tuple[Endpoint, ...] = ()
+        self._additional_symdb: tuple[Endpoint, ...] = ()
+        self._downgraded = False
+        self._endpoints: dict[Track, tuple[Endpoint, ...]] = {}
+        self._derive()
+
+    @classmethod
+    def from_env(
+        cls, environ: Mapping[str, str] = os.environ, *, agentless: bool | None = None
+    ) -> SenderConfig:
+        """The config of the environment, as Datadog's tracers and Agent read it.
+
+        ``DD_API_KEY`` means agentless at ``DD_SITE``; else the agent at
+        ``DD_TRACE_AGENT_URL``, else ``DD_AGENT_HOST`` and ``DD_TRACE_AGENT_PORT``, else
+        ``/var/run/datadog/apm.socket`` if it is there, else ``http://localhost:8126``.
+
+        Args:
+            agentless: overrides that choice.
+
+        Raises:
+            ConfigError: names the variable and what is wrong, never a key.
+        """
+        from .environment import config_from_env
+
+        return config_from_env(environ, agentless=agentless)
+
+    @property
+    def downgraded(self) -> bool:
+        """Do snapshots and logs go to the agent's diagnostics route?"""
+        return self._downgraded
+
+    def set_endpoint(self, endpoint: Endpoint) -> None:
+        """Set the primary endpoint of diagnostics, snapshots and logs."""
+        self._debugger = _checked(endpoint)
+        self._downgraded = False
+        self._derive()
+
+    def set_symdb_endpoint(self, endpoint: Endpoint) -> None:
+        """Set the primary endpoint of symdb."""
+        self._symdb = _checked(endpoint)
+        self._derive()
+
+    def add_additional_debugger_endpoint(self, endpoint: Endpoint) -> None:
+        """Ship diagnostics, snapshots and logs there too, best effort."""
+        self._additional_debugger += (_checked(endpoint),)
+        self._derive()
+
+    def add_additional_symdb_endpoint(self, endpoint: Endpoint) -> None:
+        """Ship symdb uploads there too, best effort."""
+        self._additional_symdb += (_checked(endpoint),)
+        self._derive()
+
+    def downgrade_to_diagnostics_endpoint(self) -> bool:
+        """Send snapshots and logs to the agent's diagnostics route from now on.
+
+        Returns:
+            True if that changed something; False when agentless, or done before.
+        """
+        return self._set_downgraded(True)
+
+    def restore_debugger_endpoint(self) -> bool:
+        """Undo the downgrade; True if that changed something."""
+        return self._set_downgraded(False)
+
+    def reset_endpoints(self) -> None:
+        """Forget all endpoints, and the downgrade."""
+        self._debugger = self._symdb = None
+        self._additional_debugger = self._additional_symdb = ()
+        self._downgraded = False
+        self._derive()
+
+    def endpoints_for(self, track: Track | str) -> tuple[Endpoint, ...]:
+        """The endpoints of a track, paths derived, primary first; () without a primary."""
+        return self._endpoints[Track(track)]
+
+    def __repr__(self) -> str:
+        return f"SenderConfig(debugger={self._debugger!r}, symdb={self._symdb!r})"
+
+    def _set_downgraded(self, downgraded: bool) -> bool:
+        if self._downgraded == downgraded or self._debugger is None or self._debugger.agentless:
+            return False
+        self._downgraded = downgraded
+        self._derive()
+        return True
+
+    def _derive(self) -> None:
+        derived = {}
+        for track in Track:
+            debugger = track in _DEBUGGER
+            primary = self._debugger if debugger else self._symdb
+            additional = self._additional_debugger if debugger else self._additional_symdb
+            if primary is None:
+                derived[track] = ()
+                continue
+            if self._downgraded and track in V2_TRACKS:
+                first = with_path(primary, DIAGNOSTICS_PATH)
+            else:
+                first = derive_endpoint_path(primary, track)
+            derived[track] = (first, *(derive_endpoint_path(e, track) for e in additional))
+        self._endpoints = derived
+
+
+def _checked(endpoint: object) -> Endpoint:
+    if not isinstance(endpoint, Endpoint):
+        raise ConfigError(f"the endpoint is a {type(endpoint).__name__}; an Endpoint is wanted")
+    return endpoint

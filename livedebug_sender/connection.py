@@ -1,0 +1,160 @@
+"""Connections with bounds on time, that can be cut from another thread.
+
+urllib3's own timeouts are per read: an answer that drips a byte a second never ends.
+Here the whole answer has to come within the timeout, counted from the end of the body.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from typing import Any
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+
+class Guard:
+    """What one transport's connections share: the deadline, and the socket in use."""
+
+    def __init__(self) -> None:
+        #: No request goes on after that (seconds of time.monotonic).
+        self.deadline = float("inf")
+        self.sock: Any = None
+        #: Was the socket in use there before the request under way?
+        self.reused = False
+        self.aborted = False
+
+    def left(self, timeout: float) -> float:
+        """Seconds that an operation may take: the timeout, or what the deadline leaves."""
+        left = min(timeout, self.deadline - time.monotonic())
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+    def cut(self) -> None:
+        """Shut the socket in use down, so that whoever waits on it comes back."""
+        self.aborted = True
+        sock = self.sock
+        if sock is not None:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+class TimedReader(io.RawIOBase):
+    """The answer's bytes, all of which have to come before `until`."""
+
+    def __init__(self, sock: Any, until: float) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)  # counts as a user of the socket
+        self._until = until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(left)
+        return int(self._raw.readinto(buffer))
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class TimedSocket:
+    """What `http.client` needs of a socket to read an answer."""
+
+    def __init__(self, sock: Any, until: float) -> None:
+        self._sock = sock
+        self._until = until
+        self.settimeout = sock.settimeout
+        self.shutdown = sock.shutdown
+        self.close = sock.close
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(TimedReader(self._sock, self._until))
+
+
+class Guarded:
+    """Mixed into urllib3's connections."""
+
+    guard: Guard
+    sock: Any
+    timeout: Any
+
+    def connect(self) -> None:
+        timeout = self.timeout
+        self.timeout = self.guard.left(float(timeout))
+        try:
+            super().connect()  # type: ignore[misc]
+        finally:
+            self.timeout = timeout
+
+    def request(self, *args: Any, **options: Any) -> None:
+        self.guard.reused = self.guard.sock is self.sock is not None
+        super().request(*args, **options)  # type: ignore[misc]
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        self.guard.sock = self.sock
+        self.sock.settimeout(self.guard.left(float(self.timeout)))
+        super().send(data)  # type: ignore[misc]
+
+    def getresponse(self) -> Any:
+        sock = self.sock
+        until = time.monotonic() + self.guard.left(float(self.timeout))
+        self.sock = TimedSocket(sock, until)
+        try:
+            return super().getresponse()  # type: ignore[misc]
+        finally:
+            if self.sock is not None:  # else http.client has closed it
+                self.sock = sock
+
+
+class PlainConnection(Guarded, HTTPConnection):
+    """HTTP."""
+
+
+class TLSConnection(Guarded, HTTPSConnection):
+    """HTTPS."""
+
+
+class UnixConnection(Guarded, HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    path: str
+
+    def connect(self) -> None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(self.guard.left(float(self.timeout)))
+            sock.connect(self.path)
+        except BaseException:
+            sock.close()
+            raise
+        self.sock = sock
+
+
+def pool_classes(guard: Guard) -> dict[str, Any]:
+    """urllib3's pools by scheme, with connections under this guard."""
+    plain = type("PlainConnection", (PlainConnection,), {"guard": guard})
+    tls = type("TLSConnection", (TLSConnection,), {"guard": guard})
+    return {
+        "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+        "https": type("TLSPool", (HTTPSConnectionPool,), {"ConnectionCls": tls}),
+    }
+
+
+def unix_pool(path: str, guard: Guard) -> HTTPConnectionPool:
+    """A pool of connections to the Unix socket at `path`."""
+    connection = type("UnixConnection", (UnixConnection,), {"guard": guard, "path": path})
+    pool = type("UnixPool", (HTTPConnectionPool,), {"ConnectionCls": connection})
+    made: HTTPConnectionPool = pool("localhost")
+    return made

@@ -1,0 +1,76 @@
+"""Which container this process runs in, for the agent to find its tags.
+
+The rules are those of the Agent's client libraries: the container id out of
+``/proc/self/cgroup``; where a cgroup namespace hides it, the inode of our cgroup.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+_UUID = r"[0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}"
+_CONTAINER = r"[0-9a-f]{64}"
+_TASK = r"[0-9a-f]{32}-\d+"  # ECS Fargate
+_LINE = re.compile(r"^\d+:[^:]*:(.+)$", re.MULTILINE)
+_ID = re.compile(rf"({_UUID}|{_CONTAINER}|{_TASK})(?:\.scope)?\s*$")
+_PRINTABLE = re.compile(r"[ -~]+\Z")
+
+#: The inode of the host's own cgroup namespace: there an inode would name the host.
+_HOST_NAMESPACE = 0xEFFFFFFB
+
+
+def identity_headers(environ: Mapping[str, str] = os.environ, root: str = "/") -> dict[str, str]:
+    """The headers that tell the container, as far as it is known; never raises."""
+    headers = {}
+    cgroups = _read(os.path.join(root, "proc/self/cgroup"))
+    container = container_id(cgroups)
+    if container:
+        headers["Datadog-Container-ID"] = container
+    inode = None if container else _cgroup_inode(cgroups, root)
+    entity = f"ci-{container}" if container else f"in-{inode}" if inode else None
+    if entity:
+        headers["Datadog-Entity-ID"] = entity
+    external = environ.get("DD_EXTERNAL_ENV", "").strip()
+    if _PRINTABLE.match(external):
+        headers["Datadog-External-Env"] = external
+    return headers
+
+
+def container_id(cgroups: str) -> str | None:
+    """The container id in the text of ``/proc/self/cgroup``."""
+    for path in _LINE.findall(cgroups):
+        match = _ID.search(path)
+        if match:
+            return str(match.group(1))
+    return None
+
+
+def _cgroup_inode(cgroups: str, root: str) -> int | None:
+    if _inode(os.path.join(root, "proc/self/ns/cgroup")) == _HOST_NAMESPACE:
+        return None
+    for line in cgroups.splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers == "" or "memory" in controllers.split(","):
+            mount = "memory" if controllers else ""
+            inode = _inode(os.path.join(root, "sys/fs/cgroup", mount, path.strip().lstrip("/")))
+            if inode and inode > 2:  # 1 and 2 are the root's of a file system
+                return inode
+    return None
+
+
+def _inode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_ino
+    except (OSError, ValueError):
+        return None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(65536)
+    except OSError:
+        return ""

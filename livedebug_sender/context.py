@@ -1,0 +1,33 @@
+"""What the lanes of one sender share in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .additional import DualShipping
+from .books import DropReport
+from .config import SenderConfig
+from .options import Options
+from .problems import Problems
+from .room import Room
+
+if TYPE_CHECKING:
+    from .downgrade import AgentWatch
+    from .transport import Transport
+
+
+@dataclass(frozen=True)
+class Context:
+    config: SenderConfig
+    tags: str
+    options: Options
+    room: Room
+    problems: Problems
+    drops: DropReport
+    dual_shipping: DualShipping
+    agent_watch: AgentWatch
+    identity: Callable[[], Mapping[str, str]]
+    new_transport: Callable[[], Transport]
+    clock: Callable[[], float]

@@ -1,0 +1,217 @@
+"""The part of a sender that lives in one process and dies with it.
+
+Queues, counters, locks, threads and connections: everything a forked child must not
+share with its parent. A child makes itself a new one.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from . import lifecycle, loading
+from .additional import Courier, DualShipping
+from .books import DropReport, Refusals
+from .config import SenderConfig
+from .container import identity_headers
+from .context import Context
+from .downgrade import AgentWatch
+from .errors import InvalidPayload
+from .lane import Lane
+from .options import Options
+from .payload import check_content_type, encode_body, encode_payload
+from .problems import Problems
+from .room import Room
+from .stats import Stats
+from .tags import cut_tags
+from .track import Track
+
+if TYPE_CHECKING:
+    from .endpoint import Endpoint
+    from .transport import Transport
+
+#: The share of `max_queue_bytes` that may wait for one additional endpoint.
+_COURIER_SHARE = 4
+
+
+class Engine:
+    def __init__(self, config: SenderConfig, tags: str, options: Options) -> None:
+        self.pid = os.getpid()
+        self.closed = False
+        self._config = config
+        self._options = options
+        self._clock = time.monotonic
+        self._problems = Problems()
+        self._refusals = Refusals()
+        self._identity: Mapping[str, str] | None = None
+        cut = cut_tags(tags)
+        if cut != tags:
+            self._problems.note("tags cut", f"{len(tags)} characters of tags cut to {len(cut)}")
+        self._room = Room(options.max_queue_items, options.max_queue_bytes)
+        self._drops = DropReport(options.on_drop, self._problems)
+        self._dual_shipping = DualShipping(self._new_courier)
+        context = Context(
+            config=config,
+            tags=cut,
+            options=options,
+            room=self._room,
+            problems=self._problems,
+            drops=self._drops,
+            dual_shipping=self._dual_shipping,
+            agent_watch=AgentWatch(config, options.recheck_after, self._problems, self._clock),
+            identity=self._identity_headers,
+            new_transport=self._new_transport,
+            clock=self._clock,
+        )
+        self._lanes = {track: Lane(track, context) for track in Track}
+        #: When the sender has to be closed (seconds of the clock), once it is closing.
+        self._close_at = math.inf
+
+    # ---- in ----
+
+    def enqueue(self, track: object, payload: object, content_type: object) -> bool:
+        if self.closed:
+            return self.refuse(track, "closed", "the sender was closed")
+        try:
+            lane = self._lanes.get(track)  # type: ignore[call-overload]
+        except TypeError:  # unhashable
+            lane = None
+        if lane is None:
+            return self.refuse(track, "invalid", "no such track")
+        try:
+            item = self._item(lane, payload, content_type)
+        except InvalidPayload as error:
+            return self.refuse(lane.track, "invalid", str(error))
+        size = len(item[0])
+        if size > self._largest(lane):
+            limit = self._largest(lane)
+            return self.refuse(lane.track, "too_large", f"{size} bytes of at most {limit}")
+        if not self._config.endpoints_for(lane.track):
+            return self.refuse(lane.track, "invalid", "no endpoint is set for this track")
+        if not self._room.take(size, lane.flood):
+            return self.refuse(lane.track, "queue_full", "the queue is full")
+        if lane.queue.put_nowait(item):
+            lane.rouse()
+        return True
+
+    def refuse(self, track: object, reason: str, detail: str) -> bool:
+        self._refusals.count(reason)
+        name = track.value if isinstance(track, Track) else _name(track)
+        self._drops.tell(name, reason, 1, detail)
+        return False
+
+    # ---- flush and close ----
+
+    def flush(self, timeout: float) -> bool:
+        deadline = self._clock() + timeout
+        done = self._wait_for_lanes(deadline)
+        self._problems.report()
+        return done
+
+    def begin_close(self, timeout: float | None = None) -> None:
+        """Take no more, and send what is here, without waiting for it.
+
+        In `timeout` seconds; None means `shutdown_timeout`.
+        """
+        timeout = self._options.shutdown_timeout if timeout is None else timeout
+        self.closed = True
+        self._close_at = self._clock() + timeout
+        for lane in self._lanes.values():
+            lane.close_by(self._close_at)
+
+    def finish_close(self) -> bool:
+        """Wait for `begin_close`'s work, until its time is over."""
+        self._wait_for_lanes(self._close_at)
+        lost = sum(lane.abandon() for lane in self._lanes.values())
+        self._dual_shipping.close(self._close_at)
+        for lane in self._lanes.values():
+            lane.join(self._close_at - self._clock())
+        self._problems.report(final=True)
+        lifecycle.unregister(self)
+        return not lost
+
+    def retire(self) -> None:
+        """The owner is gone: deliver what is here by the usual rules, then end."""
+        self.closed = True
+        for lane in self._lanes.values():
+            lane.close_by(math.inf)
+        if not self.stats().pending:
+            lifecycle.unregister(self)
+
+    def _wait_for_lanes(self, deadline: float) -> bool:
+        lanes = list(self._lanes.values())
+        marks = [lane.hurry() for lane in lanes]
+        done = True
+        for n, (lane, mark) in enumerate(zip(lanes, marks, strict=True)):
+            # Only matters where the work is done here, one lane after the other.
+            now = self._clock()
+            share = now + (deadline - now) / (len(lanes) - n)
+            done = lane.wait_for(mark, deadline, share) and done
+        return done
+
+    # ---- out ----
+
+    def stats(self) -> Stats:
+        dropped: Counter[str] = self._refusals.read()
+        delivered = pending = requests = retries = bytes_sent = 0
+        for lane in self._lanes.values():
+            with lane.books as books:
+                delivered += books.delivered
+                pending += books.pending()
+                dropped += books.lost
+                requests += books.requests
+                retries += books.retries
+                bytes_sent += books.bytes_sent
+        lost = dropped["rejected"] + dropped["undeliverable"] + dropped["shutdown"]
+        arrived, failed = self._dual_shipping.counts()
+        return Stats(
+            enqueued=delivered + pending + lost,
+            delivered=delivered,
+            dropped=dropped,
+            pending=pending,
+            pending_bytes=self._room.read()[1],
+            requests=requests,
+            retries=retries,
+            bytes_sent=bytes_sent,
+            additional_delivered=arrived,
+            additional_failed=failed,
+        )
+
+    # ---- parts ----
+
+    def _item(
+        self, lane: Lane, payload: object, content_type: object
+    ) -> tuple[bytes, str | None]:
+        if lane.track is Track.SYMDB:
+            return encode_body(payload), check_content_type(content_type)
+        return encode_payload(payload), None
+
+    def _largest(self, lane: Lane) -> int:
+        """Bytes of the largest payload that this lane may take."""
+        fits = self._room.largest(lane.flood)
+        return fits if lane.track is Track.SYMDB else min(fits, self._options.max_payload_bytes)
+
+    def _new_transport(self) -> Transport:
+        return loading.transport_class()(self._options.session_factory)
+
+    def _new_courier(self, endpoint: Endpoint) -> Courier:
+        most = self._options.max_queue_bytes // _COURIER_SHARE
+        return Courier(endpoint, most, self._new_transport, self._problems, self._clock)
+
+    def _identity_headers(self) -> Mapping[str, str]:
+        if self._identity is None:
+            self._identity = identity_headers()
+        return self._identity
+
+
+def _name(track: object) -> str:
+    try:
+        return f"{track!r:.40}"
+    except Exception:  # a hostile repr
+        return type(track).__name__
+
+

@@ -1,0 +1,141 @@
+"""Config and tags from ``DD_*`` variables."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from .config import SenderConfig
+from .endpoint import Endpoint, check_api_key, check_url, debugger_intake_endpoint
+from .errors import ConfigError
+from .tags import check_tags
+
+Value = TypeVar("Value")
+
+AGENT_SOCKET = "/var/run/datadog/apm.socket"
+_DEFAULT_SITE = "datadoghq.com"
+_DEFAULT_PORT = "8126"
+
+#: JSON ``{url: [key, ...]}``, as in the Agent; both of the first feed the debugger tracks.
+_ADDITIONAL_DEBUGGER = (
+    "DD_APM_DEBUGGER_ADDITIONAL_ENDPOINTS",
+    "DD_APM_DEBUGGER_DIAGNOSTICS_ADDITIONAL_ENDPOINTS",
+)
+_ADDITIONAL_SYMDB = "DD_APM_SYMDB_ADDITIONAL_ENDPOINTS"
+
+
+def config_from_env(
+    environ: Mapping[str, str], *, agentless: bool | None = None
+) -> SenderConfig:
+    """See `SenderConfig.from_env`."""
+    if agentless is None:
+        agentless = "DD_API_KEY" in environ
+    primary = _intake(environ) if agentless else _agent(environ)
+    config = SenderConfig()
+    config.set_endpoint(primary)
+    config.set_symdb_endpoint(primary)
+    seen: list[Endpoint] = []
+    for name in _ADDITIONAL_DEBUGGER:
+        for endpoint in _additional(environ, name):
+            if endpoint not in seen:
+                seen.append(endpoint)
+                config.add_additional_debugger_endpoint(endpoint)
+    for endpoint in _additional(environ, _ADDITIONAL_SYMDB):
+        config.add_additional_symdb_endpoint(endpoint)
+    return config
+
+
+def tags_from_env(environ: Mapping[str, str]) -> str:
+    """``env:E,version:V`` and the tags of ``DD_TAGS``; only what is set.
+
+    ``DD_ENV`` and ``DD_VERSION`` win over an ``env:`` and ``version:`` in ``DD_TAGS``.
+    """
+    tags = []
+    named = {"env": _value(environ, "DD_ENV"), "version": _value(environ, "DD_VERSION")}
+    for key, value in named.items():
+        if value:
+            tags.append(f"{key}:{value}")
+    for tag in re.split(r"[,\s]+", _value(environ, "DD_TAGS")):
+        if tag and not named.get(tag.partition(":")[0]):
+            tags.append(tag)
+    return _of("DD_ENV, DD_VERSION, DD_TAGS", check_tags, ",".join(tags))
+
+
+def _intake(environ: Mapping[str, str]) -> Endpoint:
+    if "DD_API_KEY" not in environ:
+        raise ConfigError("agentless, but DD_API_KEY is not set; set it to an API key")
+    key = _value(environ, "DD_API_KEY")
+    _of("DD_API_KEY", check_api_key, key)
+    site = _value(environ, "DD_SITE") if "DD_SITE" in environ else _DEFAULT_SITE
+    return _of("DD_SITE", lambda site: debugger_intake_endpoint(site, key), site)
+
+
+def _agent(environ: Mapping[str, str]) -> Endpoint:
+    url = _value(environ, "DD_TRACE_AGENT_URL")
+    if url:
+        return _of("DD_TRACE_AGENT_URL", Endpoint, url)
+    host = _value(environ, "DD_AGENT_HOST")
+    port = _value(environ, "DD_TRACE_AGENT_PORT")
+    if host or port:
+        _of("DD_TRACE_AGENT_PORT", _check_port, port or _DEFAULT_PORT)
+        host = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
+        _of("DD_AGENT_HOST", _check_host, host or "localhost")
+        return Endpoint(f"http://{host or 'localhost'}:{port or _DEFAULT_PORT}")
+    if _is_socket(AGENT_SOCKET):
+        return Endpoint(f"unix://{AGENT_SOCKET}")
+    return Endpoint(f"http://localhost:{_DEFAULT_PORT}")
+
+
+def _additional(environ: Mapping[str, str], name: str) -> list[Endpoint]:
+    text = _value(environ, name)
+    if not text:
+        return []
+    wanted = 'wanted: JSON {"https://host": ["key", ...]} (the value is not shown: it has keys)'
+    try:
+        table = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{name} is no JSON; {wanted}") from None
+    if not isinstance(table, dict):
+        raise ConfigError(f"{name} is no JSON object; {wanted}")
+    endpoints = []
+    for url, keys in table.items():
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            raise ConfigError(f"{name} has an URL without a list of keys; {wanted}")
+        _of(name, check_url, url)
+        endpoints += [_of(name, lambda k, u=url: Endpoint(u, k), key.strip()) for key in keys]
+    return endpoints
+
+
+def _value(environ: Mapping[str, str], name: str) -> str:
+    # A value out of a mounted secret ends in a newline.
+    return environ.get(name, "").strip()
+
+
+def _of(name: str, check: Callable[[str], Value], value: str) -> Value:
+    """What `check` makes of the value, its complaint headed by the variable's name."""
+    try:
+        return check(value)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
+
+
+def _check_port(port: str) -> None:
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ConfigError(f"the port is {port!r:.80}; a number from 1 to 65535 is wanted")
+
+
+def _check_host(host: str) -> None:
+    check_url(f"http://{host}:1")
+    if re.search(r"[/?#@]", host):
+        raise ConfigError(f"the host is {host!r:.80}; a host name or address is wanted")
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,258 @@
+"""One track's way through the sender: its queue, its worker, its batches.
+
+Each track has a lane of its own, so that one track's trouble never holds up another's.
+A lane is worked on by one thread at a time: by its own, started with the first payload,
+or, where no thread can be had, by the caller of `flush` or `close`.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+
+from .batch import Batch, fill
+from .books import LaneBooks
+from .context import Context
+from .payload_queue import Item, PayloadQueue
+from .primary import OutOfTime, Primary
+from .room import FLOODS
+from .threads import start_thread
+from .track import Track
+
+#: Seconds between two tries to start a thread where none could be started.
+_THREAD_AGAIN = 1.0
+#: Seconds after which a waiting `flush` looks whether somebody is still at work.
+_LOOK_AGAIN = 0.25
+
+
+class Lane:
+    def __init__(self, track: Track, context: Context, waiting: PayloadQueue | None = None) -> None:
+        self.track = track
+        self.flood = track in FLOODS
+        self.queue = waiting or PayloadQueue(context.room)
+        self.books = LaneBooks(self.queue.qsize)
+        self._context = context
+        self._clock = context.clock
+        self._merges = track is not Track.SYMDB
+        self._primary = Primary(
+            track,
+            context,
+            self.books,
+            pause=self._pause,
+            deadline=self._deadline,
+            is_over=lambda: self.over,
+            last_call=lambda: self._shutdown_at if self._closing else None,
+        )
+        # Held by the one thread that works on this lane, from its start to its end.
+        self._driver = threading.Lock()
+        self._gathered: list[Item] = []
+        self._gathered_bytes = 0
+        self._no_thread_before = -math.inf
+        # Written by one thread, read by another; each is one assignment.
+        self._hurried_to = 0
+        self._closing = False
+        self._shutdown_at = math.inf
+        self._had_last_call = False
+        self._drive_until: float | None = None
+        #: What is left was counted as lost: nothing counts any more.
+        self.over = False
+
+    # ---- called by anybody ----
+
+    def rouse(self) -> bool:
+        """See to it that somebody works here; False if only the caller could."""
+        if not self._driver.acquire(blocking=False):
+            self.queue.ring()
+            return True
+        started = False
+        try:
+            if self.over:
+                self._sweep()
+                return True
+            if self._clock() >= self._no_thread_before:
+                started = start_thread(self._run, f"livedebug-{self.track.value}")
+                if not started:
+                    self._no_thread_before = self._clock() + _THREAD_AGAIN
+        finally:
+            if not started:
+                self._driver.release()
+        return started
+
+    def hurry(self) -> int:
+        """Let nothing that is here now wait for company; the mark up to which that is."""
+        mark = self.books.enqueued()
+        self._hurried_to = max(self._hurried_to, mark)
+        if mark > self.books.resolved:
+            self.rouse()
+        return mark
+
+    def wait_for(self, mark: int, deadline: float, share: float) -> bool:
+        """Wait until the first `mark` payloads are resolved, at most until `deadline`.
+
+        Where no thread can be had, do the work here, until `share`.
+        """
+        bell = self.books.watch(mark)
+        try:
+            while not bell.acquire(blocking=False):
+                left = deadline - self._clock()
+                if left <= 0:
+                    return False
+                if self.rouse():
+                    if bell.acquire(timeout=min(left, _LOOK_AGAIN)):
+                        return True
+                elif not self._drive(mark, share):
+                    return self.books.resolved >= mark
+            return True
+        finally:
+            self.books.unwatch(bell)
+
+    def close_by(self, deadline: float) -> None:
+        """Take the lane down: what is here is sent, then its thread ends."""
+        self._shutdown_at = deadline
+        self._closing = True
+        self.hurry()
+        self.queue.ring()
+
+    def abandon(self) -> int:
+        """Count what is left as lost in the shutdown, and let go of it."""
+        lost = self._sweep()
+        self.queue.ring()
+        self._primary.abort()
+        return lost
+
+    def join(self, timeout: float) -> None:
+        """Wait for the lane's thread to end."""
+        if self._driver.acquire(timeout=max(0.0, timeout)):
+            self._driver.release()
+
+    # ---- the worker ----
+
+    def _run(self) -> None:
+        try:
+            while self._step():
+                pass
+            self._primary.close()
+        except BaseException:  # the thread was killed: another one goes on, not at once
+            self._no_thread_before = self._clock() + _THREAD_AGAIN
+            raise
+        finally:
+            self._leave()
+
+    def _step(self) -> bool:
+        """Gather a batch and deliver it; False when the lane is done for good."""
+        self._primary.resume()
+        self._gather(wait=not self._closing)
+        if self._gathered:
+            self._deliver()
+        self._context.problems.report()
+        return not self.over and not (self._closing and self.queue.empty())
+
+    def _drive(self, mark: int, until: float) -> bool:
+        """Do the worker's work on the calling thread; False when the time is over."""
+        if not self._driver.acquire(blocking=False):
+            return True
+        self._drive_until = until
+        try:
+            while self.books.resolved < mark and not self.over:
+                if self._clock() >= until:
+                    return False
+                self._primary.resume()
+                self._gather(wait=False)
+                if self._gathered:
+                    self._deliver()
+        except OutOfTime:
+            return False
+        finally:
+            self._drive_until = None
+            self._leave()
+        return True
+
+    def _deliver(self) -> None:
+        batch = Batch(self._gathered, self._gathered_bytes)
+        self._primary.parts.append(batch)
+        self._gathered, self._gathered_bytes = [], 0
+        self._primary.resume()
+
+    def _leave(self) -> None:
+        self.queue.unattended()
+        self._driver.release()
+        if not self.queue.empty():  # put while we were leaving
+            self.rouse()
+
+    # ---- gathering a batch ----
+
+    def _gather(self, *, wait: bool) -> None:
+        """Fill a batch: wait for a first payload, then linger for its company."""
+        if wait and self.queue.empty() and not self._gathered:
+            self.queue.wait_for_first()
+        full = self._top_up()
+        linger_until = self._clock() + self._context.options.linger
+        while wait and self._gathered and not full and not self._in_a_hurry():
+            left = linger_until - self._clock()
+            if left <= 0:
+                return
+            options = self._context.options
+            self.queue.wait_for_more(
+                options.max_batch_items - len(self._gathered),
+                options.max_batch_bytes - self._gathered_bytes,
+                left,
+            )
+            full = self._top_up()
+
+    def _top_up(self) -> bool:
+        """Move what fits from the queue into the batch; True when no more can come."""
+        options = self._context.options
+        most = options.max_batch_items if self._merges else 1
+        with self.books as books:
+            if self.over:
+                return True
+            count, size = len(self._gathered), self._gathered_bytes
+            self._gathered_bytes = fill(
+                self._gathered, size, self.queue, most, options.max_batch_bytes
+            )
+            books.take(len(self._gathered) - count, self._gathered_bytes - size)
+        return len(self._gathered) >= most or not self.queue.empty()
+
+    def _in_a_hurry(self) -> bool:
+        return (
+            self.over
+            or self._closing
+            or self._hurried_to > self.books.resolved
+            or self._context.room.crowded()
+        )
+
+    # ---- time ----
+
+    def _deadline(self) -> float | None:
+        """Until when a request may take, apart from its own timeout."""
+        until = min(self._shutdown_at, self._drive_until or math.inf)
+        return None if until == math.inf else until
+
+    def _pause(self, seconds: float) -> None:
+        """Wait before a retry. A closing sender waits no longer: one last try."""
+        end = self._clock() + seconds
+        while not self.over:
+            now = self._clock()
+            if now >= end:
+                return
+            if self._drive_until is not None and now >= self._drive_until:
+                raise OutOfTime
+            if self._closing and not self._had_last_call:
+                self._had_last_call = True
+                return
+            self.queue.sleep(min(end, self._drive_until or end) - now)
+
+    def _sweep(self) -> int:
+        """Count all that is unresolved as lost in the shutdown."""
+        with self.books as books:
+            self.over = True
+            items: list[Item] = []
+            size = fill(items, 0, self.queue, self.queue.qsize(), 1 << 62)
+            books.take(len(items), size)
+            lost, size = books.in_hand, books.in_hand_bytes
+            if lost:
+                self._context.room.give_back(lost, size, self.flood)
+                books.resolve(lost, size, "shutdown")
+        if lost:
+            self._context.drops.tell(self.track.value, "shutdown", lost)
+        return lost

@@ -1,0 +1,61 @@
+"""Loading `requests` and what comes with it late, and never half-way through a fork.
+
+Importing them takes a tenth of a second, which the host's own request must not pay,
+and `ssl` must not be loaded before a host had its chance to patch it (gevent). So the
+worker thread imports them when it first needs them. A fork in the middle of that would
+leave the child with half-loaded modules: a fork waits until the import is done.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+    from types import ModuleType
+
+    from .transport import Transport
+
+# Guards: the import of the modules below, against a fork. Re-entrant, since the import
+# of a module may itself fork.
+_importing = threading.RLock()
+#: Seconds a fork waits for an import at most; an import that takes longer is stuck
+#: behind the thread that forks.
+_FORK_WAITS = 10.0
+_fork_holds: list[bool] = []
+
+
+def transport_class() -> type[Transport]:
+    with _importing:
+        from .transport import Transport
+    return Transport
+
+
+def backoff_module() -> ModuleType:
+    with _importing:
+        from . import backoff
+    return backoff
+
+
+def additional_executor(threads: int) -> ThreadPoolExecutor:
+    """A new executor; RuntimeError where it can't be had (interpreter shutdown)."""
+    with _importing:
+        from .executor import additional_executor as new_executor
+    return new_executor(threads)
+
+
+def _before_fork() -> None:
+    _fork_holds.append(_importing.acquire(timeout=_FORK_WAITS))
+
+
+def _after_fork() -> None:
+    if _fork_holds and _fork_holds.pop():
+        _importing.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )

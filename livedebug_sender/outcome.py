@@ -1,0 +1,42 @@
+"""What an answer of the primary endpoint means for the batch."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+
+class Outcome(Enum):
+    DELIVERED = auto()
+    #: Sent again in two halves, until the payload that is at fault stands alone.
+    SPLIT = auto()
+    #: Sent again later.
+    RETRY = auto()
+    #: Sent again at once, to the agent's diagnostics route.
+    DOWNGRADE = auto()
+    REJECTED = auto()
+    #: Rejected, because of the API key.
+    KEY_REFUSED = auto()
+
+
+_BY_STATUS = {
+    **dict.fromkeys((400, 413, 422), Outcome.SPLIT),
+    **dict.fromkeys((401, 403), Outcome.KEY_REFUSED),
+    **dict.fromkeys((404, 405), Outcome.DOWNGRADE),
+    **dict.fromkeys((408, 429), Outcome.RETRY),
+}
+_BY_CLASS = {2: Outcome.DELIVERED, 5: Outcome.RETRY}
+
+
+def outcome_of(status: int, *, payloads: int, agent_v2: bool) -> Outcome:
+    """The outcome of an HTTP status.
+
+    Args:
+        payloads: how many were in the batch; a single one can't be split.
+        agent_v2: was it an agent's ``/debugger/v2/input``, which an old one lacks?
+    """
+    outcome = _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, Outcome.REJECTED)
+    if outcome is Outcome.SPLIT and payloads < 2:
+        return Outcome.REJECTED
+    if outcome is Outcome.DOWNGRADE and not agent_v2:
+        return Outcome.REJECTED
+    return outcome

@@ -1,0 +1,187 @@
+"""The sender: what a tracer embeds."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from . import lifecycle
+from .config import SenderConfig
+from .engine import Engine
+from .errors import ConfigError
+from .options import MiB, OnDrop, Options
+from .stats import Stats
+from .tags import check_tags
+from .track import Track
+
+if TYPE_CHECKING:
+    import requests
+
+
+class Sender:
+    """Ships payloads in the background, from a bounded queue.
+
+    Args:
+        config: where to; it may go on being changed.
+        tags: for every request, as `generate_tags` makes them; over 4,001 characters
+            they are cut at the last whole tag that fits.
+        max_queue_items, max_queue_bytes: what may wait and be in flight, over all
+            tracks. Snapshots and logs together may use 90 % of either.
+        max_payload_bytes: of one JSON payload; a SymDB body is bounded by
+            ``max_queue_bytes`` alone.
+        max_batch_items, max_batch_bytes: what is merged into one request at most.
+        linger: seconds that a first payload may wait for company.
+        retry_for: seconds from its first attempt after which a batch is given up.
+        shutdown_timeout: seconds that `flush`, `close` and the interpreter's exit may take.
+        recheck_after: seconds between two looks at an agent that had to be downgraded.
+        on_drop: called as ``on_drop(track, reason, count)`` for every drop, on the
+            thread that drops. Drops that it causes itself are counted only.
+        session_factory: makes the `requests.Session` of each worker.
+
+    Raises:
+        ConfigError: for a config, tags or an option that can't be meant.
+
+    Nothing is started or loaded before the first `enqueue`. A sender that is forgotten
+    closes itself when the interpreter exits. In a forked child it starts afresh.
+    """
+
+    def __init__(
+        self,
+        config: SenderConfig,
+        *,
+        tags: str = "",
+        max_queue_items: int = 5000,
+        max_queue_bytes: int = 32 * MiB,
+        max_payload_bytes: int = MiB,
+        max_batch_items: int = 4096,
+        max_batch_bytes: int = 4 * MiB,
+        linger: float = 0.1,
+        retry_for: float = 300.0,
+        shutdown_timeout: float = 3.0,
+        recheck_after: float = 60.0,
+        on_drop: OnDrop | None = None,
+        session_factory: Callable[[], requests.Session] | None = None,
+    ) -> None:
+        if not isinstance(config, SenderConfig):
+            raise ConfigError(f"config is a {type(config).__name__}; a SenderConfig is wanted")
+        self._config = config
+        self._tags = check_tags(tags)
+        self._options = Options(
+            max_queue_items=max_queue_items,
+            max_queue_bytes=max_queue_bytes,
+            max_payload_bytes=max_payload_bytes,
+            max_batch_items=max_batch_items,
+            max_batch_bytes=max_batch_bytes,
+            linger=linger,
+            retry_for=retry_for,
+            shutdown_timeout=shutdown_timeout,
+            recheck_after=recheck_after,
+            on_drop=on_drop,
+            session_factory=session_factory,
+        )
+        self._closed = False
+        self._engine: Engine | None = None
+        self._engines: dict[int, Engine] = {}
+
+    @classmethod
+    def from_env(
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        agentless: bool | None = None,
+        **options: Any,
+    ) -> Sender:
+        """A sender with config and tags of the environment; see `SenderConfig.from_env`."""
+        from .environment import config_from_env, tags_from_env
+
+        config = config_from_env(environ, agentless=agentless)
+        options.setdefault("tags", tags_from_env(environ))
+        return cls(config, **options)
+
+    def enqueue(
+        self, track: Track | str, payload: Any, *, content_type: str | None = None
+    ) -> bool:
+        """Hand a payload over; never blocks, never raises.
+
+        Args:
+            track: a `Track` or its string.
+            payload: JSON as ``bytes`` (kept, not copied), ``bytearray``, ``memoryview``
+                or ``str``, or a mapping or list, encoded at once. For symdb: the body.
+            content_type: of a symdb body, which needs one.
+
+        Returns:
+            True: the payload is in the queue. False: it was dropped, and the reason
+            counted in ``stats().dropped``: ``queue_full``, ``too_large``, ``invalid``
+            or ``closed``.
+        """
+        try:
+            return self._here().enqueue(track, payload, content_type)
+        except Exception as error:  # out of memory, or a payload more hostile than known
+            return self._here().refuse(track, "invalid", type(error).__name__)
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all that was enqueued before is delivered, or dropped by the rules.
+
+        Returns:
+            False if `timeout` seconds (None: ``shutdown_timeout``) passed before that.
+        """
+        return self._here().flush(self._seconds(timeout))
+
+    def close(self, timeout: float | None = None) -> bool:
+        """Take no more, flush, then end the threads; in all within `timeout` seconds.
+
+        Returns:
+            True if nothing had to be dropped for lack of time.
+        """
+        self._closed = True
+        engine = self._here()
+        engine.begin_close(self._seconds(timeout))
+        return engine.finish_close()
+
+    def stats(self) -> Stats:
+        """What became of every payload of this process so far."""
+        return self._here().stats()
+
+    def __enter__(self) -> Sender:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        engine = self.__dict__.get("_engine")
+        if engine is not None and engine.pid == os.getpid() and not engine.closed:
+            engine.retire()
+
+    def __repr__(self) -> str:
+        return f"<Sender {self._config!r}{' closed' if self._closed else ''}>"
+
+    def _here(self) -> Engine:
+        """The engine of this process."""
+        engine = self._engine
+        pid = os.getpid()
+        if engine is None or engine.pid != pid:
+            # No lock: a lock made before a fork may be taken for ever after it, and
+            # this may be interrupted by itself. The first to set it wins.
+            engine = self._engines.setdefault(
+                pid, Engine(self._config, self._tags, self._options)
+            )
+            engine.closed = engine.closed or self._closed
+            lifecycle.register(engine)
+            self._engine = engine
+            for other in [key for key in list(self._engines) if key != pid]:
+                self._engines.pop(other, None)
+        return engine
+
+    def _seconds(self, timeout: float | None) -> float:
+        seconds = self._options.shutdown_timeout if timeout is None else timeout
+        return min(max(0.0, seconds), threading.TIMEOUT_MAX)
+

@@ -1,0 +1,29 @@
+"""Starting a thread from wherever `enqueue` was called."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from collections.abc import Callable
+
+
+def start_thread(run: Callable[[], None], name: str) -> bool:
+    """Start a daemon thread; False where none can be started.
+
+    `Thread.start` takes a lock of the `threading` module which the very code that we
+    interrupt (in a signal handler, in a finalizer) may hold, and waits for the new
+    thread. So a bare thread, which takes no lock, does the start in our place.
+    """
+    try:
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        _thread.start_new_thread(_start, (thread,))
+    except RuntimeError:  # interpreter shutdown, a thread limit, a subinterpreter
+        return False
+    return True
+
+
+def _start(thread: threading.Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError:  # it was the last thread to be had: use it
+        thread.run()

@@ -1,0 +1,72 @@
+"""The tracks, and each one's row in the table of the wire.
+
+Paths and headers as libdatadog's ``datadog-live-debugger`` sends them and the Datadog
+Agent's debugger and SymDB proxies forward them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Track(str, Enum):
+    """What kind of payload; equal to its string."""
+
+    DIAGNOSTICS = "diagnostics"
+    SNAPSHOTS = "snapshots"
+    LOGS = "logs"
+    SYMDB = "symdb"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Route:
+    """How a track travels: its paths, and where tags and origin go."""
+
+    agent_path: str
+    intake_path: str
+    multipart: bool
+    tags_in_header: bool
+    origin: str
+
+
+_INTAKE = "/api/v2/debugger"
+DIAGNOSTICS_PATH = "/debugger/v1/diagnostics"
+V2_PATH = "/debugger/v2/input"
+
+ROUTES: dict[Track, Route] = {
+    Track.DIAGNOSTICS: Route(DIAGNOSTICS_PATH, _INTAKE, True, False, "agent-debugger"),
+    Track.SNAPSHOTS: Route(V2_PATH, _INTAKE, False, False, "agent-debugger"),
+    Track.LOGS: Route(V2_PATH, _INTAKE, False, False, "agent-debugger"),
+    Track.SYMDB: Route("/symdb/v1/input", _INTAKE, False, True, "agent-symdb"),
+}
+
+#: The tracks that a downgrade moves to the diagnostics route.
+V2_TRACKS = tuple(track for track in Track if ROUTES[track].agent_path == V2_PATH)
+
+
+def track_of_payload(payload: Mapping[str, Any]) -> Track:
+    """The track of a decoded debugger payload.
+
+    A snapshot with captures belongs to snapshots, one without to logs, all else to
+    diagnostics.
+    """
+    snapshot = _get(_get(payload, "debugger"), "snapshot")
+    if snapshot is None:
+        return Track.DIAGNOSTICS
+    return Track.SNAPSHOTS if _get(snapshot, "captures") else Track.LOGS
+
+
+def agent_info_supports_debugger_v2_endpoint(info: Mapping[str, Any]) -> bool:
+    """Does an agent's ``/info`` (decoded) list ``/debugger/v2/input``?"""
+    endpoints = _get(info, "endpoints")
+    return isinstance(endpoints, (list, tuple)) and V2_PATH in endpoints
+
+
+def _get(value: object, key: str) -> Any:
+    return value.get(key) if isinstance(value, Mapping) else None

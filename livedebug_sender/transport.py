@@ -1,0 +1,287 @@
+"""The seam to the network: a `Request` in, an `Answer` or `NoAnswer` out.
+
+On `requests`, with what a sender must not have left out: redirects, cookies, `.netrc`,
+proxy look-ups at every call.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import DEFAULT_POOLBLOCK, HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+
+from .body import Body
+from .connection import Guard, pool_classes, unix_pool
+from .endpoint import Endpoint, socket_path, with_path
+from .errors import DeliveryError
+from .request import USER_AGENT, Headers, Request
+
+#: Bytes of an answer that are read; more is not worth the connection.
+MOST_ANSWER = 4096
+_MASK = "***"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    retry_after: str | None
+    body: bytes
+
+
+class NoAnswer(DeliveryError):
+    """No whole answer came, for a reason in words."""
+
+
+class SenderSession(requests.Session):
+    """A session whose `send` goes straight to the adapter."""
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        kwargs.pop("allow_redirects", None)  # an adapter follows none
+        return self.get_adapter(request.url or "").send(request, **kwargs)
+
+
+class Transport:
+    """Sends one request after the other; for one thread, but for `abort`.
+
+    Args:
+        session_factory: makes the session; None: one with bounds on the time of an
+            answer, which the adapters of another session may lack.
+    """
+
+    def __init__(self, session_factory: Callable[[], requests.Session] | None = None) -> None:
+        self._guard = Guard()
+        if session_factory is None:
+            self._session: requests.Session = SenderSession()
+            self._session.mount("https://", GuardedAdapter(self._guard))
+            self._session.mount("http://", GuardedAdapter(self._guard))
+        else:
+            self._session = session_factory()
+        self._session.mount("unix://", UnixAdapter(self._guard))
+        # Proxies and CA bundle by origin: the environment is read once.
+        self._settings: dict[str, dict[str, Any]] = {}
+
+    def post(self, request: Request, *, deadline: float | None = None) -> Answer:
+        """Send, and wait for the answer.
+
+        Args:
+            deadline: when to be back at the latest (seconds of `time.monotonic`).
+
+        Raises:
+            NoAnswer: with the reason in words, and no secret in them.
+        """
+        if request.endpoint.scheme == "file":
+            return _record(request)
+        url = with_path(request.endpoint, request.path).url
+        return self._send("POST", url, request.headers, request.body, request.endpoint, deadline)
+
+    def agent_info(self, agent: Endpoint, deadline: float | None = None) -> dict[str, Any] | None:
+        """What the agent says of itself at ``/info``; None if it doesn't."""
+        if agent.scheme == "file":
+            return None
+        headers: Headers = {"User-Agent": USER_AGENT}
+        try:
+            url = with_path(agent, "/info").url
+            answer = self._send("GET", url, headers, None, agent, deadline, 65536)
+            info = json.loads(answer.body) if answer.status == 200 else None
+        except (NoAnswer, ValueError, RecursionError):
+            return None
+        return info if isinstance(info, dict) else None
+
+    def abort(self) -> None:
+        """Cut the request under way, from another thread."""
+        self._guard.cut()
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: bytes | Body | None,
+        endpoint: Endpoint,
+        deadline: float | None,
+        most: int = MOST_ANSWER,
+    ) -> Answer:
+        guard = self._guard
+        guard.deadline = float("inf") if deadline is None else deadline
+        host = urlsplit(url).netloc
+        for fresh in (False, True):
+            guard.reused = False
+            try:
+                timeout = guard.left(endpoint.timeout)
+                response = self._session.send(
+                    _prepared(method, url, headers, body),
+                    stream=True,
+                    allow_redirects=False,
+                    timeout=timeout,
+                    **self._settings_for(url),
+                )
+                return _read(response, most)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                # The server had closed the connection while it was idle: not its word
+                # about this request. Any other fault on it is left to the retries.
+                if fresh or not guard.reused or guard.aborted or not _was_closed(error):
+                    raise NoAnswer(f"{_words(error)} ({host})") from None
+            except ValueError as error:  # an answer or a URL that can't be parsed
+                raise NoAnswer(f"{type(error).__name__} ({host})") from None
+        raise AssertionError("unreachable")
+
+    def _settings_for(self, url: str) -> dict[str, Any]:
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        if origin not in self._settings:
+            settings = self._session.merge_environment_settings(origin, {}, True, None, None)
+            if settings["verify"] is True:
+                settings["verify"] = self._session.verify
+            self._settings[origin] = {key: settings[key] for key in ("proxies", "verify", "cert")}
+        return self._settings[origin]
+
+
+class GuardedAdapter(HTTPAdapter):
+    """http and https over connections with bounds on time."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        super().__init__(pool_connections=4, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(
+        self, connections: int, maxsize: int, block: bool = DEFAULT_POOLBLOCK, **options: Any
+    ) -> None:
+        super().init_poolmanager(connections, maxsize, block, **options)
+        self.poolmanager.pool_classes_by_scheme = pool_classes(self._guard)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = pool_classes(self._guard)
+        return manager
+
+
+class UnixAdapter(HTTPAdapter):
+    """``unix://%2Fpath%2Fto.sock/path``."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._pools: dict[str, Any] = {}
+        super().__init__(max_retries=0)
+
+    def get_connection_with_tls_context(self, request: Any, *args: Any, **options: Any) -> Any:
+        path = socket_path(Endpoint(request.url))
+        if path not in self._pools:
+            self._pools[path] = unix_pool(path, self._guard)
+        return self._pools[path]
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        return str(request.path_url)
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()
+        super().close()
+
+
+def _prepared(
+    method: str, url: str, headers: Headers, body: bytes | Body | None
+) -> requests.PreparedRequest:
+    prepared = requests.PreparedRequest()
+    prepared.method = method
+    prepared.url = url
+    prepared.headers = CaseInsensitiveDict(headers)
+    prepared.body = body  # type: ignore[assignment]
+    prepared.hooks = {"response": []}
+    return prepared
+
+
+def _read(response: requests.Response, most: int) -> Answer:
+    """Read no more of the answer than is wanted; leave the connection for the next."""
+    body = b""
+    try:
+        for chunk in response.iter_content(most + 1):
+            body += chunk
+            if len(body) > most:
+                break
+    finally:
+        # An answer that wasn't read to its end takes its connection with it.
+        response.close()
+    return Answer(response.status_code, response.headers.get("Retry-After"), body[:most])
+
+
+def _record(request: Request) -> Answer:
+    """Append the request to the file of a ``file://`` endpoint, as one line of JSON."""
+    body = b"".join(request.body) if isinstance(request.body, Body) else request.body
+    headers = {
+        name: value.decode("utf-8") if isinstance(value, bytes) else value
+        for name, value in request.headers.items()
+    }
+    if "DD-API-KEY" in headers:
+        headers["DD-API-KEY"] = _MASK
+    record: dict[str, Any] = {"method": "POST", "path": request.path, "headers": headers}
+    try:
+        record["body"] = body.decode("utf-8")
+    except UnicodeDecodeError:
+        record["body_base64"] = base64.b64encode(body).decode("ascii")
+    line = json.dumps(record, ensure_ascii=False).encode("utf-8") + b"\n"
+    path = urlsplit(request.endpoint.url).path
+    try:
+        # One write to a file opened for appending: processes don't mix their lines.
+        with open(path, "ab", buffering=0) as file:
+            file.write(line)
+    except OSError as error:
+        raise NoAnswer(f"can't write to {path}: {error.strerror}") from None
+    return Answer(200, None, b"")
+
+
+_WORDS = (
+    (requests.exceptions.ProxyError, "the proxy can't be reached"),
+    (requests.exceptions.SSLError, "TLS failed: its certificate can't be verified, or no TLS"),
+    (requests.exceptions.Timeout, "timed out"),
+    (TimeoutError, "timed out"),
+)
+
+
+def _words(error: BaseException) -> str:
+    """A reason for people. The text of an exception may hold headers: it isn't used."""
+    for kind, words in _WORDS:
+        if isinstance(error, kind):
+            return words
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, urllib3.exceptions.NameResolutionError):
+            return "no such host"
+        if isinstance(cause, TimeoutError):
+            return "timed out"
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno).lower()
+    return f"the connection failed: {type(causes[-1]).__name__}"
+
+
+def _was_closed(error: BaseException) -> bool:
+    """Did the server close the connection before it said anything?"""
+    import http.client
+
+    closed = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+    return any(isinstance(cause, closed) for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The exception and all that are wrapped in it."""
+    found: list[BaseException] = []
+    todo: list[object] = [error]
+    while todo and len(found) < 20:
+        one = todo.pop(0)
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            todo += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+    return found
+
+
