@@ -100,7 +100,7 @@ class Engine:
 
     def refuse(self, track: object, reason: str, detail: str) -> bool:
         self._refusals.count(reason)
-        name = track.value if isinstance(track, Track) else _name(track)
+        name = str(track) if isinstance(track, Track) else _name(track)
         self._drops.tell(name, reason, 1, detail)
         return False
 
@@ -210,7 +210,7 @@ class Engine:
 
 def _name(track: object) -> str:
     try:
-        return f"{track!r:.40}"
+        return track[:40] if type(track) is str else f"{track!r:.40}"
     except Exception:  # a hostile repr
         return type(track).__name__
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,30 +22,39 @@ from .errors import ConfigError, PayloadRejected, SenderError
 from .payload import check_content_type, encode_body, encode_payload
 from .request import Request, build_request
 from .tags import check_tags, cut_tags
-from .track import ROUTES, Track
+from .track import DIAGNOSTICS_PATH, ROUTES, V2_TRACKS, Track
 
 if TYPE_CHECKING:
     from .transport import Transport
 
 
-class _Connections(threading.local):
-    """A thread's kept-alive connections; they belong to the process that opened them."""
+class _PerThread(threading.local):
+    """A thread's kept-alive connections, which belong to the process that opened them."""
 
     def __init__(self) -> None:
-        self._transport: Transport | None = None
         self._pid = 0
+        self._transport: Transport | None = None
+        self._identity: Mapping[str, str] = {}
 
     def transport(self) -> Transport:
-        """This thread's transport: made on first use, and anew after a fork."""
-        if self._transport is None or self._pid != os.getpid():
-            # The parent's is not closed here: over TLS that would end the session on
-            # a socket which the parent is still using.
+        self._renew_after_fork()
+        if self._transport is None:
             self._transport = loading.transport_class()()
-            self._pid = os.getpid()
         return self._transport
 
+    def identity(self) -> Mapping[str, str]:
+        self._renew_after_fork()
+        return self._identity
 
-_connections = _Connections()
+    def _renew_after_fork(self) -> None:
+        if self._pid != os.getpid():
+            # Bytes sent on a connection of the parent's would end up among its own.
+            self._transport = None
+            self._identity = identity_headers()
+            self._pid = os.getpid()
+
+
+_here = _PerThread()
 
 
 def send(payload: Any, config: SenderConfig, track: Track | str, tags: str = "") -> None:
@@ -90,9 +99,7 @@ class PayloadSender:
 
     def __init__(self, endpoint: Endpoint, track: Track | str, tags: str = "") -> None:
         if not isinstance(endpoint, Endpoint):
-            raise ConfigError(
-                f"the endpoint is a {type(endpoint).__name__}; an Endpoint is wanted"
-            )
+            raise ConfigError(f"the endpoint is a {type(endpoint).__name__}; an Endpoint is wanted")
         self._track = _debugger_track(track)
         self._endpoint = _derived(endpoint, self._track)
         self._tags = cut_tags(check_tags(tags))
@@ -147,20 +154,81 @@ def _send_to_all(
 
 
 def _send_to_additional(requests: Sequence[Request]) -> None:
-    """Send to all at once, so that it takes as long as the slowest, not as their sum."""
+    """Send all at once, so that it takes as long as the slowest, not as their sum."""
     if not requests:
         return
-    executor = None
-    left = list(requests)
-    # No thread can be started (interpreter shutdown, a thread limit): go on without.
+    waiting = deque(requests)
+
+    def post_next() -> None:
+        with suppress(IndexError):
+            _post_and_forget(waiting.popleft())
+
+    # Where no thread can be started (interpreter shutdown, a thread limit), nor the
+    # executor's module be loaded any more, what is left is sent from here.
     with suppress(RuntimeError, ImportError):
-        executor = loading.additional_executor(len(requests))
-        while left:
-            executor.submit(_post_and_forget, left[0])
-            left.pop(0)
-    if executor is not None:
-        # A submit that found no thread has still queued its request: it is taken back
-        # here, or done by the threads that did start; either way `left` tells.
-        executor.shutdown(wait=True)
-    for request in left:
-        _post_and_forget(request)
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(len(requests), "livedebug-additional") as executor:
+            for _ in requests:
+                executor.submit(post_next)
+    while waiting:
+        post_next()
+
+
+def _post_and_forget(request: Request) -> None:
+    """Best effort, on a connection of its own, since its thread is a temporary one."""
+    with suppress(Exception):
+        transport = loading.transport_class()()
+        try:
+            transport.post(request)
+        finally:
+            transport.close()
+
+
+def _post(request: Request, track: Track) -> None:
+    answer = _here.transport().post(request)
+    if not 200 <= answer.status < 300:
+        kind = "symdb" if track is Track.SYMDB else "debugger"
+        raise PayloadRejected(answer.status, answer.body.decode("utf-8", "replace"), kind)
+
+
+def _request(
+    endpoint: Endpoint,
+    track: Track,
+    payloads: Sequence[bytes],
+    content_type: str | None,
+    tags: str,
+) -> Request:
+    path = _path(endpoint, track)
+    return build_request(endpoint, path, track, payloads, content_type, tags, _here.identity())
+
+
+def _path(endpoint: Endpoint, track: Track) -> str:
+    """The path that a derived endpoint stands for; a file's own names the file."""
+    if _is_downgraded(endpoint, track):
+        return DIAGNOSTICS_PATH
+    route = ROUTES[track]
+    return route.intake_path if endpoint.agentless else route.agent_path
+
+
+def _derived(endpoint: Endpoint, track: Track) -> Endpoint:
+    return endpoint if _is_downgraded(endpoint, track) else derive_endpoint_path(endpoint, track)
+
+
+def _is_downgraded(endpoint: Endpoint, track: Track) -> bool:
+    return (
+        track in V2_TRACKS
+        and not endpoint.agentless
+        and endpoint.scheme != "file"
+        and urlsplit(endpoint.url).path == DIAGNOSTICS_PATH
+    )
+
+
+def _debugger_track(track: Track | str) -> Track:
+    tracks = [known for known in Track if known is not Track.SYMDB]
+    if isinstance(track, str) and track in tracks:
+        return Track(track)
+    names = ", ".join(tracks)
+    raise ConfigError(
+        f"the track is {str(track)!r:.80}; wanted: one of {names} (for symdb there is send_symdb)"
+    )

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import ssl
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+import livedebug_sender
+from livedebug_sender import Endpoint, Sender, SenderConfig
+
+SAMPLES = Path(livedebug_sender.__file__).parent / "samples"
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "DD_EXTERNAL_ENV"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def samples() -> dict[str, list[Any]]:
+    """The elements of the sample files, by track."""
+    tracks = ("diagnostics", "snapshots", "logs")
+    return {track: json.loads((SAMPLES / f"{track}.json").read_bytes()) for track in tracks}
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def trusted(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+
+
+@pytest.fixture
+def short_dir() -> Iterator[str]:
+    """A directory with a name short enough for a Unix socket in it."""
+    with tempfile.TemporaryDirectory(prefix="s") as path:
+        yield path
+
+
+@pytest.fixture
+def make_sender() -> Iterator[Callable[..., Sender]]:
+    """Makes senders to a URL, closed at the end of the test."""
+    made: list[Sender] = []
+
+    def make(
+        url: str,
+        *,
+        key: str | None = None,
+        additional: tuple[Endpoint, ...] = (),
+        symdb: str | None = None,
+        timeout: float = 3.0,
+        **options: Any,
+    ) -> Sender:
+        options.setdefault("linger", 0.02)
+        config = SenderConfig()
+        config.set_endpoint(Endpoint(url, key, timeout))
+        config.set_symdb_endpoint(Endpoint(symdb or url, key, timeout))
+        for endpoint in additional:
+            config.add_additional_debugger_endpoint(endpoint)
+            config.add_additional_symdb_endpoint(endpoint)
+        sender = Sender(config, **options)
+        made.append(sender)
+        return sender
+
+    yield make
+    for sender in made:
+        sender.close(0.2)
