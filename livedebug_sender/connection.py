@@ -51,6 +51,10 @@ class TimedReader(io.RawIOBase):
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)  # counts as a user of the socket
         self._until = until
+        self._begun = False
+        #: Are the status line and the headers still to come? `http.client` takes an end
+        #: in the middle of them for the end of the headers.
+        self.in_head = True
 
     def readable(self) -> bool:
         return True
@@ -60,7 +64,11 @@ class TimedReader(io.RawIOBase):
         if left <= 0:
             raise TimeoutError("timed out")
         self._sock.settimeout(left)
-        return int(self._raw.readinto(buffer))
+        count = int(self._raw.readinto(buffer))
+        if count == 0 and self.in_head:
+            raise ConnectionAbortedError if self._begun else ConnectionResetError
+        self._begun = True
+        return count
 
     def close(self) -> None:
         self._raw.close()
@@ -71,14 +79,13 @@ class TimedSocket:
     """What `http.client` needs of a socket to read an answer."""
 
     def __init__(self, sock: Any, until: float) -> None:
-        self._sock = sock
-        self._until = until
+        self.reader = TimedReader(sock, until)
         self.settimeout = sock.settimeout
         self.shutdown = sock.shutdown
         self.close = sock.close
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(TimedReader(self._sock, self._until))
+        return io.BufferedReader(self.reader)
 
 
 class Guarded:
@@ -110,9 +117,12 @@ class Guarded:
     def getresponse(self) -> Any:
         sock = self.sock
         until = time.monotonic() + self.guard.left(float(self.timeout))
-        self.sock = TimedSocket(sock, until)
+        timed = TimedSocket(sock, until)
+        self.sock = timed
         try:
-            return super().getresponse()  # type: ignore[misc]
+            response = super().getresponse()  # type: ignore[misc]
+            timed.reader.in_head = False
+            return response
         finally:
             if self.sock is not None:  # else http.client has closed it
                 self.sock = sock

@@ -267,9 +267,7 @@ def _words(error: BaseException) -> str:
 
 def _was_closed(error: BaseException) -> bool:
     """Did the server close the connection before it said anything?"""
-    import http.client
-
-    closed = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+    closed = (ConnectionResetError, BrokenPipeError)
     return any(isinstance(cause, closed) for cause in _causes(error))
 
 

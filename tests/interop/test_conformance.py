@@ -7,18 +7,19 @@ two put on the wire has to be equal, but for the differences in the table.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
-EXTERNAL_ENV = "it-false,cn-shop,pu-75a2b6d5-3949-4afb-ad0d-92ff0674e759"
-with pytest.MonkeyPatch.context() as _patch:
-    _patch.setenv("DD_EXTERNAL_ENV", EXTERNAL_ENV)  # the reference reads it at its import
-    pytest.importorskip("ddtrace.internal.native")
+pytest.importorskip("ddtrace")
 
 from ddtrace.internal.native import DebuggerSender, DebuggerTrackType, SymDBSender
 from ddtrace.internal.native_runtime import get_native_runtime
@@ -34,7 +35,6 @@ from livedebug_sender import (
     __version__,
     send,
     send_symdb,
-    sync,
 )
 
 pytestmark = pytest.mark.interop
@@ -103,6 +103,7 @@ DIFFERENCES = {
 
 API_KEY = "0123456789abcdef0123456789abcdef"
 TEST_TOKEN = "a-test-session"
+IDENTITY = ("datadog-container-id", "datadog-entity-id", "datadog-external-env")
 
 MODES = ("agent", "agentless", "agent socket")
 
@@ -203,8 +204,6 @@ def send_ours(case: Case) -> None:
 
 
 def send_by_payload_sender(case: Case) -> None:
-    if case.track is Track.SYMDB:
-        pytest.skip("a PayloadSender takes no symdb")
     endpoint = config_of(case).endpoints_for(case.track)[0]
     sender = PayloadSender(endpoint, case.track, case.tags)
     sender.append(case.payload)
@@ -219,6 +218,7 @@ def send_by_sender(case: Case) -> None:
 
 
 WAYS = {"send": send_ours, "PayloadSender": send_by_payload_sender, "Sender": send_by_sender}
+SYMDB_WAYS = ("send", "Sender")  # a PayloadSender takes none
 
 
 # -- What is compared --------------------------------------------------------------
@@ -274,13 +274,6 @@ def server_for(mode: str, directory: Path) -> Iterator[Recorder]:
         yield server
 
 
-@pytest.fixture(autouse=True)
-def _external_env(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the reference has read at its import."""
-    monkeypatch.setenv("DD_EXTERNAL_ENV", EXTERNAL_ENV)
-    monkeypatch.setattr(sync, "_here", sync._PerThread())  # what was read before is forgotten
-
-
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -292,9 +285,15 @@ def server(mode: str, tmp_path: Path) -> Iterator[Recorder]:
         yield recorder
 
 
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("tags", TAGS)
-@pytest.mark.parametrize("track", list(Track), ids=str)
+@pytest.mark.parametrize(
+    ("track", "way"),
+    [
+        pytest.param(track, way, id=f"{track}-{way}")
+        for track in Track
+        for way in (SYMDB_WAYS if track is Track.SYMDB else WAYS)
+    ],
+)
 def test_every_track_travels_as_the_reference_sends_it_whatever_its_tags(
     server: Recorder, mode: str, track: Track, tags: str, way: str
 ) -> None:
@@ -313,7 +312,7 @@ def test_a_json_payload_makes_the_body_that_the_reference_makes(
     compare(Case(server, mode, track, TAGS["plain"], encoded), way)
 
 
-@pytest.mark.parametrize("way", ["send", "Sender"])
+@pytest.mark.parametrize("way", SYMDB_WAYS)
 @pytest.mark.parametrize("name", SYMDB_BODIES)
 def test_a_symdb_body_is_forwarded_as_the_reference_forwards_it(
     server: Recorder, mode: str, name: str, way: str
@@ -330,13 +329,32 @@ def test_a_downgraded_track_travels_as_the_reference_sends_it(
         compare(Case(server, "agent", track, "a:b", PAYLOADS["one"], downgraded=True), way)
 
 
-def test_the_reference_sends_the_identity_that_is_compared() -> None:
+def test_the_identity_is_the_references() -> None:
+    """In processes of their own, since the reference reads the variable when it is loaded."""
+    environ = {
+        **os.environ,
+        "DD_EXTERNAL_ENV": "it-false,cn-shop,pu-75a2b6d5",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
     with recording_server() as server:
-        send_native(Case(server, "agentless", Track.LOGS, "", PAYLOADS["one"]))
-        headers = server.next().headers
-    assert headers["datadog-external-env"] == EXTERNAL_ENV.encode()
-    assert headers["dd-api-key"] == API_KEY.encode()
-    assert headers["x-datadog-test-session-token"] == TEST_TOKEN.encode()
+        found = []
+        for way in ("send_native", "send_ours"):
+            program = (
+                "import sys; from test_conformance import *\n"
+                f"{way}(Case(Recorder(sys.argv[1]), 'agent', Track.LOGS, '', b'[1]'))"
+            )
+            subprocess.run(
+                [sys.executable, "-c", program, server.url],
+                cwd=Path(__file__).parent,
+                env=environ,
+                check=True,
+                timeout=60,
+            )
+            headers = server.next().headers.items()
+            found.append({name: value for name, value in headers if name in IDENTITY})
+    native, ours = found
+    assert native == ours
+    assert native["datadog-external-env"] == b"it-false,cn-shop,pu-75a2b6d5"
 
 
 # -- What an answer means ----------------------------------------------------------
@@ -388,7 +406,7 @@ def test_what_the_reference_breaks_is_sent_whole_here(payload: bytes, native_bod
         assert server.next().body == b'[{"a":1}]'
 
 
-@pytest.mark.parametrize("way", ["send", "Sender"])
+@pytest.mark.parametrize("way", SYMDB_WAYS)
 @pytest.mark.parametrize("track", [Track.LOGS, Track.SYMDB], ids=str)
 def test_tags_beyond_the_agents_limit_are_cut_here_and_not_by_the_reference(
     track: Track, way: str
@@ -405,7 +423,5 @@ def test_tags_beyond_the_agents_limit_are_cut_here_and_not_by_the_reference(
 
 
 def _tags_of(request: Recorded) -> str:
-    from urllib.parse import unquote
-
     in_header = request.headers.get("x-datadog-additional-tags", b"").decode()
     return in_header or unquote((request.query or "").removeprefix("ddtags="))
