@@ -8,6 +8,9 @@ leave the child with half-loaded modules: a fork waits until the import is done.
 
 from __future__ import annotations
 
+# Fork hooks run in the reverse order of their registration. That of `logging`, which
+# takes a lock that imports need (`getLogger`), must come after ours, so be there before.
+import logging  # noqa: F401
 import os
 import threading
 from typing import TYPE_CHECKING

@@ -20,6 +20,7 @@ from .container import identity_headers
 from .endpoint import Endpoint, derive_endpoint_path
 from .errors import ConfigError, PayloadRejected, SenderError
 from .payload import check_content_type, encode_body, encode_payload
+from .problems import Problems
 from .request import Request, build_request
 from .tags import check_tags, cut_tags
 from .track import DIAGNOSTICS_PATH, ROUTES, V2_TRACKS, Track
@@ -55,6 +56,7 @@ class _PerThread(threading.local):
 
 
 _here = _PerThread()
+_problems = Problems()
 
 
 def send(payload: Any, config: SenderConfig, track: Track | str, tags: str = "") -> None:
@@ -102,7 +104,7 @@ class PayloadSender:
             raise ConfigError(f"the endpoint is a {type(endpoint).__name__}; an Endpoint is wanted")
         self._track = _debugger_track(track)
         self._endpoint = _derived(endpoint, self._track)
-        self._tags = cut_tags(check_tags(tags))
+        self._tags = _fitting(tags)
         self._payloads: list[bytes] = []
         self._finished = False
 
@@ -142,7 +144,7 @@ def _send_to_all(
 ) -> None:
     if not isinstance(config, SenderConfig):
         raise ConfigError(f"config is a {type(config).__name__}; a SenderConfig is wanted")
-    sent_tags = cut_tags(check_tags(tags))
+    sent_tags = _fitting(tags)
     endpoints = config.endpoints_for(track)
     if not endpoints:
         raise ConfigError(f"there is no endpoint for {track}; set one in the SenderConfig")
@@ -222,6 +224,15 @@ def _is_downgraded(endpoint: Endpoint, track: Track) -> bool:
         and endpoint.scheme != "file"
         and urlsplit(endpoint.url).path == DIAGNOSTICS_PATH
     )
+
+
+def _fitting(tags: str) -> str:
+    """The tags, cut to what the Agent takes; said in the log once, not at every call."""
+    cut = cut_tags(check_tags(tags))
+    if cut != tags:
+        _problems.note("tags cut", f"{len(tags)} characters of tags cut to {len(cut)}")
+        _problems.report()
+    return cut
 
 
 def _debugger_track(track: Track | str) -> Track:

@@ -26,7 +26,9 @@ from livedebug_sender import (
     Track,
     send,
     send_symdb,
+    sync,
 )
+from livedebug_sender.problems import Problems
 
 KEY = "0123456789abcdef0123456789abcdef"
 DEBUGGER_TRACKS = [track for track in Track if track is not Track.SYMDB]
@@ -153,6 +155,20 @@ def test_what_can_not_be_meant_is_a_config_error_that_names_it(call: Any, word: 
         call()
 
 
+def test_tags_beyond_the_limit_are_cut_and_that_is_logged_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync, "_problems", Problems())
+    tags = ",".join(["a:b"] * 1001)  # 4,003 characters
+    with RecordingServer() as server:
+        config = config_for(server.url)
+        send(b"[1]", config, Track.LOGS, tags)
+        send_symdb(b"body", CONTENT_TYPE, config, tags)
+    assert server.requests[1].headers["x-datadog-additional-tags"] == tags[:-4]
+    assert server.requests[0].query.count("a%3Ab") == 1000
+    assert caplog.messages == ["4003 characters of tags cut to 3999"]
+
+
 # -- Additional endpoints ----------------------------------------------------------
 
 
@@ -160,7 +176,11 @@ def test_additional_endpoints_get_the_same_request_after_the_primary() -> None:
     order: list[str] = []
 
     def answering(name: str) -> Any:
-        return lambda _: order.append(name) or 202
+        def answer(_: Any) -> int:
+            order.append(name)
+            return 202
+
+        return answer
 
     with (
         RecordingServer(answering("primary")) as primary,

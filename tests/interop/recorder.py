@@ -77,6 +77,7 @@ class _UnixServer(socketserver.ThreadingUnixStreamServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one piece: the client may be gone after its first read
 
     def do_GET(self) -> None:
         """``/info``, as an agent without ``/debugger/v2/input`` has it."""

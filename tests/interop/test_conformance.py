@@ -25,6 +25,7 @@ from ddtrace.internal.native import DebuggerSender, DebuggerTrackType, SymDBSend
 from ddtrace.internal.native_runtime import get_native_runtime
 from recorder import Recorded, Recorder, recording_server
 
+import livedebug_sender
 from livedebug_sender import (
     Endpoint,
     PayloadRejected,
@@ -123,8 +124,10 @@ TAGS = {
 
 PAYLOADS = {
     "one": b'[{"message": "received", "debugger": {"diagnostics": {"probeId": "p"}}}]',
-    "several": json.dumps([{"n": n, "text": 'a "b"\n', "place": "Zürich"} for n in range(9)]),
-    "UTF-8 as it is": '[{"place":"東京","mood":"🙂"}]',
+    "several": json.dumps(
+        [{"n": n, "text": 'a "b"\n', "place": "Zürich"} for n in range(9)]
+    ).encode(),
+    "UTF-8 as it is": '[{"place":"東京","mood":"🙂"}]'.encode(),
     "white space inside": b'[{"a" : [ 1 , 2 ]} , {"b":\n"]"}]',
     "none": b"[]",
     "large": b'[{"captures":"' + b"x" * 900_000 + b'"},{"a":1}]',
@@ -136,6 +139,8 @@ SYMDB_BODIES = {
     "large": b"\x00\xff" * 450_000,
 }
 CONTENT_TYPE = 'multipart/form-data; boundary="===============2010921862130815950=="'
+
+SAMPLES = Path(livedebug_sender.__file__).parent / "samples"
 
 NATIVE_TRACKS = {
     Track.DIAGNOSTICS: DebuggerTrackType.Diagnostics,
@@ -307,9 +312,7 @@ def test_every_track_travels_as_the_reference_sends_it_whatever_its_tags(
 def test_a_json_payload_makes_the_body_that_the_reference_makes(
     server: Recorder, mode: str, track: Track, name: str, way: str
 ) -> None:
-    payload = PAYLOADS[name]
-    encoded = payload.encode() if isinstance(payload, str) else payload
-    compare(Case(server, mode, track, TAGS["plain"], encoded), way)
+    compare(Case(server, mode, track, TAGS["plain"], PAYLOADS[name]), way)
 
 
 @pytest.mark.parametrize("way", SYMDB_WAYS)
@@ -318,6 +321,26 @@ def test_a_symdb_body_is_forwarded_as_the_reference_forwards_it(
     server: Recorder, mode: str, name: str, way: str
 ) -> None:
     compare(Case(server, mode, Track.SYMDB, TAGS["plain"], SYMDB_BODIES[name]), way)
+
+
+@pytest.mark.parametrize("way", SYMDB_WAYS)
+@pytest.mark.parametrize(
+    ("track", "name"),
+    [
+        (Track.DIAGNOSTICS, "diagnostics.json"),
+        (Track.SNAPSHOTS, "snapshots.json"),
+        (Track.SNAPSHOTS, "large_snapshot.json"),
+        (Track.LOGS, "logs.json"),
+        (Track.SYMDB, "symdb.body"),
+    ],
+)
+def test_the_samples_travel_as_the_reference_sends_them(
+    server: Recorder, mode: str, track: Track, name: str, way: str
+) -> None:
+    payload = (SAMPLES / name).read_bytes()
+    if track is not Track.SYMDB:
+        payload = payload.rstrip()  # the reference would take the last newline for a bracket
+    compare(Case(server, mode, track, TAGS["plain"], payload), way)
 
 
 @pytest.mark.parametrize("way", WAYS)

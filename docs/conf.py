@@ -1,0 +1,18 @@
+"""Sphinx: `tox run -e docs`."""
+
+from livedebug_sender import __version__
+
+project = "livedebug-sender"
+author = "the livedebug-sender authors"
+copyright = "2026, " + author
+version = release = __version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+html_theme = "furo"
+html_title = f"livedebug-sender {__version__}"
+exclude_patterns = ["_build"]
+
+default_role = "code"
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = True

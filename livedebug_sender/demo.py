@@ -1,0 +1,251 @@
+"""The main job, to be looked at: ``python -m livedebug_sender.demo``.
+
+Sends the sample payloads through a `Sender` to two small intakes on loopback, a primary
+and an additional one, or to a real agent or site, and prints what arrived where.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from .body import MULTIPART_TYPE
+from .config import SenderConfig
+from .endpoint import Endpoint, debugger_intake_endpoint
+from .errors import ConfigError
+from .sender import Sender
+from .stats import Stats
+from .tags import generate_tags
+from .track import Track, track_of_payload
+
+#: Seconds for everything to arrive; a real site may be far away.
+_PATIENCE = 30.0
+_SAMPLES = {
+    Track.DIAGNOSTICS: ("diagnostics.json",),
+    Track.LOGS: ("logs.json",),
+    Track.SNAPSHOTS: ("snapshots.json", "large_snapshot.json"),
+}
+_HEADINGS = ("intake", "track", "path", "payloads", "bytes", "requests", "tags")
+_HINT = """
+The same payloads, to something real:
+  scripts/demo --agent http://localhost:8126
+  scripts/demo --site datadoghq.com   (the key in the environment, as DD_API_KEY)
+"""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One request, as an intake understood it."""
+
+    track: Track
+    path: str
+    tags: str
+    payloads: tuple[Any, ...]
+    size: int
+
+
+class Intake(ThreadingHTTPServer):
+    """Takes what a sender sends in agentless mode, and remembers it."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.arrivals: list[Arrival] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Intake
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.arrivals.append(understand(self.path, self.headers, body))
+        self.send_response(202)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass  # the table says it better
+
+
+def understand(target: str, headers: Message, body: bytes) -> Arrival:
+    """What a request holds; all tracks share one path at the intake."""
+    parts = urlsplit(target)
+    if headers.get("DD-EVP-ORIGIN") == "agent-symdb":
+        # http.server decodes headers as Latin-1; tags are UTF-8.
+        tags = headers.get("X-Datadog-Additional-Tags", "").encode("latin-1").decode()
+        return Arrival(Track.SYMDB, parts.path, tags, (body,), len(body))
+    tags = parse_qs(parts.query).get("ddtags", [""])[0]
+    if headers["Content-Type"] == MULTIPART_TYPE:
+        array = body.split(b"\r\n\r\n", 1)[1].rsplit(b"\r\n--", 1)[0]
+        payloads = tuple(json.loads(array))
+        return Arrival(Track.DIAGNOSTICS, parts.path, tags, payloads, len(body))
+    payloads = tuple(json.loads(body))
+    return Arrival(track_of_payload(payloads[0]), parts.path, tags, payloads, len(body))
+
+
+@contextmanager
+def serving() -> Iterator[Intake]:
+    with Intake() as intake:
+        thread = threading.Thread(target=intake.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield intake
+        finally:
+            intake.shutdown()
+            thread.join()
+
+
+def sample_payloads() -> dict[Track, list[Any]]:
+    """Every element of every sample file, and the symdb body."""
+    folder = files(__package__) / "samples"
+    payloads = {
+        track: [element for name in names for element in json.loads((folder / name).read_bytes())]
+        for track, names in _SAMPLES.items()
+    }
+    return payloads | {Track.SYMDB: [(folder / "symdb.body").read_bytes()]}
+
+
+def send_samples(config: SenderConfig) -> tuple[Stats, bool]:
+    """Send all samples once; the accounts, and whether they say that all arrived."""
+    symdb_type = (files(__package__) / "samples" / "symdb.content_type").read_text().strip()
+    tags = generate_tags("0.1", "demo", "1.0", "demo-runtime", ("team:shop & söhne",))
+    sender = Sender(config, tags=tags)
+    taken = True
+    for track, payloads in sample_payloads().items():
+        content_type = symdb_type if track is Track.SYMDB else None
+        for payload in payloads:
+            taken = sender.enqueue(track, payload, content_type=content_type) and taken
+    closed = sender.close(_PATIENCE)
+    stats = sender.stats()
+    return stats, taken and closed and stats.delivered == stats.enqueued
+
+
+def two_intakes(primary: Intake, additional: Intake) -> SenderConfig:
+    config = SenderConfig()
+    config.set_endpoint(Endpoint(primary.url, api_key="demo-key"))
+    config.set_symdb_endpoint(Endpoint(primary.url, api_key="demo-key"))
+    config.add_additional_debugger_endpoint(Endpoint(additional.url, api_key="demo-key-2"))
+    config.add_additional_symdb_endpoint(Endpoint(additional.url, api_key="demo-key-2"))
+    return config
+
+
+def is_complete(intake: Intake) -> bool:
+    """Did every sample arrive once, unchanged and in order?"""
+    arrived: dict[Track, list[Any]] = {track: [] for track in Track}
+    for arrival in intake.arrivals:
+        arrived[arrival.track] += arrival.payloads
+    return arrived == sample_payloads()
+
+
+def rows_of(name: str, intake: Intake) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for track in Track:
+        found = [arrival for arrival in intake.arrivals if arrival.track is track]
+        for path, tags in sorted({(arrival.path, arrival.tags) for arrival in found}):
+            same = [arrival for arrival in found if (arrival.path, arrival.tags) == (path, tags)]
+            payloads = sum(len(arrival.payloads) for arrival in same)
+            size = sum(arrival.size for arrival in same)
+            numbers = (str(payloads), f"{size:,}", str(len(same)))
+            rows.append((name, str(track), path, *numbers, tags))
+    return rows
+
+
+def print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    lines = [_HEADINGS, *rows]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(_HEADINGS))]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if 3 <= n <= 5 else cell.ljust(width)
+            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def print_stats(stats: Stats) -> None:
+    print("\nThe sender's own accounts:")
+    print(
+        f"  payloads    {stats.enqueued} enqueued, {stats.delivered} delivered,"
+        f" {stats.pending} pending, dropped: {dict(stats.dropped) or 'none'}"
+    )
+    print(
+        f"  primary     {stats.requests} requests, {stats.retries} retries,"
+        f" {stats.bytes_sent:,} bytes"
+    )
+    print(
+        f"  additional  {stats.additional_delivered} requests delivered,"
+        f" {stats.additional_failed} failed"
+    )
+
+
+def run_on_loopback() -> bool:
+    # A proxy of the machine has no business between two ends on loopback.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
+    with serving() as primary, serving() as additional:
+        print(f"primary intake     {primary.url}\nadditional intake  {additional.url}\n")
+        stats, delivered = send_samples(two_intakes(primary, additional))
+        print_table(rows_of("primary", primary) + rows_of("additional", additional))
+        print_stats(stats)
+        complete = is_complete(primary) and is_complete(additional)
+    return delivered and complete
+
+
+def run_for_real(endpoint: Endpoint) -> bool:
+    config = SenderConfig()
+    config.set_endpoint(endpoint)
+    config.set_symdb_endpoint(endpoint)
+    print(f"to {endpoint.url}, {'agentless' if endpoint.agentless else 'an agent'}")
+    stats, delivered = send_samples(config)
+    print_stats(stats)
+    return delivered
+
+
+def real_endpoint(agent: str | None, site: str | None) -> Endpoint | None:
+    if agent is not None:
+        return Endpoint(agent)
+    if site is None:
+        return None
+    key = os.environ.get("DD_API_KEY", "").strip()
+    if not key:
+        raise ConfigError("--site needs an API key in the environment variable DD_API_KEY")
+    return debugger_intake_endpoint(site, key)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0: all was delivered; 1: not all; 2: the command can't be meant."""
+    parser = argparse.ArgumentParser(prog="livedebug_sender.demo", description=__doc__)
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--agent", metavar="URL", help="send to a Datadog agent")
+    where.add_argument(
+        "--site", metavar="SITE", help="send to the intake of a site, with DD_API_KEY's key"
+    )
+    chosen = parser.parse_args(arguments)
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    try:
+        endpoint = real_endpoint(chosen.agent, chosen.site)
+    except ConfigError as error:
+        parser.error(str(error))
+    delivered = run_on_loopback() if endpoint is None else run_for_real(endpoint)
+    print("\nAll was delivered." if delivered else "\nNOT all was delivered.")
+    if endpoint is None:
+        print(_HINT, end="")
+    return 0 if delivered else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
