@@ -9,6 +9,7 @@ switched out makes every other thread of the host wait.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 
 class AtomicInteger:
@@ -24,6 +25,6 @@ class AtomicInteger:
     def __init__(self) -> None:
         position = io.BytesIO()
         seek = position.seek
-        self.read = position.tell
+        self.read: Callable[[], int] = position.tell
         # A subtraction below zero stops at zero, as a seek does.
-        self.add = lambda step: seek(step, 1)
+        self.add: Callable[[int], int] = lambda step: seek(step, io.SEEK_CUR)

@@ -133,4 +133,3 @@ class LaneBooks:
     def unwatch(self, bell: threading.Lock) -> None:
         with self.lock:
             self._watchers = [watcher for watcher in self._watchers if watcher[1] is not bell]
-

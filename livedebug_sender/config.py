@@ -82,16 +82,12 @@ class SenderConfig:
         """
         return self._set_downgraded(True)
 
-    def restore_debugger_endpoint(self) -> bool:
-        """Undo the downgrade; True if that changed something."""
-        return self._set_downgraded(False)
-
     def reset_endpoints(self) -> None:
-        """Forget all endpoints, and the downgrade."""
-        self._debugger = self._symdb = None
-        self._additional_debugger = self._additional_symdb = ()
-        self._downgraded = False
-        self._derive()
+        """Undo a downgrade: the endpoints are again as they were set.
+
+        As ddtrace's ``DebuggerSender.reset_endpoints`` does.
+        """
+        self._set_downgraded(False)
 
     def endpoints_for(self, track: Track | str) -> tuple[Endpoint, ...]:
         """The endpoints of a track, paths derived, primary first; () without a primary."""
@@ -108,7 +104,7 @@ class SenderConfig:
         return True
 
     def _derive(self) -> None:
-        derived = {}
+        derived: dict[Track, tuple[Endpoint, ...]] = {}
         for track in Track:
             debugger = track in _DEBUGGER
             primary = self._debugger if debugger else self._symdb

@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping
 
 _UUID = r"[0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}"
+_GARDEN = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){4}"  # Cloud Foundry
 _CONTAINER = r"[0-9a-f]{64}"
 _TASK = r"[0-9a-f]{32}-\d+"  # ECS Fargate
 _LINE = re.compile(r"^\d+:[^:]*:(.+)$", re.MULTILINE)
-_ID = re.compile(rf"({_UUID}|{_CONTAINER}|{_TASK})(?:\.scope)?\s*$")
+_ID = re.compile(rf"({_UUID}|{_CONTAINER}|{_TASK}|{_GARDEN})(?:\.scope(?:/[^/\s]+)?)?\s*$")
 _PRINTABLE = re.compile(r"[ -~]+\Z")
 
 #: The inode of the host's own cgroup namespace: there an inode would name the host.
@@ -50,14 +51,15 @@ def container_id(cgroups: str) -> str | None:
 def _cgroup_inode(cgroups: str, root: str) -> int | None:
     if _inode(os.path.join(root, "proc/self/ns/cgroup")) == _HOST_NAMESPACE:
         return None
-    for line in cgroups.splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if controllers == "" or "memory" in controllers.split(","):
-            mount = "memory" if controllers else ""
-            inode = _inode(os.path.join(root, "sys/fs/cgroup", mount, path.strip().lstrip("/")))
-            if inode and inode > 2:  # 1 and 2 are the root's of a file system
-                return inode
+    lines = [line.split(":", 2) for line in cgroups.splitlines() if line.count(":") >= 2]
+    # cgroup v1's memory controller before v2's only hierarchy.
+    for mount in ("memory", ""):
+        for _, controllers, path in lines:
+            if mount in controllers.split(","):
+                where = os.path.join(root, "sys/fs/cgroup", mount, path.strip().lstrip("/"))
+                inode = _inode(where)
+                if inode and inode > 2:  # 1 and 2 are the root's of a file system
+                    return inode
     return None
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint
     from .transport import Transport
 
+_NEVER = float("inf")
+
 
 class AgentWatch:
     """Decides when the sender's config is downgraded, and when that is undone.
@@ -38,7 +40,7 @@ class AgentWatch:
         # Guards: the times of the next questions, so that one lane asks and not two.
         self._lock = threading.RLock()
         self._ask_at = float("-inf")
-        self._check_at = float("-inf")
+        self._check_at = _NEVER
 
     def downgrade(self, host: str) -> None:
         with self._lock:
@@ -64,11 +66,13 @@ class AgentWatch:
     def recheck(self, transport: Transport, agent: Endpoint, deadline: float | None) -> None:
         """Undo the downgrade if it is time to ask and the agent was upgraded."""
         with self._lock:
-            if self._clock() < self._check_at:
+            due = self._clock() >= self._check_at
+            if not due and self._check_at != _NEVER:
                 return
             self._check_at = self._clock() + self._recheck_after * random.uniform(0.75, 1.25)
-        if not self._says_no(transport, agent, deadline):
-            self._config.restore_debugger_endpoint()
+        # A downgrade that the host itself asked for is left alone at first, too.
+        if due and not self._says_no(transport, agent, deadline):
+            self._config.reset_endpoints()
 
     def _says_no(self, transport: Transport, agent: Endpoint, deadline: float | None) -> bool:
         info = transport.agent_info(agent, deadline)

@@ -183,9 +183,7 @@ class Engine:
 
     # ---- parts ----
 
-    def _item(
-        self, lane: Lane, payload: object, content_type: object
-    ) -> tuple[bytes, str | None]:
+    def _item(self, lane: Lane, payload: object, content_type: object) -> tuple[bytes, str | None]:
         if lane.track is Track.SYMDB:
             return encode_body(payload), check_content_type(content_type)
         return encode_payload(payload), None
@@ -213,5 +211,3 @@ def _name(track: object) -> str:
         return track[:40] if type(track) is str else f"{track!r:.40}"
     except Exception:  # a hostile repr
         return type(track).__name__
-
-

@@ -7,12 +7,20 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from .config import SenderConfig
-from .endpoint import Endpoint, check_api_key, check_url, debugger_intake_endpoint
+from .endpoint import (
+    Endpoint,
+    check_api_key,
+    check_url,
+    debugger_intake_endpoint,
+    derive_endpoint_path,
+)
 from .errors import ConfigError
 from .tags import check_tags
+from .track import Track
 
 Value = TypeVar("Value")
 
@@ -28,9 +36,7 @@ _ADDITIONAL_DEBUGGER = (
 _ADDITIONAL_SYMDB = "DD_APM_SYMDB_ADDITIONAL_ENDPOINTS"
 
 
-def config_from_env(
-    environ: Mapping[str, str], *, agentless: bool | None = None
-) -> SenderConfig:
+def config_from_env(environ: Mapping[str, str], *, agentless: bool | None = None) -> SenderConfig:
     """See `SenderConfig.from_env`."""
     if agentless is None:
         agentless = "DD_API_KEY" in environ
@@ -41,8 +47,9 @@ def config_from_env(
     seen: list[Endpoint] = []
     for name in _ADDITIONAL_DEBUGGER:
         for endpoint in _additional(environ, name):
-            if endpoint not in seen:
-                seen.append(endpoint)
+            arrives_at = derive_endpoint_path(endpoint, Track.LOGS)
+            if arrives_at not in seen:
+                seen.append(arrives_at)
                 config.add_additional_debugger_endpoint(endpoint)
     for endpoint in _additional(environ, _ADDITIONAL_SYMDB):
         config.add_additional_symdb_endpoint(endpoint)
@@ -106,7 +113,8 @@ def _additional(environ: Mapping[str, str], name: str) -> list[Endpoint]:
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
             raise ConfigError(f"{name} has an URL without a list of keys; {wanted}")
         _of(name, check_url, url)
-        endpoints += [_of(name, lambda k, u=url: Endpoint(u, k), key.strip()) for key in keys]
+        for key in keys:
+            endpoints.append(_of(name, partial(Endpoint, url), key.strip()))
     return endpoints
 
 

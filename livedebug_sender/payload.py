@@ -27,14 +27,11 @@ def encode_payload(payload: object) -> bytes:
     off; a ``bytearray`` or ``memoryview`` is copied, so that its owner may go on
     using it; a mapping or list is encoded compactly.
     """
-    if type(payload) is bytes:
-        encoded = payload
-    else:
-        encoded = _encode(payload)
+    encoded = payload if type(payload) is bytes else _encode(payload)
     if not encoded:
         raise InvalidPayload("the payload is empty; a JSON object or array is wanted")
     ends = (encoded[0], encoded[-1])
-    if ends == _OBJECT or ends == _ARRAY:
+    if ends in (_OBJECT, _ARRAY):
         if len(encoded) > 1:
             return encoded
     elif encoded[0] in _JSON_SPACE or encoded[-1] in _JSON_SPACE:

@@ -21,6 +21,7 @@ from .track import V2_PATH, V2_TRACKS, Track
 if TYPE_CHECKING:
     from .transport import Transport
 
+
 class OutOfTime(Exception):
     """The caller in whose thread a lane works has no time left; nothing is lost."""
 
@@ -206,5 +207,3 @@ class Primary:
 
 def _host(endpoint: Endpoint) -> str:
     return urlsplit(endpoint.url).netloc or endpoint.url
-
-

@@ -101,9 +101,7 @@ class Sender:
         options.setdefault("tags", tags_from_env(environ))
         return cls(config, **options)
 
-    def enqueue(
-        self, track: Track | str, payload: Any, *, content_type: str | None = None
-    ) -> bool:
+    def enqueue(self, track: Track | str, payload: Any, *, content_type: str | None = None) -> bool:
         """Hand a payload over; never blocks, never raises.
 
         Args:
@@ -171,9 +169,7 @@ class Sender:
         if engine is None or engine.pid != pid:
             # No lock: a lock made before a fork may be taken for ever after it, and
             # this may be interrupted by itself. The first to set it wins.
-            engine = self._engines.setdefault(
-                pid, Engine(self._config, self._tags, self._options)
-            )
+            engine = self._engines.setdefault(pid, Engine(self._config, self._tags, self._options))
             engine.closed = engine.closed or self._closed
             lifecycle.register(engine)
             self._engine = engine
@@ -184,4 +180,3 @@ class Sender:
     def _seconds(self, timeout: float | None) -> float:
         seconds = self._options.shutdown_timeout if timeout is None else timeout
         return min(max(0.0, seconds), threading.TIMEOUT_MAX)
-

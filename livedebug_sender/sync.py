@@ -17,13 +17,13 @@ from urllib.parse import urlsplit
 from . import loading
 from .config import SenderConfig
 from .container import identity_headers
-from .endpoint import Endpoint, derive_endpoint_path
+from .endpoint import Endpoint, derive_endpoint_path, path_of
 from .errors import ConfigError, PayloadRejected, SenderError
 from .payload import check_content_type, encode_body, encode_payload
 from .problems import Problems
 from .request import Request, build_request
 from .tags import check_tags, cut_tags
-from .track import DIAGNOSTICS_PATH, ROUTES, V2_TRACKS, Track
+from .track import DIAGNOSTICS_PATH, V2_TRACKS, Track
 
 if TYPE_CHECKING:
     from .transport import Transport
@@ -201,16 +201,8 @@ def _request(
     content_type: str | None,
     tags: str,
 ) -> Request:
-    path = _path(endpoint, track)
+    path = path_of(endpoint, track)
     return build_request(endpoint, path, track, payloads, content_type, tags, _here.identity())
-
-
-def _path(endpoint: Endpoint, track: Track) -> str:
-    """The path that a derived endpoint stands for; a file's own names the file."""
-    if _is_downgraded(endpoint, track):
-        return DIAGNOSTICS_PATH
-    route = ROUTES[track]
-    return route.intake_path if endpoint.agentless else route.agent_path
 
 
 def _derived(endpoint: Endpoint, track: Track) -> Endpoint:

@@ -196,7 +196,7 @@ def _prepared(
     prepared = requests.PreparedRequest()
     prepared.method = method
     prepared.url = url
-    prepared.headers = CaseInsensitiveDict(headers)
+    prepared.headers = CaseInsensitiveDict(headers)  # type: ignore[arg-type]
     prepared.body = body  # type: ignore[assignment]
     prepared.hooks = {"response": []}
     return prepared
@@ -281,5 +281,3 @@ def _causes(error: BaseException) -> list[BaseException]:
             found.append(one)
             todo += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
     return found
-
-

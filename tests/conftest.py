@@ -46,9 +46,7 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture
-def trusted(
-    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def trusted(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from conftest import KEY, SAMPLES
 from servers import Arrived, RecordingServer, Reply
 
-from conftest import KEY, SAMPLES
 from livedebug_sender import Endpoint, Sender, Stats, Track
 
 Make = Callable[..., Sender]
@@ -188,8 +188,9 @@ def test_a_file_endpoint_gets_a_line_for_each_request(make_sender: Make, tmp_pat
     assert sender.close(10)
     text = path.read_text("utf-8")
     assert KEY not in text
-    records = {json.loads(line)["headers"]["Content-Type"]: json.loads(line)
-               for line in text.splitlines()}
+    records = {
+        json.loads(line)["headers"]["Content-Type"]: json.loads(line) for line in text.splitlines()
+    }
     log = records["application/json"]
     assert (log["method"], log["path"]) == ("POST", "/api/v2/debugger?ddtags=a%3Ab")
     assert json.loads(log["body"]) == [{"n": "ü"}]

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from servers import RecordingServer, free_port
 
 from livedebug_sender import demo
-
-from servers import RecordingServer, free_port
 
 
 def test_on_loopback_every_sample_arrives_at_both_intakes(

@@ -58,9 +58,7 @@ INVALID: list[Any] = [
 
 
 @pytest.mark.parametrize("payload", INVALID, ids=lambda p: type(p).__name__)
-def test_what_is_no_json_on_its_face_is_dropped_as_invalid(
-    make_sender: Make, payload: Any
-) -> None:
+def test_what_is_no_json_on_its_face_is_dropped_as_invalid(make_sender: Make, payload: Any) -> None:
     sender = make_sender(NOBODY)
     assert sender.enqueue("logs", payload) is False
     assert sender.stats().dropped == {"invalid": 1}
@@ -326,8 +324,11 @@ anything = st.one_of(
 
 
 @settings(max_examples=200, deadline=None)
-@given(track=st.sampled_from(["logs", "diagnostics", "symdb", "x"]) | anything,
-       payload=anything, content_type=st.none() | st.text() | st.integers())
+@given(
+    track=st.sampled_from(["logs", "diagnostics", "symdb", "x"]) | anything,
+    payload=anything,
+    content_type=st.none() | st.text() | st.integers(),
+)
 def test_whatever_it_is_given_enqueue_answers_and_counts(
     track: Any, payload: Any, content_type: Any
 ) -> None:

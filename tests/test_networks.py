@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import KEY
 from servers import Proxy, RecordingServer, full_backlog, socket_file
 
-from conftest import KEY
 from livedebug_sender import Sender
 
 Make = Callable[..., Sender]

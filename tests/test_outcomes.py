@@ -10,9 +10,9 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
+from conftest import KEY
 from servers import Arrived, RawServer, RecordingServer, Reply, cut, drip, free_port, hang
 
-from conftest import KEY
 from livedebug_sender import Endpoint, Sender, backoff
 
 Make = Callable[..., Sender]
@@ -39,7 +39,9 @@ def test_2xx_delivers(make_sender: Make, status: int) -> None:
         assert sender.stats().delivered == 1
 
 
-@pytest.mark.parametrize("status", [301, 302, 304, 307, 308, 400, 402, 404, 409, 410, 413, 418, 422])
+@pytest.mark.parametrize(
+    "status", [301, 302, 304, 307, 308, 400, 402, 404, 409, 410, 413, 418, 422]
+)
 def test_3xx_and_4xx_reject_a_single_payload_at_once(make_sender: Make, status: int) -> None:
     with RecordingServer(Reply(status, body=b"")) as intake:
         sender = make_sender(intake.url, key=KEY)
@@ -326,11 +328,11 @@ def test_a_stalled_additional_endpoint_delays_nobody_and_piles_nothing_up(
         assert (stats.additional_delivered, stats.additional_failed) == (10, 10)
 
 
-def test_no_sender_ever_shows_a_key(
-    make_sender: Make, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_sender_ever_shows_a_key(make_sender: Make, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    sender = make_sender("http://127.0.0.1:9", key=KEY, additional=(Endpoint("http://127.0.0.1:9", KEY),))
+    sender = make_sender(
+        "http://127.0.0.1:9", key=KEY, additional=(Endpoint("http://127.0.0.1:9", KEY),)
+    )
     sender.enqueue("logs", b"{}")
     sender.close(0.3)
     shown = [caplog.text, repr(sender), repr(sender._config), repr(Endpoint("http://a", KEY))]
