@@ -227,7 +227,7 @@ def test_on_drop_hears_of_every_drop_and_may_raise_or_enqueue(
         sender.close(10)
         sender.enqueue("logs", b"{}")
     assert heard == [("logs", "invalid", 1), ("diagnostics", "rejected", 1), ("logs", "closed", 1)]
-    assert sender.stats().dropped == {"invalid": 2, "rejected": 1, "closed": 2}
+    assert sender.stats().dropped == {"invalid": 3, "rejected": 1, "closed": 2}
     assert "on purpose" in caplog.text
 
 

@@ -1,0 +1,133 @@
+"""The policy of retries, on a clock that is only a number."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livedebug_sender.backoff import LONGEST, try_for_long
+from livedebug_sender.outcome import Outcome, outcome_of
+from livedebug_sender.retry import parse_retry_after
+
+
+class World:
+    """An endpoint that answers by the script, and the time that passes meanwhile."""
+
+    def __init__(self, answers: Callable[[float], str], asks: str | None = None) -> None:
+        self.now = 1000.0
+        self.answers = answers
+        self.asks = asks
+        self.attempts: list[float] = []
+        self.last_call: float | None = None
+
+    def attempt(self) -> str:
+        self.attempts.append(self.now)
+        return self.answers(self.now)
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+
+    def run(self, retry_for: float = 300.0) -> str:
+        return try_for_long(
+            self.attempt,
+            again=lambda result: result != "done",
+            asked_to_wait=lambda _: self.asks,
+            give_up_at=self.now + retry_for,
+            last_call=lambda: self.last_call,
+            pause=self.pause,
+            clock=lambda: self.now,
+        )
+
+    def gaps(self) -> list[float]:
+        return [b - a for a, b in zip(self.attempts, self.attempts[1:], strict=False)]
+
+
+def test_success_needs_one_attempt() -> None:
+    world = World(lambda _: "done")
+    assert world.run() == "done"
+    assert world.attempts == [1000.0]
+
+
+def test_attempts_go_on_until_the_time_is_over_at_most_30_seconds_apart() -> None:
+    world = World(lambda _: "down")
+    assert world.run() == "down"
+    assert max(world.gaps()) <= LONGEST
+    assert 1270 <= world.attempts[-1] < 1300
+
+
+def test_the_jitter_is_full() -> None:
+    tenth = []
+    for _ in range(300):
+        world = World(lambda _: "down")
+        world.run(retry_for=10_000)
+        tenth.append(world.gaps()[9])
+    assert min(tenth) < 3
+    assert max(tenth) > 27
+    assert 12 < statistics.mean(tenth) < 18
+
+
+def test_the_first_waits_grow_from_half_a_second() -> None:
+    worlds = [World(lambda _: "down") for _ in range(200)]
+    for world in worlds:
+        world.run()
+    for n, bound in enumerate((0.5, 1, 2, 4, 8, 16)):
+        gaps = [world.gaps()[n] for world in worlds]
+        assert 0.7 * bound < max(gaps) <= bound
+
+
+def test_a_server_that_asks_to_wait_is_obeyed() -> None:
+    world = World(lambda now: "done" if now >= 1100 else "busy", asks="120")
+    assert world.run() == "done"
+    assert world.attempts == [1000.0, 1120.0]
+
+
+def test_asked_to_wait_for_longer_than_there_is_time_no_attempt_follows() -> None:
+    world = World(lambda _: "busy", asks="3600")
+    assert world.run() == "busy"
+    assert world.attempts == [1000.0]
+    assert world.now == 1300.0
+
+
+def test_no_time_to_retry_still_means_one_attempt() -> None:
+    world = World(lambda _: "down")
+    assert world.run(retry_for=0) == "down"
+    assert len(world.attempts) == 1
+
+
+def test_in_a_shutdown_no_wait_goes_past_its_end() -> None:
+    world = World(lambda _: "down")
+    world.last_call = 1001.0
+    world.run()
+    assert world.now < 1001.0
+
+
+@given(st.text() | st.none())
+def test_no_retry_after_can_break_the_parser(value: str | None) -> None:
+    seconds = parse_retry_after(value, 0.0)
+    assert seconds is None or seconds >= 0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("0", 0.0), (" 17 ", 17.0), ("1.5", None), ("-1", None), ("", None), (None, None),
+     ("soon", None), (formatdate(1100, usegmt=True), 100.0), (formatdate(900, usegmt=True), 0.0),
+     ("Thu, 01 Jan 1970 00:18:20", 100.0), ("Thu, 99 Jan 1970 00:18:20 GMT", None)],
+)  # fmt: skip
+def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
+    assert parse_retry_after(value, 1000.0) == seconds
+
+
+@given(st.integers(100, 599), st.integers(1, 9), st.booleans())
+def test_every_status_has_an_outcome_and_only_a_group_is_split(
+    status: int, payloads: int, agent_v2: bool
+) -> None:
+    outcome = outcome_of(status, payloads=payloads, agent_v2=agent_v2)
+    assert (outcome is Outcome.DELIVERED) == (200 <= status < 300)
+    assert (outcome is Outcome.SPLIT) == (status in (400, 413, 422) and payloads > 1)
+    assert (outcome is Outcome.DOWNGRADE) == (status in (404, 405) and agent_v2)
+    assert (outcome is Outcome.RETRY) == (status in (408, 429) or status >= 500)
