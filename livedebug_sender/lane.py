@@ -128,13 +128,12 @@ class Lane:
     # ---- the worker ----
 
     def _run(self) -> None:
+        # Should this thread be killed, another one goes on, but not in a tight circle.
+        self._no_thread_before = self._clock() + _THREAD_AGAIN
         try:
             while self._step():
                 pass
             self._primary.close()
-        except BaseException:  # the thread was killed: another one goes on, not at once
-            self._no_thread_before = self._clock() + _THREAD_AGAIN
-            raise
         finally:
             self._leave()
 
@@ -176,8 +175,8 @@ class Lane:
     def _leave(self) -> None:
         self.queue.unattended()
         self._driver.release()
-        if not self.queue.empty():  # put while we were leaving
-            self.rouse()
+        if self._gathered or self._primary.parts or not self.queue.empty():
+            self.rouse()  # put while we were leaving, or left by a thread that was killed
 
     # ---- gathering a batch ----
 
