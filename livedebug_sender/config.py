@@ -91,7 +91,9 @@ class SenderConfig:
 
     def endpoints_for(self, track: Track | str) -> tuple[Endpoint, ...]:
         """The endpoints of a track, paths derived, primary first; () without a primary."""
-        return self._endpoints[Track(track)]
+        if type(track) is not Track:
+            track = Track(track)
+        return self._endpoints[track]
 
     def __repr__(self) -> str:
         return f"SenderConfig(debugger={self._debugger!r}, symdb={self._symdb!r})"

@@ -87,9 +87,9 @@ class Engine:
         except InvalidPayload as error:
             return self.refuse(lane.track, "invalid", str(error))
         size = len(item[0])
-        if size > self._largest(lane):
-            limit = self._largest(lane)
-            return self.refuse(lane.track, "too_large", f"{size} bytes of at most {limit}")
+        if size > lane.max_payload:
+            detail = f"{size} bytes of at most {lane.max_payload}"
+            return self.refuse(lane.track, "too_large", detail)
         if not self._config.endpoints_for(lane.track):
             return self.refuse(lane.track, "invalid", "no endpoint is set for this track")
         if not self._room.take(size, lane.flood):
@@ -187,11 +187,6 @@ class Engine:
         if lane.track is Track.SYMDB:
             return encode_body(payload), check_content_type(content_type)
         return encode_payload(payload), None
-
-    def _largest(self, lane: Lane) -> int:
-        """Bytes of the largest payload that this lane may take."""
-        fits = self._room.largest(lane.flood)
-        return fits if lane.track is Track.SYMDB else min(fits, self._options.max_payload_bytes)
 
     def _new_transport(self) -> Transport:
         return loading.transport_class()(self._options.session_factory)

@@ -29,6 +29,11 @@ class Lane:
     def __init__(self, track: Track, context: Context, waiting: PayloadQueue | None = None) -> None:
         self.track = track
         self.flood = track in FLOODS
+        fits = context.room.largest(self.flood)
+        #: Bytes of the largest payload that may be put here.
+        self.max_payload = (
+            fits if track is Track.SYMDB else min(fits, context.options.max_payload_bytes)
+        )
         self.queue = waiting or PayloadQueue(context.room)
         self.books = LaneBooks(self.queue.qsize)
         self._context = context

@@ -14,8 +14,8 @@ from typing import Any
 from .errors import InvalidPayload
 
 _JSON_SPACE = b" \t\n\r"
-_OBJECT = (0x7B, 0x7D)
-_ARRAY = (0x5B, 0x5D)
+#: What has to be the last byte, by the first.
+_CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
 # A header value in visible ASCII: what could end the line or the header is refused.
 _CONTENT_TYPE = re.compile(r"[!-~]+(?:[ \t]+[!-~]+)*\Z")
 
@@ -30,11 +30,9 @@ def encode_payload(payload: object) -> bytes:
     encoded = payload if type(payload) is bytes else _encode(payload)
     if not encoded:
         raise InvalidPayload("the payload is empty; a JSON object or array is wanted")
-    ends = (encoded[0], encoded[-1])
-    if ends in (_OBJECT, _ARRAY):
-        if len(encoded) > 1:
-            return encoded
-    elif encoded[0] in _JSON_SPACE or encoded[-1] in _JSON_SPACE:
+    if _CLOSING.get(encoded[0]) == encoded[-1]:
+        return encoded
+    if encoded[0] in _JSON_SPACE or encoded[-1] in _JSON_SPACE:
         return encode_payload(encoded.strip(_JSON_SPACE))
     raise InvalidPayload("the payload is no JSON object or array: wanted {...} or [...]")
 
