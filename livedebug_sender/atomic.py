@@ -11,6 +11,9 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 
+#: The second argument of `AtomicInteger.add`.
+STEP = io.SEEK_CUR
+
 
 class AtomicInteger:
     """An integer from 0 to 2**63 with an atomic add.
@@ -18,13 +21,14 @@ class AtomicInteger:
     CPython has one fetch-and-add with a free step that is a single C call, and so
     can't be interrupted: a relative seek, which moves a position that need not
     exist and returns where it is now. No byte is ever stored.
+
+    ``add(step, STEP)`` returns the new value; a subtraction stops at zero. It is the
+    seek itself, without a frame of ours around it, which could be interrupted.
     """
 
     __slots__ = ("add", "read")
 
     def __init__(self) -> None:
         position = io.BytesIO()
-        seek = position.seek
+        self.add: Callable[[int, int], int] = position.seek
         self.read: Callable[[], int] = position.tell
-        # A subtraction below zero stops at zero, as a seek does.
-        self.add: Callable[[int], int] = lambda step: seek(step, io.SEEK_CUR)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 
-from .atomic import AtomicInteger
+from .atomic import STEP, AtomicInteger
 from .options import OnDrop
 from .problems import Problems
 from .stats import REFUSED
@@ -24,7 +24,7 @@ class Refusals:
         self._counts = {reason: AtomicInteger() for reason in REFUSED}
 
     def count(self, reason: str) -> None:
-        self._counts[reason].add(1)
+        self._counts[reason].add(1, STEP)
 
     def read(self) -> Counter[str]:
         return Counter({reason: n for reason, count in self._counts.items() if (n := count.read())})

@@ -7,7 +7,6 @@ share with its parent. A child makes itself a new one.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from .container import identity_headers
 from .context import Context
 from .downgrade import AgentWatch
 from .errors import InvalidPayload
+from .fork_mark import fork_mark
 from .lane import Lane
 from .options import Options
 from .payload import check_content_type, encode_body, encode_payload
@@ -40,7 +40,8 @@ _COURIER_SHARE = 4
 
 class Engine:
     def __init__(self, config: SenderConfig, tags: str, options: Options) -> None:
-        self.pid = os.getpid()
+        #: Is this the process that made it, and not a fork?
+        self.is_here = fork_mark()
         self.closed = False
         self._config = config
         self._options = options

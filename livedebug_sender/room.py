@@ -7,7 +7,7 @@ share one `AtomicInteger`: items in the upper bits, bytes in the lower ones, so 
 
 from __future__ import annotations
 
-from .atomic import AtomicInteger
+from .atomic import STEP, AtomicInteger
 from .track import Track
 
 _SHIFT = 36
@@ -41,14 +41,14 @@ class Held:
         Counted first and checked then: of two at once that would fit only singly,
         both may be turned away, but never both be let in.
         """
-        held = self._add(_ITEM + size)
+        held = self._add(_ITEM + size, STEP)
         if held >> _SHIFT > self.max_items or held & _BYTES > self.max_bytes:
-            self._add(-_ITEM - size)
+            self._add(-_ITEM - size, STEP)
             return False
         return True
 
     def give_back(self, items: int, size: int) -> None:
-        self._add(-items * _ITEM - size)
+        self._add(-items * _ITEM - size, STEP)
 
     def read(self) -> tuple[int, int]:
         """Items and bytes held now."""

@@ -156,7 +156,7 @@ class Sender:
 
     def __del__(self) -> None:
         engine = self.__dict__.get("_engine")
-        if engine is not None and engine.pid == os.getpid() and not engine.closed:
+        if engine is not None and engine.is_here() and not engine.closed:
             engine.retire()
 
     def __repr__(self) -> str:
@@ -165,16 +165,19 @@ class Sender:
     def _here(self) -> Engine:
         """The engine of this process."""
         engine = self._engine
+        if engine is not None and engine.is_here():
+            return engine
+        # No lock: a lock made before a fork may be taken for ever after it, and this may
+        # be interrupted by itself. The first to set it wins.
         pid = os.getpid()
-        if engine is None or engine.pid != pid:
-            # No lock: a lock made before a fork may be taken for ever after it, and
-            # this may be interrupted by itself. The first to set it wins.
-            engine = self._engines.setdefault(pid, Engine(self._config, self._tags, self._options))
-            engine.closed = engine.closed or self._closed
-            lifecycle.register(engine)
-            self._engine = engine
-            for other in [key for key in list(self._engines) if key != pid]:
-                self._engines.pop(other, None)
+        engine = self._engines.setdefault(pid, Engine(self._config, self._tags, self._options))
+        if not engine.is_here():  # an ancestor had the same process id
+            engine = self._engines[pid] = Engine(self._config, self._tags, self._options)
+        engine.closed = engine.closed or self._closed
+        lifecycle.register(engine)
+        self._engine = engine
+        for other in [key for key in list(self._engines) if key != pid]:
+            self._engines.pop(other, None)
         return engine
 
     def _seconds(self, timeout: float | None) -> float:

@@ -220,3 +220,40 @@ def test_no_redirect_is_followed(make_sender: Make) -> None:
             assert sender.flush(10)
             assert sender.stats().dropped == {"rejected": 1}
         assert other.requests == []
+
+
+def test_tags_over_the_agents_limit_are_cut_and_that_is_logged_once(
+    make_sender: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    with RecordingServer() as intake:
+        sender = make_sender(intake.url, tags="a:" + "x" * 3990 + ",b:" + "y" * 50)
+        for _ in range(3):
+            sender.enqueue("logs", b"{}")
+            sender.enqueue("symdb", b"x", content_type="a/b")
+            assert sender.flush(10)
+        sender.close(10)
+        for request in intake.posts:
+            if request.path == "/symdb/v1/input":
+                assert request.headers["x-datadog-additional-tags"] == "a:" + "x" * 3990
+            else:
+                assert request.query == "ddtags=a%3A" + "x" * 3990
+    assert caplog.text.count("characters of tags cut") == 1
+
+
+def test_the_container_headers_are_on_every_request(
+    make_sender: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DD_EXTERNAL_ENV", "it-false,cn-shop\n")
+    with RecordingServer() as intake:
+        sender = make_sender(intake.url)
+        for track in ("logs", "diagnostics"):
+            sender.enqueue(track, b"{}")
+        sender.enqueue("symdb", b"x", content_type="a/b")
+        assert sender.flush(10)
+        assert len(intake.posts) == 3
+        for request in intake.posts:
+            assert request.headers["datadog-external-env"] == "it-false,cn-shop"
+            assert request.headers["user-agent"] == "livedebug-sender/0.1.0"
+            assert "dd-api-key" not in request.headers
+            assert "dd-evp-origin" not in request.headers
+            assert "transfer-encoding" not in request.headers

@@ -12,7 +12,7 @@ from typing import Any
 
 import livedebug_sender
 from livedebug_sender import Sender
-from livedebug_sender.atomic import AtomicInteger
+from livedebug_sender.atomic import STEP, AtomicInteger
 from livedebug_sender.payload_queue import PayloadQueue
 from livedebug_sender.room import Room
 
@@ -84,8 +84,8 @@ def test_an_atomic_integer_loses_no_addition_of_any_thread() -> None:
 
     def add() -> None:
         for _ in range(20_000):
-            number.add(3)
-            number.add(-1)
+            number.add(3, STEP)
+            number.add(-1, STEP)
 
     threads = [threading.Thread(target=add) for _ in range(6)]
     for thread in threads:
