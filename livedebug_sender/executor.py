@@ -7,16 +7,25 @@ its couriers itself, as long as `shutdown_timeout` allows.
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor, thread
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, thread
+from typing import Any
 
 
-def _leave_unjoined() -> None:
-    # The one table of threads to join has no public name; without it (another
-    # implementation) they are joined, and an exit may take a request's timeout longer.
-    getattr(thread, "_threads_queues", {}).pop(threading.current_thread(), None)
+class UnjoinedExecutor(ThreadPoolExecutor):
+    """Its threads are not joined at exit, and daemons if a daemon submits the work."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = super().submit(fn, *args, **kwargs)
+        # The table of threads to join has no public name; without it (another
+        # implementation) they are joined, and an exit may take a request's timeout longer.
+        # A thread is entered after its start, so it can't do this itself.
+        to_join = getattr(thread, "_threads_queues", {})
+        for worker in list(getattr(self, "_threads", ())):
+            to_join.pop(worker, None)
+        return future
 
 
 def additional_executor(threads: int) -> ThreadPoolExecutor:
-    """Threads for additional endpoints; daemons if a daemon thread submits the work."""
-    return ThreadPoolExecutor(threads, "livedebug-additional", initializer=_leave_unjoined)
+    """Threads for additional endpoints."""
+    return UnjoinedExecutor(threads, "livedebug-additional")

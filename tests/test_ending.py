@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import RawServer, RecordingServer, hang
+from servers import RawServer, RecordingServer, drip, hang
 
 from livedebug_sender import Endpoint, Sender, lane, threads
 
@@ -240,6 +240,24 @@ def test_a_hanging_intake_delays_the_exit_by_the_shutdown_timeout_and_no_more() 
         done = run(script, intake.url, second.url)
         assert "Traceback" not in done.stderr
         assert 0.3 < float(done.stdout) < 1.5
+
+
+@pytest.mark.parametrize("fault", [hang, drip])
+def test_a_stuck_additional_endpoint_does_not_hold_the_exit_past_the_timeout(fault: Any) -> None:
+    with RecordingServer() as intake, RawServer(fault) as stuck:
+        script = """
+            config.add_additional_debugger_endpoint(Endpoint(os.environ["STUCK"], timeout=50))
+            sender = Sender(config, shutdown_timeout=0.5)
+            sender.enqueue("logs", b"{}")
+            sender.flush(10)
+            while not sender._here()._dual_shipping._couriers:
+                time.sleep(0.01)
+        """
+        start = time.monotonic()
+        done = run(script.replace('os.environ["STUCK"]', repr(stuck.url)), intake.url)
+        assert time.monotonic() - start < 15
+        assert "Traceback" not in done.stderr
+        assert len(intake.posts) == 1
 
 
 def test_a_first_enqueue_in_an_exit_handler_is_delivered_by_flush() -> None:
