@@ -52,7 +52,8 @@ def try_for_long(
 
     def wait(state: tenacity.RetryCallState) -> float:
         asked = parse_retry_after(asked_to_wait(last[0]), time.time())
-        seconds = jitter(state) if asked is None else asked
+        # To come back at once (0, a date gone by) is no wish for a flood of requests.
+        seconds = asked if asked else jitter(state)
         # Not past the end: a batch that was told to wait for longer is dropped on time.
         return max(0.0, min(seconds, give_up_at - clock()))
 

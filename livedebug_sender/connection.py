@@ -13,6 +13,12 @@ from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    LocationParseError,
+    NameResolutionError,
+    NewConnectionError,
+)
 
 
 class Guard:
@@ -38,8 +44,12 @@ class Guard:
         self.aborted = True
         sock = self.sock
         if sock is not None:
+            # Not `SSLSocket.shutdown`: it takes the encryption off first, and what the other
+            # thread sends in that moment, the API key maybe, would go in the clear.
+            plain = isinstance(sock, socket.socket)  # else TLS within a proxy's TLS
+            shutdown = socket.socket.shutdown if plain else type(sock).shutdown
             try:
-                sock.shutdown(socket.SHUT_RDWR)
+                shutdown(sock, socket.SHUT_RDWR)
             except OSError:
                 pass
 
@@ -94,8 +104,11 @@ class Guarded:
     guard: Guard
     sock: Any
     timeout: Any
+    #: Has this connection brought an answer since it was made?
+    used = False
 
     def connect(self) -> None:
+        self.used = False
         timeout = self.timeout
         self.timeout = self.guard.left(float(timeout))
         try:
@@ -104,7 +117,7 @@ class Guarded:
             self.timeout = timeout
 
     def request(self, *args: Any, **options: Any) -> None:
-        self.guard.reused = self.guard.sock is self.sock is not None
+        self.guard.reused = self.used and self.sock is not None
         super().request(*args, **options)  # type: ignore[misc]
 
     def send(self, data: Any) -> None:
@@ -122,17 +135,71 @@ class Guarded:
         try:
             response = super().getresponse()  # type: ignore[misc]
             timed.reader.in_head = False
+            self.used = True
             return response
         finally:
             if self.sock is not None:  # else http.client has closed it
                 self.sock = sock
 
 
-class PlainConnection(Guarded, HTTPConnection):
+class Dialling(Guarded):
+    """Mixed into connections to a host, which may have many addresses.
+
+    urllib3 gives each of them the whole timeout; here they share one.
+    """
+
+    host: str
+    port: int
+    _dns_host: str
+    socket_options: Any
+
+    def _new_conn(self) -> socket.socket:
+        until = time.monotonic() + float(self.timeout)
+        error: OSError | None = None
+        addresses = self._addresses()
+        for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+            # A share each, so that one that swallows packets leaves time for the next.
+            share = max(0.001, (until - time.monotonic()) / (len(addresses) - tried))
+            try:
+                return self._dial(family, kind, protocol, address, share)
+            except OSError as failed:
+                error = failed
+                if self.guard.aborted:
+                    break
+        if isinstance(error, TimeoutError):
+            raise ConnectTimeoutError(self, "timed out") from error
+        raise NewConnectionError(self, "no connection") from error  # type: ignore[arg-type]
+
+    def _addresses(self) -> list[Any]:
+        try:
+            return socket.getaddrinfo(self._dns_host, self.port, 0, socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
+        except UnicodeError:
+            raise LocationParseError(self.host) from None
+
+    def _dial(
+        self, family: int, kind: int, protocol: int, address: Any, timeout: float
+    ) -> socket.socket:
+        sock = socket.socket(family, kind, protocol)
+        self.guard.sock = sock  # from here on `cut` ends the wait
+        try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(timeout)
+            sock.connect(address)
+            sock.settimeout(float(self.timeout))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+class PlainConnection(Dialling, HTTPConnection):
     """HTTP."""
 
 
-class TLSConnection(Guarded, HTTPSConnection):
+class TLSConnection(Dialling, HTTPSConnection):
     """HTTPS."""
 
 
@@ -142,6 +209,7 @@ class UnixConnection(Guarded, HTTPConnection):
     path: str
 
     def connect(self) -> None:
+        self.used = False
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.settimeout(self.guard.left(float(self.timeout)))

@@ -127,13 +127,14 @@ class Engine:
     def finish_close(self) -> bool:
         """Wait for `begin_close`'s work, until its time is over."""
         self._wait_for_lanes(self._close_at)
-        lost = sum(lane.abandon() for lane in self._lanes.values())
+        for lane in self._lanes.values():
+            lane.abandon()
         self._dual_shipping.close(self._close_at)
         for lane in self._lanes.values():
             lane.join(self._close_at - self._clock())
         self._problems.report(final=True)
         lifecycle.unregister(self)
-        return not lost
+        return not self.stats().dropped["shutdown"]
 
     def retire(self) -> None:
         """The owner is gone: deliver what is here by the usual rules, then end."""

@@ -118,12 +118,11 @@ class Lane:
         self.hurry()
         self.queue.ring()
 
-    def abandon(self) -> int:
+    def abandon(self) -> None:
         """Count what is left as lost in the shutdown, and let go of it."""
-        lost = self._sweep()
+        self._sweep()
         self.queue.ring()
         self._primary.abort()
-        return lost
 
     def join(self, timeout: float) -> None:
         """Wait for the lane's thread to end."""
@@ -246,7 +245,7 @@ class Lane:
                 return
             self.queue.sleep(min(end, self._drive_until or end) - now)
 
-    def _sweep(self) -> int:
+    def _sweep(self) -> None:
         """Count all that is unresolved as lost in the shutdown."""
         with self.books as books:
             self.over = True
@@ -259,4 +258,3 @@ class Lane:
                 books.resolve(lost, size, "shutdown")
         if lost:
             self._context.drops.tell(self.track.value, "shutdown", lost)
-        return lost

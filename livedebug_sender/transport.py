@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from requests.adapters import DEFAULT_POOLBLOCK, HTTPAdapter
+from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from .body import Body
@@ -199,6 +200,8 @@ def _prepared(
     prepared.headers = CaseInsensitiveDict(headers)  # type: ignore[arg-type]
     prepared.body = body  # type: ignore[assignment]
     prepared.hooks = {"response": []}
+    # Sent to nobody; but a `Session` that meets a 3xx copies them for a next request.
+    prepared._cookies = RequestsCookieJar()  # type: ignore[attr-defined]
     return prepared
 
 

@@ -55,7 +55,7 @@ def test_flush_is_false_when_the_time_is_over_and_not_later(make_sender: Make) -
         sender.enqueue("logs", b"{}")
         start = time.monotonic()
         assert sender.flush(0.2) is False
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 8
         assert sender.stats().pending == 1
 
 
@@ -115,7 +115,7 @@ def test_what_can_not_be_sent_in_time_is_counted_as_shutdown(make_sender: Make) 
         assert intake.arrived.wait(10)
         start = time.monotonic()
         assert sender.close(0.3) is False
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 8
         stats = sender.stats()
         assert (stats.enqueued, stats.pending, stats.dropped) == (5, 0, {"shutdown": 5})
         assert stats.pending_bytes == 0
@@ -181,7 +181,7 @@ def test_without_threads_a_stuck_track_takes_its_share_of_the_time_and_no_more(
         sender.enqueue("symdb", b"x", content_type="a/b")
         start = time.monotonic()
         assert sender.close(1.0) is False
-        assert time.monotonic() - start < 2.5
+        assert time.monotonic() - start < 8
         stats = sender.stats()
         assert (stats.delivered, stats.dropped) == (1, {"shutdown": 1})
 

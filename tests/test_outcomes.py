@@ -323,7 +323,7 @@ def test_a_stalled_additional_endpoint_delays_nobody_and_piles_nothing_up(
         assert sender.stats().additional_failed == 9
         start = time.monotonic()
         assert sender.close(0.3)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 8
         stats = sender.stats()
         assert (stats.additional_delivered, stats.additional_failed) == (10, 10)
 
