@@ -172,8 +172,11 @@ class Primary:
                 return
             self._context.room.give_back(count, batch.size, self._track in FLOODS)
             books.resolve(count, batch.size, reason)
-        if reason is not None:
-            self._context.drops.tell(self._track.value, reason, count, verdict.detail)
+        try:
+            if reason is not None:
+                self._context.drops.tell(self._track.value, reason, count, verdict.detail)
+        finally:
+            self._books.settle(count)
 
     def _lost_as(self, outcome: Outcome) -> str | None:
         if outcome is Outcome.DELIVERED:
@@ -193,8 +196,7 @@ class Primary:
             endpoint,
             path_of(endpoint, self._track),
             self._track,
-            batch.payloads,
-            batch.content_type,
+            batch.items,
             self._context.tags,
             self._context.identity(),
         )
