@@ -42,12 +42,18 @@ def try_for_long(
     Returns:
         The last attempt's result.
     """
+    first = attempt()
+    if not again(first):
+        return first  # as nearly always: tenacity costs a tenth of the request
     jitter = tenacity.wait_random_exponential(multiplier=FIRST, max=LONGEST)
-    last: list[Result] = []
+    last = [first]
+    attempts = 1
 
     def attempt_in_time() -> Result:
-        if not last or clock() < give_up_at:
-            last[:] = [attempt()]
+        nonlocal attempts
+        if attempts > 1 and clock() < give_up_at:
+            last[0] = attempt()
+        attempts += 1
         return last[0]
 
     def wait(state: tenacity.RetryCallState) -> float:

@@ -2,6 +2,9 @@
 
 urllib3's own timeouts are per read: an answer that drips a byte a second never ends.
 Here the whole answer has to come within the timeout, counted from the end of the body.
+
+A connection is made, and used for the first time, by urllib3. What follows on it takes a
+shorter way: one write, and http.client's reading of the answer.
 """
 
 from __future__ import annotations
@@ -9,6 +12,9 @@ from __future__ import annotations
 import io
 import socket
 import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -18,7 +24,13 @@ from urllib3.exceptions import (
     LocationParseError,
     NameResolutionError,
     NewConnectionError,
+    ProtocolError,
 )
+
+#: Bytes of an answer's body that are read; more is not worth the connection.
+MOST_HEARD = 64 * 1024
+#: Bytes of a body that goes out in one write with its head.
+_ONE_WRITE = 64 * 1024
 
 
 class Guard:
@@ -98,6 +110,15 @@ class TimedSocket:
         return io.BufferedReader(self.reader)
 
 
+@dataclass(frozen=True)
+class Heard:
+    """An answer, its body read."""
+
+    status: int
+    headers: HTTPMessage
+    body: bytes
+
+
 class Guarded:
     """Mixed into urllib3's connections."""
 
@@ -106,6 +127,8 @@ class Guarded:
     timeout: Any
     #: Has this connection brought an answer since it was made?
     used = False
+    #: As http.client made it for the first request.
+    host_header: Any = None
 
     def connect(self) -> None:
         self.used = False
@@ -115,6 +138,41 @@ class Guarded:
             super().connect()  # type: ignore[misc]
         finally:
             self.timeout = timeout
+
+    def putheader(self, header: Any, *values: Any) -> None:
+        if header == "Host":
+            self.host_header = values[0]
+        super().putheader(header, *values)  # type: ignore[misc]
+
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str | bytes],
+        body: bytes | Iterable[bytes] | None,
+    ) -> Heard:
+        """A request and its answer, on a connection that was used before."""
+        self.guard.reused = True
+        head = _head(method, url, {"Host": self.host_header, **headers})
+        if body is None or (isinstance(body, bytes) and len(body) <= _ONE_WRITE):
+            self.send(head + (body or b""))
+        else:
+            self.send(head)
+            for piece in (body,) if isinstance(body, bytes) else body:
+                self.send(piece)
+                del piece  # or the next one needs memory of its own, page by page
+        until = time.monotonic() + self.guard.left(float(self.timeout))
+        timed = TimedSocket(self.sock, until)
+        response = HTTPResponse(timed, method=method)  # type: ignore[arg-type]
+        try:
+            response.begin()
+            timed.reader.in_head = False
+            heard = Heard(response.status, response.msg, response.read(MOST_HEARD))
+            if response.will_close or not response.isclosed():
+                self.close()  # type: ignore[attr-defined]
+            return heard
+        finally:
+            response.close()
 
     def request(self, *args: Any, **options: Any) -> None:
         self.guard.reused = self.used and self.sock is not None
@@ -220,19 +278,63 @@ class UnixConnection(Guarded, HTTPConnection):
         self.sock = sock
 
 
+class KeepingPool:
+    """Mixed into urllib3's pools: a request on a kept connection takes the short way."""
+
+    proxy: Any
+
+    def urlopen(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Any = None,
+        *,
+        timeout: Any,
+        **options: Any,
+    ) -> Any:
+        if self.proxy is None:
+            connection = self._get_conn()  # type: ignore[attr-defined]
+            try:
+                if connection.used and not connection.is_closed:
+                    connection.timeout = timeout.connect_timeout
+                    return connection.exchange(method, url, headers, body)
+            except HTTPException as error:
+                connection.close()
+                raise ProtocolError("no answer", error) from error
+            except BaseException:
+                connection.close()
+                raise
+            finally:
+                self._put_conn(connection)  # type: ignore[attr-defined]
+        return super().urlopen(method, url, body, headers, timeout=timeout, **options)  # type: ignore[misc]
+
+
+def _head(method: str, url: str, headers: Mapping[str, str | bytes]) -> bytes:
+    lines = [f"{method} {url} HTTP/1.1".encode("ascii"), b"Accept-Encoding: identity"]
+    for name, value in headers.items():
+        encoded = value.encode("latin-1") if isinstance(value, str) else value
+        lines.append(name.encode("ascii") + b": " + encoded)
+    head = b"\r\n".join(lines)
+    # Checked where they were given; what got through all the same goes nowhere.
+    if not head.count(b"\r") == head.count(b"\n") == len(lines) - 1:
+        raise ValueError("a line end in a header")
+    return head + b"\r\n\r\n"
+
+
 def pool_classes(guard: Guard) -> dict[str, Any]:
     """urllib3's pools by scheme, with connections under this guard."""
     plain = type("PlainConnection", (PlainConnection,), {"guard": guard})
     tls = type("TLSConnection", (TLSConnection,), {"guard": guard})
     return {
-        "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
-        "https": type("TLSPool", (HTTPSConnectionPool,), {"ConnectionCls": tls}),
+        "http": type("PlainPool", (KeepingPool, HTTPConnectionPool), {"ConnectionCls": plain}),
+        "https": type("TLSPool", (KeepingPool, HTTPSConnectionPool), {"ConnectionCls": tls}),
     }
 
 
 def unix_pool(path: str, guard: Guard) -> HTTPConnectionPool:
     """A pool of connections to the Unix socket at `path`."""
     connection = type("UnixConnection", (UnixConnection,), {"guard": guard, "path": path})
-    pool = type("UnixPool", (HTTPConnectionPool,), {"ConnectionCls": connection})
+    pool = type("UnixPool", (KeepingPool, HTTPConnectionPool), {"ConnectionCls": connection})
     made: HTTPConnectionPool = pool("localhost")
     return made

@@ -70,7 +70,7 @@ class PayloadQueue(queue.Queue[Item]):
             The batch's new size.
         """
         waiting, next_one, add = self._waiting, self._waiting.popleft, batch.append
-        while waiting and len(batch) < most:
+        for _ in range(min(len(waiting), most - len(batch))):
             larger = size + len(waiting[0])
             if larger > most_bytes and batch:
                 break
