@@ -1,20 +1,15 @@
-"""Connections with bounds on time, that can be cut from another thread.
-
-urllib3's own timeouts are per read: an answer that drips a byte a second never ends.
-Here the whole answer has to come within the timeout, counted from the end of the body.
+"""urllib3's connections and pools, under a `Guard`.
 
 A connection is made, and used for the first time, by urllib3. What follows on it takes a
-shorter way: one write, and http.client's reading of the answer.
+shorter way, in half the time (see exchange.py).
 """
 
 from __future__ import annotations
 
-import io
 import socket
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from http.client import HTTPException, HTTPMessage, HTTPResponse
+from http.client import HTTPException
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -27,96 +22,11 @@ from urllib3.exceptions import (
     ProtocolError,
 )
 
-#: Bytes of an answer's body that are read; more is not worth the connection.
-MOST_HEARD = 64 * 1024
+from .exchange import MOST_HEARD, Heard, LeanResponse, request_head
+from .guard import Guard, TimedSocket
+
 #: Bytes of a body that goes out in one write with its head.
 _ONE_WRITE = 64 * 1024
-
-
-class Guard:
-    """What one transport's connections share: the deadline, and the socket in use."""
-
-    def __init__(self) -> None:
-        #: No request goes on after that (seconds of time.monotonic).
-        self.deadline = float("inf")
-        self.sock: Any = None
-        #: Was the socket in use there before the request under way?
-        self.reused = False
-        self.aborted = False
-
-    def left(self, timeout: float) -> float:
-        """Seconds that an operation may take: the timeout, or what the deadline leaves."""
-        left = min(timeout, self.deadline - time.monotonic())
-        if left <= 0:
-            raise TimeoutError("timed out")
-        return left
-
-    def cut(self) -> None:
-        """Shut the socket in use down, so that whoever waits on it comes back."""
-        self.aborted = True
-        sock = self.sock
-        if sock is not None:
-            # Not `SSLSocket.shutdown`: it takes the encryption off first, and what the other
-            # thread sends in that moment, the API key maybe, would go in the clear.
-            plain = isinstance(sock, socket.socket)  # else TLS within a proxy's TLS
-            shutdown = socket.socket.shutdown if plain else type(sock).shutdown
-            try:
-                shutdown(sock, socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-
-class TimedReader(io.RawIOBase):
-    """The answer's bytes, all of which have to come before `until`."""
-
-    def __init__(self, sock: Any, until: float) -> None:
-        self._sock = sock
-        self._raw = sock.makefile("rb", buffering=0)  # counts as a user of the socket
-        self._until = until
-        self._begun = False
-        #: Are the status line and the headers still to come? `http.client` takes an end
-        #: in the middle of them for the end of the headers.
-        self.in_head = True
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self._sock.settimeout(left)
-        count = int(self._raw.readinto(buffer))
-        if count == 0 and self.in_head:
-            raise ConnectionAbortedError if self._begun else ConnectionResetError
-        self._begun = True
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class TimedSocket:
-    """What `http.client` needs of a socket to read an answer."""
-
-    def __init__(self, sock: Any, until: float) -> None:
-        self.reader = TimedReader(sock, until)
-        self.settimeout = sock.settimeout
-        self.shutdown = sock.shutdown
-        self.close = sock.close
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self.reader)
-
-
-@dataclass(frozen=True)
-class Heard:
-    """An answer, its body read."""
-
-    status: int
-    headers: HTTPMessage
-    body: bytes
 
 
 class Guarded:
@@ -153,7 +63,7 @@ class Guarded:
     ) -> Heard:
         """A request and its answer, on a connection that was used before."""
         self.guard.reused = True
-        head = _head(method, url, {"Host": self.host_header, **headers})
+        head = request_head(method, url, {"Host": self.host_header, **headers})
         if body is None or (isinstance(body, bytes) and len(body) <= _ONE_WRITE):
             self.send(head + (body or b""))
         else:
@@ -163,11 +73,11 @@ class Guarded:
                 del piece  # or the next one needs memory of its own, page by page
         until = time.monotonic() + self.guard.left(float(self.timeout))
         timed = TimedSocket(self.sock, until)
-        response = HTTPResponse(timed, method=method)  # type: ignore[arg-type]
+        response = LeanResponse(timed, method=method)  # type: ignore[arg-type]
         try:
             response.begin()
             timed.reader.in_head = False
-            heard = Heard(response.status, response.msg, response.read(MOST_HEARD))
+            heard = Heard(response.status, response.plain_headers, response.read(MOST_HEARD))
             if response.will_close or not response.isclosed():
                 self.close()  # type: ignore[attr-defined]
             return heard
@@ -308,18 +218,6 @@ class KeepingPool:
             finally:
                 self._put_conn(connection)  # type: ignore[attr-defined]
         return super().urlopen(method, url, body, headers, timeout=timeout, **options)  # type: ignore[misc]
-
-
-def _head(method: str, url: str, headers: Mapping[str, str | bytes]) -> bytes:
-    lines = [f"{method} {url} HTTP/1.1".encode("ascii"), b"Accept-Encoding: identity"]
-    for name, value in headers.items():
-        encoded = value.encode("latin-1") if isinstance(value, str) else value
-        lines.append(name.encode("ascii") + b": " + encoded)
-    head = b"\r\n".join(lines)
-    # Checked where they were given; what got through all the same goes nowhere.
-    if not head.count(b"\r") == head.count(b"\n") == len(lines) - 1:
-        raise ValueError("a line end in a header")
-    return head + b"\r\n\r\n"
 
 
 def pool_classes(guard: Guard) -> dict[str, Any]:

@@ -22,9 +22,11 @@ from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from .body import Body
-from .connection import Guard, Heard, pool_classes, unix_pool
+from .connection import pool_classes, unix_pool
 from .endpoint import Endpoint, socket_path, url_of
 from .errors import DeliveryError
+from .exchange import Heard
+from .guard import Guard
 from .request import USER_AGENT, Headers, Request
 
 #: Bytes of an answer that are read; more is not worth the connection.
