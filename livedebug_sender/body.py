@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 #: Bytes of a piece, about.
-PIECE = 512 * 1024
+PIECE = 1024 * 1024
 
 BOUNDARY = "------------------------44617461646f67"
 MULTIPART_TYPE = f"multipart/form-data; boundary={BOUNDARY}"

@@ -339,22 +339,20 @@ def host_with_ours(url: str, threads: int, count: int, loops: int, size: int) ->
 def host_with_native(url: str, threads: int, count: int, loops: int, size: int) -> Figures:
     pipeline = Pipeline(url)
     item = payload(size)
-
-    def put() -> bool:
-        while not pipeline.put(item):
-            time.sleep(NAP)
-        return True
-
-    return _host(put, threads, count, loops, pipeline.finish)
+    return _host(lambda: pipeline.put(item), threads, count, loops, pipeline.finish)
 
 
 def _host(
     put: Callable[[], bool], threads: int, count: int, loops: int, finish: Callable[[], Any]
 ) -> Figures:
+    refused = []
+
     def run() -> None:
         for _ in range(count):
             work(loops)
-            assert put()
+            while not put():
+                refused.append(1)
+                time.sleep(NAP)
 
     runners = [threading.Thread(target=run) for _ in range(threads)]
     cpu, wall = time.process_time(), time.perf_counter()
@@ -363,7 +361,7 @@ def _host(
     for runner in runners:
         runner.join()
     finish()
-    return _spent(cpu, wall, threads * count)
+    return {**_spent(cpu, wall, threads * count), "refused": len(refused) / threads / count}
 
 
 # -- memory and idleness -----------------------------------------------------------
