@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from . import loading
@@ -26,8 +25,7 @@ class OutOfTime(Exception):
     """The caller in whose thread a lane works has no time left; nothing is lost."""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What one attempt came to."""
 
     outcome: Outcome

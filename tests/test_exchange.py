@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import RawServer, RecordingServer, Reply
+from servers import RawServer, RecordingServer
 
 from livedebug_sender import Endpoint, Track
 from livedebug_sender.exchange import LeanResponse, request_head
@@ -129,12 +129,15 @@ def test_a_body_of_any_size_arrives_whole_on_a_kept_connection(size: int) -> Non
     transport.close()
 
 
-def test_an_answer_without_an_end_is_the_last_of_its_connection() -> None:
+def test_a_server_that_hangs_up_after_each_answer_gets_a_connection_for_each() -> None:
+    def answer(connection: Any, over: Any) -> None:
+        connection.sendall(b"HTTP/1.1 202 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
     transport = Transport()
-    with RecordingServer(Reply(202, {"Connection": "close"})) as server:
+    with RawServer(answer) as server:
         for _ in range(3):
             assert transport.post(upload(server.url)).status == 202
-        assert len({arrived.connection for arrived in server.posts}) == 3
+        assert server.connections == 3
     transport.close()
 
 

@@ -169,13 +169,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="of each comparison (9)")
     parser.add_argument("--only", default="", help="measures with this text in their names")
+    parser.add_argument("--skip", default="", help="not those with this text in their names")
     parser.add_argument("--write", action="store_true", help="put the result into docs/")
     options = parser.parse_args()
     rows = []
     with running_intake() as intake:
         bench = Bench(intake, options.rounds)
         for measure in MEASURES:
-            if options.only in f"{measure.group}: {measure.what}":
+            name = f"{measure.group}: {measure.what}"
+            if options.only in name and not (options.skip and options.skip in name):
                 rows.append(bench.measure(measure))
                 print(".", end="", flush=True, file=sys.stderr)
     print(file=sys.stderr)

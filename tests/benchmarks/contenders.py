@@ -10,6 +10,8 @@ import json
 import logging
 import os
 import queue
+import re
+import resource
 import subprocess
 import sys
 import threading
@@ -364,6 +366,51 @@ def _host(
     return {**_spent(cpu, wall, threads * count), "refused": len(refused) / threads / count}
 
 
+# -- the host under a web server ---------------------------------------------------
+
+
+@contender
+def web_alone(loops: int) -> Figures:
+    return _web(lambda: True, loops, lambda: None)
+
+
+@contender
+def web_with_ours(url: str, loops: int, size: int) -> Figures:
+    sender = warm_sender(url)
+    item = payload(size)
+    return _web(lambda: sender.enqueue("snapshots", item), loops, sender.close)
+
+
+@contender
+def web_with_native(url: str, loops: int, size: int) -> Figures:
+    pipeline = Pipeline(url)
+    item = payload(size)
+    return _web(lambda: pipeline.put(item), loops, pipeline.finish)
+
+
+def _web(put: Callable[[], bool], loops: int, finish: Callable[[], Any]) -> Figures:
+    """`wrk` against an application under waitress, 4 threads, for 3 seconds."""
+    from waitress.server import create_server
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        work(loops)
+        put()
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    server: Any = create_server(application, host="127.0.0.1", port=0, threads=4)
+    threading.Thread(target=server.run, daemon=True).start()
+    command = ["wrk", "-t1", "-c4", "-d3s", "--latency"]
+    address = f"http://127.0.0.1:{server.effective_port}/"
+    told = subprocess.run([*command, address], capture_output=True, text=True, check=True).stdout
+    server.close()
+    finish()
+    found = re.search(r"99%\s+([\d.]+)(us|ms|s)\b.*Requests/sec:\s+([\d.]+)", told, re.DOTALL)
+    assert found, told
+    unit = {"us": 1e-6, "ms": 1e-3, "s": 1.0}[found[2]]
+    return {"p99": float(found[1]) * unit, "wall": 1 / float(found[3])}
+
+
 # -- memory and idleness -----------------------------------------------------------
 
 
@@ -465,12 +512,10 @@ def modules_loaded() -> Figures:
 
 
 def _python(code: str) -> float:
-    before = os.times()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", code], check=True)
-    after = os.times()
-    return (
-        after.children_user + after.children_system - before.children_user - before.children_system
-    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 if __name__ == "__main__":

@@ -67,6 +67,14 @@ def _host(who: str) -> Side:
     return Side(name, f"host_{who}", arguments)
 
 
+def _web(who: str) -> Side:
+    arguments: dict[str, Any] = {"loops": "LOOPS"}
+    if who != "alone":
+        arguments |= {"url": URL, "size": 2048}
+    name = {"alone": "no sender", "with_ours": "with ours", "with_native": "with ddtrace"}[who]
+    return Side(name, f"web_{who}", arguments)
+
+
 def _threads(function: str, name: str, **more: Any) -> Side:
     return Side(name, function, {"threads": 8, "count": 3000, "size": 1024, **more})
 
@@ -144,6 +152,24 @@ MEASURES = (
         _host("with_ours"),
         _host("with_native"),
         1.0,
+    ),
+    Measure("waitress, wrk", "time a request", "wall", _web("with_ours"), _web("alone"), None),
+    Measure(
+        "waitress, wrk",
+        "time a request against ddtrace",
+        "wall",
+        _web("with_ours"),
+        _web("with_native"),
+        None,
+    ),
+    Measure("waitress, wrk", "99 %", "p99", _web("with_ours"), _web("alone"), None),
+    Measure(
+        "waitress, wrk",
+        "99 % against ddtrace",
+        "p99",
+        _web("with_ours"),
+        _web("with_native"),
+        None,
     ),
     _alone("start", "import over a bare interpreter, ms", "ms", 45, "import_cost", times=15),
     _alone("start", "heavy modules that import loads", "modules", 0, "modules_loaded"),
