@@ -19,8 +19,9 @@ from .config import SenderConfig
 from .container import identity_headers
 from .context import Context
 from .downgrade import AgentWatch
+from .errors import Refused
 from .fork_mark import fork_mark
-from .lane import Lane, Refused
+from .lane import Lane
 from .options import Options
 from .problems import Problems
 from .room import Room

@@ -14,7 +14,7 @@ from .atomic import STEP
 from .batch import Batch
 from .books import LaneBooks
 from .context import Context
-from .errors import InvalidPayload
+from .errors import InvalidPayload, Refused
 from .payload import CLOSING, Item, Upload, check_content_type, encode_body, encode_payload
 from .payload_queue import PayloadQueue
 from .primary import OutOfTime, Primary
@@ -26,19 +26,6 @@ from .track import Track
 _THREAD_AGAIN = 1.0
 #: Seconds after which a waiting `flush` looks whether somebody is still at work.
 _LOOK_AGAIN = 0.25
-
-
-class Refused(Exception):
-    """A payload that can't be queued.
-
-    Attributes:
-        reason: as in ``Stats.dropped``.
-        detail: for people.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        self.reason = reason
-        self.detail = detail
 
 
 class Lane:

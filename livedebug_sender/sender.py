@@ -8,11 +8,9 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from . import lifecycle
+from . import lifecycle, loading
 from .config import SenderConfig
-from .engine import Engine
-from .errors import ConfigError
-from .lane import Refused
+from .errors import ConfigError, Refused
 from .options import MiB, OnDrop, Options
 from .stats import Stats
 from .tags import check_tags
@@ -20,6 +18,8 @@ from .track import Track
 
 if TYPE_CHECKING:
     import requests
+
+    from .engine import Engine
 
 
 class Sender:
@@ -83,6 +83,7 @@ class Sender:
             on_drop=on_drop,
             session_factory=session_factory,
         )
+        self._new_engine = loading.engine_class()
         self._closed = False
         self._engine: Engine | None = None
         self._engines: dict[int, Engine] = {}
@@ -177,9 +178,11 @@ class Sender:
         # No lock: a lock made before a fork may be taken for ever after it, and this may
         # be interrupted by itself. The first to set it wins.
         pid = os.getpid()
-        engine = self._engines.setdefault(pid, Engine(self._config, self._tags, self._options))
+        engine = self._engines.setdefault(
+            pid, self._new_engine(self._config, self._tags, self._options)
+        )
         if not engine.mark[0]:  # an ancestor had the same process id
-            engine = self._engines[pid] = Engine(self._config, self._tags, self._options)
+            engine = self._engines[pid] = self._new_engine(self._config, self._tags, self._options)
         engine.closed = engine.closed or self._closed
         lifecycle.register(engine)
         self._engine = engine

@@ -185,6 +185,7 @@ def main() -> None:
     if options.write:
         result = as_json(rows, intake, options.rounds)
         (DOCS / "benchmark.json").write_text(json.dumps(result, indent=1) + "\n")
+        (DOCS / "benchmark.txt").write_text(table(rows) + "\n")
         (DOCS / "benchmark.svg").write_text(draw(rows))
 
 

@@ -172,6 +172,7 @@ MEASURES = (
         None,
     ),
     _alone("start", "import over a bare interpreter, ms", "ms", 45, "import_cost", times=15),
+    _alone("start", "the same over that of requests", "ratio", 0.35, "import_cost", times=15),
     _alone("start", "heavy modules that import loads", "modules", 0, "modules_loaded"),
     _alone("idle", "threads before the first enqueue", "before", 0, "idle", url=URL, seconds=10),
     _alone("idle", "wake-ups in 10 seconds", "wakeups", 0, "idle", url=URL, seconds=10),

@@ -9,7 +9,6 @@ on a clock of its own, with the library's own policy: linger, batches, backoff.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import random
 from collections import Counter
@@ -151,28 +150,19 @@ def main() -> None:
     random.seed(1)
     loads = [(1.0, False), (5.0, False), (15.0, False), (1.0, True), (5.0, True)]
     curves = [simulate(options.senders, every, Outage(told=told)) for every, told in loads]
-    print(f"{options.senders} senders, 5 minutes of outage, at most {LONGEST:g} s between tries")
-    print(f"{'a payload every':>16} {'Retry-After':>12} {'steady/s':>9} {'peak/s':>9} {'ratio':>6}")
+    lines = [
+        f"{options.senders:,} senders, 5 minutes of outage, at most {LONGEST:g} s between tries",
+        f"{'a payload every':>16} {'Retry-After':>12} {'steady/s':>9} {'peak/s':>9} {'ratio':>6}",
+    ]
     for curve in curves:
         told = "the return" if curve.outage.told else "none"
-        print(
+        lines.append(
             f"{curve.every:14g} s {told:>12} {curve.steady:9.0f} {curve.peak:9} {curve.ratio:6.2f}"
         )
+    print("\n".join(lines))
     if options.write:
         (DOCS / "fleet.svg").write_text(draw(curves[0]))
-        result = [
-            {
-                "every": curve.every,
-                "retry_after": curve.outage.told,
-                "steady": round(curve.steady),
-                "peak": curve.peak,
-                "ratio": round(curve.ratio, 2),
-            }
-            for curve in curves
-        ]
-        (DOCS / "fleet.json").write_text(
-            json.dumps({"senders": options.senders, "loads": result}, indent=1) + "\n"
-        )
+        (DOCS / "fleet.txt").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
