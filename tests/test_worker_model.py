@@ -284,17 +284,12 @@ enqueues = st.tuples(
     st.just("enqueue"), tracks, st.integers(0, 60), st.integers(0, 9).map(lambda n: n == 0),
     st.booleans(),
 )  # fmt: skip
-seconds = st.sampled_from([0.0, 0.5, 2.0, 30.0, 1000.0])
-steps = st.lists(
-    st.one_of(
-        enqueues,
-        enqueues,
-        enqueues,
-        st.tuples(st.just("flush"), seconds),
-        st.tuples(st.just("sleep"), seconds),
-        st.tuples(st.just("close"), seconds),
-    ),
-    max_size=40,
+seconds = st.sampled_from([0.0, 0.5, 8.0, 60.0, 1000.0])
+others = st.tuples(st.sampled_from(["flush", "flush", "flush", "sleep", "close"]), seconds)
+steps = st.builds(
+    lambda first, rest: first + rest,
+    st.lists(enqueues, max_size=12),
+    st.lists(enqueues | others, min_size=1, max_size=25),
 )
 retry_afters = st.sampled_from(
     [None, None, "0", "1", "20", "4000", "soon", "", formatdate(1100, usegmt=True)]
@@ -305,8 +300,12 @@ takes = st.sampled_from([0.0, 0.0, 0.01, 1.0, 2.9, 3.0, 9.0])
 
 
 def scripts(what: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Said]]:
+    """Answers one by one, and outages: a batch may meet both."""
     said = st.builds(Said, what, takes, retry_afters, st.sampled_from([0, 0, 0, 1, 3]))
-    return st.lists(said, max_size=30)
+    outage = st.builds(Said, passing, st.just(0.01) | takes)
+    several = st.builds(lambda one, count: [one] * count, outage, st.integers(3, 12))
+    pieces = st.lists(st.lists(said, min_size=1, max_size=6) | several, max_size=5)
+    return pieces.map(lambda pieces: [one for piece in pieces for one in piece])
 
 
 bounds = st.fixed_dictionaries(
@@ -316,7 +315,7 @@ bounds = st.fixed_dictionaries(
         "max_payload_bytes": st.integers(40, 120),
         "max_batch_items": st.integers(1, 12),
         "max_batch_bytes": st.integers(30, 800),
-        "retry_for": st.sampled_from([0.0, 5.0, 300.0]),
+        "retry_for": st.sampled_from([0.0, 2.0, 5.0, 300.0]),
         "linger": st.sampled_from([0.0, 0.1]),
     }
 )
