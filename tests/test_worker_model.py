@@ -76,11 +76,13 @@ class World:
         self.closed = False
         self.offered = 0
         self.posts = 0
-        self.additional = 0
+        self.batches = 0  # of the tracks that have an additional endpoint
+        self.copies = 0
         self.delivered_in_order: list[int] = []
-        # Raised inside a request, they would be taken for its failure, and be retried.
+        # Of the model's own checks: raised inside a request or `on_drop`, they would be lost.
         self.faults: list[AssertionError] = []
         self._tried: dict[int, float] = {}  # id: when first
+        self._last: dict[Track, tuple[int, ...]] = {}
         self._tried_in_step: set[tuple[str, tuple[int, ...]]] = set()
         self.options = Options(on_drop=self._on_drop, **options)
         config = SenderConfig()
@@ -111,7 +113,7 @@ class World:
         share = 0.9 if flood else 1
         fits = int(options.max_queue_bytes * share)
         most = fits if track is Track.SYMDB else min(fits, options.max_payload_bytes)
-        held = [one for one in self._settle(list(self.known.values())) if one.fate is None]
+        held = [one for one in self.known.values() if one.fate is None]
         floods = [one for one in held if one.track in FLOODS]
         if self.closed:
             return "closed"
@@ -127,7 +129,7 @@ class World:
     def flush(self, timeout: float) -> None:
         before, until = list(self.known.values()), self.now + timeout
         done = self.engine.flush(timeout)
-        assert done is all(one.fate is not None for one in self._settle(before))
+        assert done is all(one.fate is not None for one in before)
         assert self.now <= until + EPSILON
 
     def close(self, timeout: float) -> None:
@@ -148,7 +150,7 @@ class World:
         assert not self.faults, self.faults
         self._tried_in_step.clear()
         stats = self.engine.stats()
-        fates = Counter(one.fate for one in self._settle(list(self.known.values())))
+        fates = Counter(one.fate for one in self.known.values())
         pending = [one for one in self.known.values() if one.fate is None]
         assert stats.enqueued == len(self.known)
         assert stats.delivered == fates["delivered"]
@@ -165,21 +167,18 @@ class World:
         assert room._flood.read() == (len(flood), sum(one.size for one in flood))
         self._check_order()
 
-    def _settle(self, ones: list[Known]) -> list[Known]:
-        """Whose last attempt brought no word: given up, if the engine says so."""
-        missing = self.engine.stats().dropped.get("undeliverable", 0) - sum(
-            one.fate == "undeliverable" for one in self.known.values()
-        )
-        given_up = [one for i, one in self.known.items() if one.fate is None and i in self._tried]
-        given_up.sort(key=lambda one: not self._time_is_over(one))
-        for one in given_up[: max(0, missing)]:
-            assert self._time_is_over(one)
-            one.fate = "undeliverable"
-        return ones
-
-    def _time_is_over(self, known: Known) -> bool:
-        (first,) = (self._tried[i] for i, one in self.known.items() if one is known)
-        return self.now >= first + self.options.retry_for - EPSILON
+    def _given_up(self, track: Track, count: int) -> None:
+        """The batch that the track tried last was dropped: its time has to be over."""
+        ids = self._last[track]
+        first = min(self._tried[one] for one in ids)
+        try:
+            assert len(ids) == count
+            assert all(self.known[one].fate is None for one in ids)
+            assert self.now >= first + self.options.retry_for - EPSILON
+        except AssertionError as fault:
+            self.faults.append(fault)
+        for one in ids:
+            self.known[one].fate = "undeliverable"
 
     def _check_order(self) -> None:
         for track in Track:
@@ -200,7 +199,7 @@ class World:
 
     def _post(self, ids: tuple[int, ...], request: Request, deadline: float | None) -> Any:
         if request.endpoint.url.startswith("http://second"):
-            self.additional += 1
+            self.copies += 1
             return SimpleNamespace(status=202, retry_after=None, body=b"")
         self.posts += 1
         self._check_batch(ids, request.path)
@@ -227,10 +226,13 @@ class World:
         most = 1 if track is Track.SYMDB else self.options.max_batch_items
         assert 1 <= len(ids) <= most
         assert len(ids) == 1 or sum(one.size for one in ones) <= self.options.max_batch_bytes
+        if track is not Track.SYMDB and not any(one in self._tried for one in ids):
+            self.batches += 1
         first = min(self._tried.setdefault(one, self.now) for one in ids)
         if (path, ids) in self._tried_in_step:
             assert self.now < first + self.options.retry_for
         self._tried_in_step.add((path, ids))
+        self._last[track] = ids
 
     def _judged(self, ids: tuple[int, ...]) -> int:
         return 422 if any(self.known[one].bad for one in ids) else 202
@@ -257,6 +259,8 @@ class World:
 
     def _on_drop(self, track: str, reason: str, count: int) -> None:
         self.told[reason] += count
+        if reason == "undeliverable":
+            self._given_up(Track(track), count)
 
 
 @contextmanager
@@ -334,7 +338,8 @@ def test_whatever_comes_in_and_whatever_is_answered_each_payload_has_its_place_i
         world.check()
         assert world.engine._room.read() == (0, 0)
         stats = world.engine.stats()
-        assert stats.additional_delivered == world.additional
+        assert stats.additional_delivered == world.copies
+        assert stats.additional_delivered + stats.additional_failed == world.batches
 
 
 @settings(max_examples=120, deadline=None)
@@ -367,3 +372,13 @@ def test_finding_the_culprits_takes_few_requests(count: int, data: Any) -> None:
         world.check()
         assert world.engine.stats().dropped.get("rejected", 0) == len(culprits)
         assert world.posts <= 1 + 2 * len(culprits) * math.ceil(math.log2(count)) < 80
+
+
+@given(st.sampled_from([None, "0", "1"]), st.floats(0.0, 30.0))
+@settings(max_examples=30, deadline=None)
+def test_a_closing_sender_tries_again_but_not_in_a_flood(asked: str | None, timeout: float) -> None:
+    with timeless([Said(503, retry_after=asked)] * 2000) as world:
+        world.enqueue(Track.LOGS, 1)
+        world.close(timeout)
+        world.check()
+        assert world.posts < 100
