@@ -1,6 +1,6 @@
 """The worker without network, threads or real time: any load, any answers.
 
-The real engine, lanes, queues and accounts, on a clock that is only a number, with a
+The real sender, lanes, queues and accounts, on a clock that is only a number, with a
 transport that answers by a script. No thread can be had, so `flush` and `close` do the
 worker's work on the calling thread, and after each step everything can be compared.
 """
@@ -21,8 +21,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from livedebug_sender import Endpoint, SenderConfig, Track, backoff, engine, lane, loading, problems
-from livedebug_sender.engine import Engine
+from livedebug_sender import (
+    Endpoint,
+    Sender,
+    SenderConfig,
+    Track,
+    backoff,
+    engine,
+    lane,
+    loading,
+    problems,
+)
 from livedebug_sender.errors import DeliveryError
 from livedebug_sender.options import Options
 from livedebug_sender.payload_queue import PayloadQueue
@@ -65,7 +74,7 @@ class Known:
 
 
 class World:
-    """An engine, the time, the intake, and what has to become of each payload."""
+    """A sender, the time, the intake, and what has to become of each payload."""
 
     def __init__(self, script: list[Said], agentless: bool = False, **options: Any) -> None:
         self.now = 1000.0
@@ -84,13 +93,13 @@ class World:
         self._tried: dict[int, float] = {}  # id: when first
         self._last: dict[Track, tuple[int, ...]] = {}
         self._tried_in_step: set[tuple[str, tuple[int, ...]]] = set()
-        self.options = Options(on_drop=self._on_drop, **options)
+        self.options = Options(**options)
         config = SenderConfig()
         primary = Endpoint("http://primary", "key" if agentless else None, TIMEOUT)
         for set_primary in (config.set_endpoint, config.set_symdb_endpoint):
             set_primary(primary)
         config.add_additional_debugger_endpoint(Endpoint("http://second"))
-        self.engine = Engine(config, "", self.options)
+        self.sender = Sender(config, on_drop=self._on_drop, **options)
 
     # ---- the steps ----
 
@@ -99,8 +108,9 @@ class World:
         payload = b'{"id":%d,"bad":%d,"a":"%s"}' % (one, bad, b"x" * pad)
         if array:
             payload = b"[%s , %s]" % (payload, payload)
+        content_type = "a/b" if track is Track.SYMDB else None
         why_not = self._why_not(track, len(payload))
-        taken = self.engine.enqueue(track, payload, "a/b" if track is Track.SYMDB else None)
+        taken = self.sender.enqueue(track, payload, content_type=content_type)
         assert taken is (why_not is None)
         if why_not is None:
             self.known[one] = Known(track, len(payload), bad)
@@ -128,15 +138,14 @@ class World:
 
     def flush(self, timeout: float) -> None:
         before, until = list(self.known.values()), self.now + timeout
-        done = self.engine.flush(timeout)
+        done = self.sender.flush(timeout)
         assert done is all(one.fate is not None for one in before)
         assert self.now <= until + EPSILON
 
     def close(self, timeout: float) -> None:
         until = self.now + timeout
         self.closed = True
-        self.engine.begin_close(timeout)
-        all_well = self.engine.finish_close()
+        all_well = self.sender.close(timeout)
         for one in self.known.values():
             one.fate = one.fate or "shutdown"
         assert all_well is not any(one.fate == "shutdown" for one in self.known.values())
@@ -149,7 +158,7 @@ class World:
         """Whatever was done: the accounts are those of the model."""
         assert not self.faults, self.faults
         self._tried_in_step.clear()
-        stats = self.engine.stats()
+        stats = self.sender.stats()
         fates = Counter(one.fate for one in self.known.values())
         pending = [one for one in self.known.values() if one.fate is None]
         assert stats.enqueued == len(self.known)
@@ -161,10 +170,7 @@ class World:
         assert stats.requests == self.posts
         assert stats.enqueued == stats.delivered + stats.pending + sum(lost.values())
         assert self.offered == stats.enqueued + self.refused.total()
-        flood = [one for one in pending if one.track in FLOODS]
-        room = self.engine._room
-        assert room.read() == (len(pending), stats.pending_bytes)
-        assert room._flood.read() == (len(flood), sum(one.size for one in flood))
+        assert self.sender._here()._room.read() == (len(pending), stats.pending_bytes)
         self._check_order()
 
     def _given_up(self, track: Track, count: int) -> None:
@@ -281,6 +287,7 @@ def timeless(script: list[Said], **options: Any) -> Iterator[World]:
         patch.setattr(PayloadQueue, "sleep", lambda queue, timeout: world.sleep(timeout))
         world = World(script, **options)
         yield world
+        world.sender.close(0)  # here, and not at exit in real time
 
 
 tracks = st.sampled_from(list(Track))
@@ -336,8 +343,8 @@ def test_whatever_comes_in_and_whatever_is_answered_each_payload_has_its_place_i
             world.check()
         world.close(5.0)
         world.check()
-        assert world.engine._room.read() == (0, 0)
-        stats = world.engine.stats()
+        assert world.sender._here()._room.read() == (0, 0)
+        stats = world.sender.stats()
         assert stats.additional_delivered == world.copies
         assert stats.additional_delivered + stats.additional_failed == world.batches
 
@@ -351,7 +358,7 @@ def test_through_trouble_that_passes_exactly_the_culprits_are_rejected(
     with timeless(script, **patient) as world:
         for _, *arguments in payloads:
             world.enqueue(*arguments)
-        while world.engine.stats().pending:  # some came while the last flush was at work
+        while world.sender.stats().pending:  # some came while the last flush was at work
             world.flush(1e8)
         world.check()
         for one in world.known.values():
@@ -370,7 +377,7 @@ def test_finding_the_culprits_takes_few_requests(count: int, data: Any) -> None:
             world.enqueue(Track.LOGS, 1, bad=one in culprits)
         world.flush(10)
         world.check()
-        assert world.engine.stats().dropped.get("rejected", 0) == len(culprits)
+        assert world.sender.stats().dropped.get("rejected", 0) == len(culprits)
         assert world.posts <= 1 + 2 * len(culprits) * math.ceil(math.log2(count)) < 80
 
 
