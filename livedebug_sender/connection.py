@@ -205,19 +205,23 @@ class KeepingPool:
     ) -> Any:
         if self.proxy is None:
             connection = self._get_conn()  # type: ignore[attr-defined]
-            try:
-                if connection.used and not connection.is_closed:
-                    connection.timeout = timeout.connect_timeout
-                    return connection.exchange(method, url, headers, body)
-            except HTTPException as error:
-                connection.close()
-                raise ProtocolError("no answer", error) from error
-            except BaseException:
-                connection.close()
-                raise
-            finally:
-                self._put_conn(connection)  # type: ignore[attr-defined]
+            if connection.used and not connection.is_closed:
+                connection.timeout = timeout.connect_timeout
+                return self._exchange(connection, method, url, headers, body)
+            self._put_conn(None)  # type: ignore[attr-defined]
         return super().urlopen(method, url, body, headers, timeout=timeout, **options)  # type: ignore[misc]
+
+    def _exchange(self, connection: Any, *request: Any) -> Heard:
+        try:
+            return connection.exchange(*request)  # type: ignore[no-any-return]
+        except HTTPException as error:
+            connection.close()
+            raise ProtocolError("no answer", error) from error
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._put_conn(connection)  # type: ignore[attr-defined]
 
 
 def pool_classes(guard: Guard) -> dict[str, Any]:

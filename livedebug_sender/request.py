@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from .body import MULTIPART_TYPE, Body, merge
@@ -29,8 +29,9 @@ class Request:
 
     endpoint: Endpoint
     path: str
-    headers: Headers
-    body: bytes | Body
+    # Not shown: the key is in the headers, and the host's values in the body.
+    headers: Headers = field(repr=False)
+    body: bytes | Body = field(repr=False)
 
 
 def build_request(
