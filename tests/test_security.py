@@ -33,8 +33,7 @@ from livedebug_sender import (
 )
 from livedebug_sender.endpoint import path_of
 from livedebug_sender.errors import InvalidPayload
-from livedebug_sender.payload import check_content_type
-from livedebug_sender.payload import Upload
+from livedebug_sender.payload import Upload, check_content_type
 from livedebug_sender.request import Request, build_request
 from livedebug_sender.tags import check_tags
 from livedebug_sender.transport import Transport
