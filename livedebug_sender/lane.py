@@ -173,6 +173,9 @@ class Lane:
     def join(self, timeout: float) -> None:
         """Wait for the lane's thread to end."""
         if self._driver.acquire(timeout=max(0.0, timeout)):
+            # From here on, who puts rouses; and nobody need for what was put before.
+            self.queue.unattended()
+            self._sweep()
             self._driver.release()
 
     # ---- the worker ----
