@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .additional import DualShipping
 from .books import DropReport
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from .transport import Transport
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     config: SenderConfig
     tags: str
     options: Options

@@ -12,6 +12,7 @@ from . import lifecycle
 from .config import SenderConfig
 from .engine import Engine
 from .errors import ConfigError
+from .lane import Refused
 from .options import MiB, OnDrop, Options
 from .stats import Stats
 from .tags import check_tags
@@ -115,10 +116,16 @@ class Sender:
             counted in ``stats().dropped``: ``queue_full``, ``too_large``, ``invalid``
             or ``closed``.
         """
+        engine = self._engine
         try:
-            return self._here().enqueue(track, payload, content_type)
+            if engine is None or not engine.mark[0]:
+                engine = self._here()
+            engine.lanes[track].offer(payload, content_type)
+        except Refused as refused:
+            return self._here().refuse(track, refused.reason, refused.detail)
         except Exception as error:  # out of memory, or a payload more hostile than known
             return self._here().refuse(track, "invalid", type(error).__name__)
+        return True
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was enqueued before is delivered, or dropped by the rules.
@@ -156,7 +163,7 @@ class Sender:
 
     def __del__(self) -> None:
         engine = self.__dict__.get("_engine")
-        if engine is not None and engine.is_here() and not engine.closed:
+        if engine is not None and engine.mark[0] and not engine.closed:
             engine.retire()
 
     def __repr__(self) -> str:
@@ -165,13 +172,13 @@ class Sender:
     def _here(self) -> Engine:
         """The engine of this process."""
         engine = self._engine
-        if engine is not None and engine.is_here():
+        if engine is not None and engine.mark[0]:
             return engine
         # No lock: a lock made before a fork may be taken for ever after it, and this may
         # be interrupted by itself. The first to set it wins.
         pid = os.getpid()
         engine = self._engines.setdefault(pid, Engine(self._config, self._tags, self._options))
-        if not engine.is_here():  # an ancestor had the same process id
+        if not engine.mark[0]:  # an ancestor had the same process id
             engine = self._engines[pid] = Engine(self._config, self._tags, self._options)
         engine.closed = engine.closed or self._closed
         lifecycle.register(engine)

@@ -33,7 +33,7 @@ from livedebug_sender import (
 )
 from livedebug_sender.endpoint import path_of
 from livedebug_sender.errors import InvalidPayload
-from livedebug_sender.payload import check_content_type
+from livedebug_sender.payload import Upload, check_content_type
 from livedebug_sender.request import Request, build_request
 from livedebug_sender.tags import check_tags
 from livedebug_sender.transport import Transport
@@ -98,9 +98,9 @@ def request_to(
     token: str | None = None,
 ) -> Request:
     endpoint = derive_endpoint_path(Endpoint(url, key, test_token=token), track)
-    type_of_symdb = content_type if track is Track.SYMDB else None
+    items = [Upload(b"{}", content_type)] if track is Track.SYMDB else [b"{}"]
     path = path_of(endpoint, track)
-    return build_request(endpoint, path, track, [b"{}"], type_of_symdb, tags, {})
+    return build_request(endpoint, path, track, items, tags, {})
 
 
 def says_nothing_of(secret: str, error: Exception) -> None:
