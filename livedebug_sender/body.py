@@ -65,5 +65,8 @@ class Body:
         count = max(1, PIECE * len(parts) // self._length)
         last = (len(parts) - 1) // count * count
         for start in range(0, last, count):
-            yield b",".join([*parts[start : start + count], b""])
+            if count == 1:  # large ones go out as they are: a copy of each costs its size
+                yield from (parts[start], b",")
+            else:
+                yield b",".join([*parts[start : start + count], b""])
         yield b",".join(parts[last:])

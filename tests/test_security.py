@@ -98,9 +98,9 @@ def request_to(
     token: str | None = None,
 ) -> Request:
     endpoint = derive_endpoint_path(Endpoint(url, key, test_token=token), track)
-    item = Upload(b"{}", content_type) if track is Track.SYMDB else b"{}"
+    items = [Upload(b"{}", content_type)] if track is Track.SYMDB else [b"{}"]
     path = path_of(endpoint, track)
-    return build_request(endpoint, path, track, [item], tags, {})
+    return build_request(endpoint, path, track, items, tags, {})
 
 
 def says_nothing_of(secret: str, error: Exception) -> None:
