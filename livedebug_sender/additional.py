@@ -29,12 +29,14 @@ class Courier:
     def __init__(
         self,
         endpoint: Endpoint,
+        max_requests: int,
         max_bytes: int,
         new_transport: Callable[[], Transport],
         problems: Problems,
         clock: Callable[[], float],
     ) -> None:
         self._name = endpoint.url
+        self._max_requests = max_requests
         self._max_bytes = max_bytes
         self._new_transport = new_transport
         self._problems = problems
@@ -55,7 +57,10 @@ class Courier:
     def offer(self, request: Request, size: int) -> None:
         """Take a request of `size` bytes along, or count it as failed if too much waits."""
         with self._lock:
-            if self._over or (self._held and self._held + size > self._max_bytes):
+            too_much = (
+                len(self._waiting) >= self._max_requests or self._held + size > self._max_bytes
+            )
+            if self._over or (self._held and too_much):
                 self.failed += 1
                 self._problems.note(
                     ("additional full", self._name),

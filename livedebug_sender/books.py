@@ -15,6 +15,9 @@ from .atomic import STEP, AtomicInteger
 from .options import OnDrop
 from .problems import Problems
 from .stats import REFUSED
+from .track import Track
+
+_TRACKS = {track.value for track in Track}
 
 
 class Refusals:
@@ -43,14 +46,17 @@ class DropReport:
     def tell(self, track: str, reason: str, count: int, detail: str = "") -> bool:
         """Report a drop; True if it is the first of its kind in the log."""
         words = f"payloads dropped ({track}, {reason})" + (f": {detail}" if detail else "")
-        first = self._problems.note((track, reason), words, count)
+        key = track if track in _TRACKS else None  # or odd names would pile up
+        first = self._problems.note((key, reason), words, count)
         me = threading.get_ident()
         if self._on_drop is None or me in self._inside:
             return first
         self._inside.add(me)
         try:
             self._on_drop(track, reason, count)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise  # the user's
+        except BaseException as error:  # SystemExit too would end a worker, or the host
             self._problems.note("on_drop", f"on_drop raised {type(error).__name__}: {error}")
         finally:
             self._inside.discard(me)

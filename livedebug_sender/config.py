@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 
 from .endpoint import Endpoint, derive_endpoint_path, with_path
 from .errors import ConfigError
 from .track import DIAGNOSTICS_PATH, V2_TRACKS, Track
+
+# Guards: every change of any config, from its reading to its writing. Re-entrant, for a
+# signal handler; held by whoever forks, so that no child finds it taken.
+_changing = threading.RLock()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_changing.acquire,
+        after_in_parent=_changing.release,
+        after_in_child=_changing.release,
+    )
 
 _DEBUGGER = (Track.DIAGNOSTICS, Track.SNAPSHOTS, Track.LOGS)
 
@@ -16,7 +28,7 @@ class SenderConfig:
     """The primary and additional endpoints of the tracks.
 
     May be changed while senders use it, from any thread: each change replaces one
-    tuple, which readers see whole, before or after.
+    mapping, which readers see whole, before or after.
     """
 
     def __init__(self) -> None:
@@ -55,24 +67,32 @@ class SenderConfig:
 
     def set_endpoint(self, endpoint: Endpoint) -> None:
         """Set the primary endpoint of diagnostics, snapshots and logs."""
-        self._debugger = _checked(endpoint)
-        self._downgraded = False
-        self._derive()
+        checked = _checked(endpoint)
+        with _changing:
+            self._debugger = checked
+            self._downgraded = False
+            self._derive()
 
     def set_symdb_endpoint(self, endpoint: Endpoint) -> None:
         """Set the primary endpoint of symdb."""
-        self._symdb = _checked(endpoint)
-        self._derive()
+        checked = _checked(endpoint)
+        with _changing:
+            self._symdb = checked
+            self._derive()
 
     def add_additional_debugger_endpoint(self, endpoint: Endpoint) -> None:
         """Ship diagnostics, snapshots and logs there too, best effort."""
-        self._additional_debugger += (_checked(endpoint),)
-        self._derive()
+        checked = _checked(endpoint)
+        with _changing:
+            self._additional_debugger += (checked,)
+            self._derive()
 
     def add_additional_symdb_endpoint(self, endpoint: Endpoint) -> None:
         """Ship symdb uploads there too, best effort."""
-        self._additional_symdb += (_checked(endpoint),)
-        self._derive()
+        checked = _checked(endpoint)
+        with _changing:
+            self._additional_symdb += (checked,)
+            self._derive()
 
     def downgrade_to_diagnostics_endpoint(self) -> bool:
         """Send snapshots and logs to the agent's diagnostics route from now on.
@@ -99,11 +119,13 @@ class SenderConfig:
         return f"SenderConfig(debugger={self._debugger!r}, symdb={self._symdb!r})"
 
     def _set_downgraded(self, downgraded: bool) -> bool:
-        if self._downgraded == downgraded or self._debugger is None or self._debugger.agentless:
-            return False
-        self._downgraded = downgraded
-        self._derive()
-        return True
+        with _changing:
+            debugger = self._debugger
+            if self._downgraded == downgraded or debugger is None or debugger.agentless:
+                return False
+            self._downgraded = downgraded
+            self._derive()
+            return True
 
     def _derive(self) -> None:
         derived: dict[Track, tuple[Endpoint, ...]] = {}

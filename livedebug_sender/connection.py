@@ -1,7 +1,7 @@
 """urllib3's connections and pools, under a `Guard`.
 
-A connection is made, and used for the first time, by urllib3. What follows on it takes a
-shorter way, in half the time (see exchange.py).
+urllib3 makes the connections; what is said on them is said in a shorter way, in half the
+time (see exchange.py). Only behind a proxy urllib3 does that too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib3.exceptions import (
     ProtocolError,
 )
 
-from .exchange import MOST_HEARD, Heard, LeanResponse, request_head
+from .exchange import Heard, LeanResponse, request_head
 from .guard import Guard, TimedSocket
 
 #: Bytes of a body that goes out in one write with its head.
@@ -37,8 +37,9 @@ class Guarded:
     timeout: Any
     #: Has this connection brought an answer since it was made?
     used = False
-    #: As http.client made it for the first request.
-    host_header: Any = None
+    host: str
+    port: int
+    default_port: int
 
     def connect(self) -> None:
         self.used = False
@@ -49,11 +50,6 @@ class Guarded:
         finally:
             self.timeout = timeout
 
-    def putheader(self, header: Any, *values: Any) -> None:
-        if header == "Host":
-            self.host_header = values[0]
-        super().putheader(header, *values)  # type: ignore[misc]
-
     def exchange(
         self,
         method: str,
@@ -61,9 +57,9 @@ class Guarded:
         headers: Mapping[str, str | bytes],
         body: bytes | Iterable[bytes] | None,
     ) -> Heard:
-        """A request and its answer, on a connection that was used before."""
-        self.guard.reused = True
-        head = request_head(method, url, {"Host": self.host_header, **headers})
+        """A request and its answer, on an open connection."""
+        self.guard.reused = self.used
+        head = request_head(method, url, {"Host": self._host_header(), **headers})
         if body is None or (isinstance(body, bytes) and len(body) <= _ONE_WRITE):
             self.send(head + (body or b""))
         else:
@@ -77,12 +73,17 @@ class Guarded:
         try:
             response.begin()
             timed.reader.in_head = False
-            heard = Heard(response.status, response.plain_headers, response.read(MOST_HEARD))
+            heard = Heard(response.status, response.plain_headers, response.read_beginning())
             if response.will_close or not response.isclosed():
                 self.close()  # type: ignore[attr-defined]
+            self.used = True
             return heard
         finally:
             response.close()
+
+    def _host_header(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == self.default_port else f"{host}:{self.port}"
 
     def request(self, *args: Any, **options: Any) -> None:
         self.guard.reused = self.used and self.sock is not None
@@ -116,8 +117,6 @@ class Dialling(Guarded):
     urllib3 gives each of them the whole timeout; here they share one.
     """
 
-    host: str
-    port: int
     _dns_host: str
     socket_options: Any
 
@@ -188,8 +187,11 @@ class UnixConnection(Guarded, HTTPConnection):
         self.sock = sock
 
 
-class KeepingPool:
-    """Mixed into urllib3's pools: a request on a kept connection takes the short way."""
+class ExchangePool:
+    """Mixed into urllib3's pools: it makes the connections, `exchange` does the talking.
+
+    Through a proxy urllib3 does both.
+    """
 
     proxy: Any
 
@@ -203,17 +205,14 @@ class KeepingPool:
         timeout: Any,
         **options: Any,
     ) -> Any:
-        if self.proxy is None:
-            connection = self._get_conn()  # type: ignore[attr-defined]
-            if connection.used and not connection.is_closed:
-                connection.timeout = timeout.connect_timeout
-                return self._exchange(connection, method, url, headers, body)
-            self._put_conn(None)  # type: ignore[attr-defined]
-        return super().urlopen(method, url, body, headers, timeout=timeout, **options)  # type: ignore[misc]
-
-    def _exchange(self, connection: Any, *request: Any) -> Heard:
+        if self.proxy is not None:
+            return super().urlopen(method, url, body, headers, timeout=timeout, **options)  # type: ignore[misc]
+        connection = self._get_conn()  # type: ignore[attr-defined]
         try:
-            return connection.exchange(*request)  # type: ignore[no-any-return]
+            connection.timeout = timeout.connect_timeout
+            if connection.is_closed:
+                connection.connect()
+            return connection.exchange(method, url, headers, body)
         except HTTPException as error:
             connection.close()
             raise ProtocolError("no answer", error) from error
@@ -229,14 +228,14 @@ def pool_classes(guard: Guard) -> dict[str, Any]:
     plain = type("PlainConnection", (PlainConnection,), {"guard": guard})
     tls = type("TLSConnection", (TLSConnection,), {"guard": guard})
     return {
-        "http": type("PlainPool", (KeepingPool, HTTPConnectionPool), {"ConnectionCls": plain}),
-        "https": type("TLSPool", (KeepingPool, HTTPSConnectionPool), {"ConnectionCls": tls}),
+        "http": type("PlainPool", (ExchangePool, HTTPConnectionPool), {"ConnectionCls": plain}),
+        "https": type("TLSPool", (ExchangePool, HTTPSConnectionPool), {"ConnectionCls": tls}),
     }
 
 
 def unix_pool(path: str, guard: Guard) -> HTTPConnectionPool:
     """A pool of connections to the Unix socket at `path`."""
     connection = type("UnixConnection", (UnixConnection,), {"guard": guard, "path": path})
-    pool = type("UnixPool", (KeepingPool, HTTPConnectionPool), {"ConnectionCls": connection})
+    pool = type("UnixPool", (ExchangePool, HTTPConnectionPool), {"ConnectionCls": connection})
     made: HTTPConnectionPool = pool("localhost")
     return made

@@ -163,5 +163,7 @@ def _check_timeout(timeout: object) -> None:
 
 
 def _shown(url: str) -> str:
-    """A URL for a message: user info may be a password."""
-    return re.sub(r"//[^/?#]*@", "//***@", url)[:200]
+    """A URL for a message: whatever may be user info may be a password."""
+    before, at, host = url.rpartition("@")
+    scheme, slashes, _ = before.partition("://")
+    return (f"{scheme if slashes else ''}{slashes}***{at}{host}" if at else url)[:200]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint
     from .transport import Transport
 
-#: The share of `max_queue_bytes` that may wait for one additional endpoint.
+#: The bounds of what may wait for one additional endpoint are the queue's over this.
 _COURIER_SHARE = 4
 
 
@@ -198,8 +198,9 @@ class Engine:
         return loading.transport_class()(self._options.session_factory)
 
     def _new_courier(self, endpoint: Endpoint) -> Courier:
-        most = self._options.max_queue_bytes // _COURIER_SHARE
-        return Courier(endpoint, most, self._new_transport, self._problems, self._clock)
+        requests = max(1, self._options.max_queue_items // _COURIER_SHARE)
+        size = self._options.max_queue_bytes // _COURIER_SHARE
+        return Courier(endpoint, requests, size, self._new_transport, self._problems, self._clock)
 
     def _identity_headers(self) -> Mapping[str, str]:
         if self._identity is None:

@@ -112,7 +112,11 @@ def _additional(environ: Mapping[str, str], name: str) -> list[Endpoint]:
     for url, keys in table.items():
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
             raise ConfigError(f"{name} has an URL without a list of keys; {wanted}")
-        _of(name, check_url, url)
+        try:
+            check_url(url)
+        except ConfigError:
+            # Not shown: keys and URLs may be in each other's places.
+            raise ConfigError(f"{name} has a URL that can't be used; {wanted}") from None
         for key in keys:
             endpoints.append(_of(name, partial(Endpoint, url), key.strip()))
     return endpoints
@@ -132,7 +136,7 @@ def _of(name: str, check: Callable[[str], Value], value: str) -> Value:
 
 
 def _check_port(port: str) -> None:
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
         raise ConfigError(f"the port is {port!r:.80}; a number from 1 to 65535 is wanted")
 
 

@@ -58,6 +58,17 @@ class LeanResponse(HTTPResponse):
         without_end = self.length is None and not self.chunked
         self.will_close = without_end or self._check_close()  # type: ignore[attr-defined]
 
+    def read_beginning(self) -> bytes:
+        """The body, or its beginning; what came of it, should there be a fault in it.
+
+        With the status the server has said what it had to say: the rest is for people.
+        """
+        try:
+            return self.read(MOST_HEARD)
+        except (OSError, HTTPException, ValueError):
+            self.will_close = True
+            return b""
+
     def _read_headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
         for _ in range(_MOST_HEADERS):

@@ -54,9 +54,13 @@ def _check_count(name: str, value: object) -> None:
 def _check_seconds(name: str, value: object, *, zero: bool) -> None:
     wanted = "a finite number of seconds, " + ("0 or more" if zero else "more than 0")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigError(f"{name} is {value!r}; {wanted} is wanted")
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
-        raise ConfigError(f"{name} is {value!r}; {wanted} is wanted")
+        raise ConfigError(f"{name} is {value!r:.80}; {wanted} is wanted")
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        finite = False
+    if not finite or value < 0 or (value == 0 and not zero):
+        raise ConfigError(f"{name} is {value!r:.80}; {wanted} is wanted")
 
 
 def _check_callable(name: str, value: object) -> None:

@@ -19,6 +19,7 @@ CLOSING = [-1] * 256
 CLOSING[ord("{")] = ord("}")
 CLOSING[ord("[")] = ord("]")
 # A header value in visible ASCII: what could end the line or the header is refused.
+_MOST_CONTENT_TYPE = 1000
 _CONTENT_TYPE = re.compile(r"[!-~]+(?:[ \t]+[!-~]+)*\Z")
 
 
@@ -71,23 +72,29 @@ def encode_body(payload: object) -> bytes:
 
 def check_content_type(content_type: object) -> str:
     """The content type of a SymDB body; `InvalidPayload` if it can't be a header value."""
-    if not isinstance(content_type, str) or not _CONTENT_TYPE.match(content_type):
+    if (
+        not isinstance(content_type, str)
+        or len(content_type) > _MOST_CONTENT_TYPE
+        or not _CONTENT_TYPE.match(content_type)
+    ):
         raise InvalidPayload(
             "a SymDB body needs its content type, one line of ASCII text such as "
             f"'multipart/form-data; boundary=...'; given: {content_type!r:.80}"
         )
-    return str(content_type)
+    return str.__str__(content_type)  # of an enumeration: its value
 
 
 def _encode(payload: object) -> bytes:
     try:
         if isinstance(payload, str):
-            return payload.encode("utf-8")
+            return str.encode(payload, "utf-8")  # a subclass may make of it what it likes
         if isinstance(payload, (bytes, bytearray, memoryview)):
             return _copied(payload)
         if isinstance(payload, (Mapping, list, tuple)):
             return _encode_json(payload)
-    except Exception as error:  # whatever a hostile object's own methods raise
+    except KeyboardInterrupt:
+        raise  # the user's
+    except BaseException as error:  # whatever a hostile object's own methods raise
         raise InvalidPayload(f"the payload can't be encoded: {type(error).__name__}") from error
     raise InvalidPayload(
         f"a payload is bytes, str, a mapping or a list; given: {type(payload).__name__}"

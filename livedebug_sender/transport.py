@@ -10,6 +10,7 @@ import base64
 import io
 import json
 import os
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -120,7 +121,8 @@ class Transport:
         guard = self._guard
         guard.deadline = float("inf") if deadline is None else deadline
         host = urlsplit(url).netloc
-        for fresh in (False, True):
+        problem = ""
+        while not problem:
             guard.reused = False
             try:
                 timeout = guard.left(endpoint.timeout)
@@ -139,11 +141,12 @@ class Transport:
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 # The server had closed the connection while it was idle: not its word
                 # about this request. Any other fault on it is left to the retries.
-                if fresh or not guard.reused or guard.aborted or not _was_closed(error):
-                    raise NoAnswer(f"{_words(error)} ({host})") from None
+                if not guard.reused or guard.aborted or not _was_closed(error):
+                    problem = _words(error)
             except ValueError as error:  # an answer or a URL that can't be parsed
-                raise NoAnswer(f"{type(error).__name__} ({host})") from None
-        raise AssertionError("unreachable")
+                problem = type(error).__name__
+        # Raised out here, so that it doesn't carry the request with its headers along.
+        raise NoAnswer(f"{problem} ({host})")
 
     def _settings_for(self, url: str) -> dict[str, Any]:
         parts = urlsplit(url)
@@ -264,6 +267,8 @@ def _read(response: requests.Response, most: int) -> Answer:
             body += chunk
             if len(body) > most:
                 break
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError):
+        pass  # with the status the server has said what it had to say
     finally:
         # An answer that wasn't read to its end takes its connection with it.
         response.close()
@@ -288,16 +293,24 @@ def _record(request: Request) -> Answer:
     path = urlsplit(request.endpoint.url).path
     try:
         # One write to a file opened for appending: processes don't mix their lines.
-        with open(path, "ab", buffering=0) as file:
-            file.write(line)
+        with open(path, "ab", buffering=0, opener=_open_at_once) as file:
+            written = file.write(line)
     except OSError as error:
         raise NoAnswer(f"can't write to {path}: {error.strerror}") from None
+    if written != len(line):
+        raise NoAnswer(f"can't write all of a line to {path}; is its disk full?")
     return Answer(200, None, b"")
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Without waiting for somebody to read, should it be a FIFO."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
+
+
+_TLS_FAILED = "TLS failed: its certificate can't be verified, or no TLS"
 _WORDS = (
     (requests.exceptions.ProxyError, "the proxy can't be reached"),
-    (requests.exceptions.SSLError, "TLS failed: its certificate can't be verified, or no TLS"),
+    (requests.exceptions.SSLError, _TLS_FAILED),
     (requests.exceptions.Timeout, "timed out"),
     (TimeoutError, "timed out"),
 )
@@ -310,6 +323,8 @@ def _words(error: BaseException) -> str:
             return words
     causes = list(_causes(error))
     for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            return _TLS_FAILED
         if isinstance(cause, urllib3.exceptions.NameResolutionError):
             return "no such host"
         if isinstance(cause, TimeoutError):

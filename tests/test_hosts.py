@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from servers import RecordingServer
 
-PATIENCE = 20.0
+PATIENCE = 40.0
 
 #: Enqueues once when it is loaded, which with preloading is in the parent, and in each
 #: request; answers with what it enqueued.
@@ -121,7 +121,7 @@ def test_gunicorn_with_preload_delivers_what_every_process_enqueued_once(
         pytest.importorskip("gevent")
     command = [sys.executable, "-m", "gunicorn", "--preload", "-w", "2", "-k", worker]
     command += ["--threads", "4"] if worker == "gthread" else []
-    command += ["--graceful-timeout", "4", "-b", "127.0.0.1:0", "application:app"]
+    command += ["--graceful-timeout", "10", "-b", "127.0.0.1:0", "application:app"]
     with RecordingServer(tls=server_tls if scheme == "https" else None) as intake:
         log = use(command, application, intake, early)
     assert "Traceback" not in log

@@ -1,0 +1,491 @@
+"""Each test states what the contract promises, and fails as of this commit."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections import UserDict
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+import pytest
+from servers import RawServer, RecordingServer, Reply, free_port, hang
+
+import livedebug_sender.config as config_module
+from livedebug_sender import (
+    ConfigError,
+    DeliveryError,
+    Endpoint,
+    Sender,
+    SenderConfig,
+    Track,
+    lifecycle,
+    send,
+)
+
+Make = Callable[..., Sender]
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+def until(condition: Callable[[], Any], patience: float = 10.0) -> bool:
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return bool(condition())
+
+
+# ---- enqueue never raises ----
+
+
+class _NoClass:
+    @property
+    def __class__(self) -> Any:  # type: ignore[override]
+        raise ZeroDivisionError
+
+
+class _Leaves(UserDict):  # type: ignore[type-arg]
+    def __iter__(self) -> Any:
+        raise SystemExit(3)
+
+
+def test_a_track_with_a_hostile_class_is_refused(make_sender: Make) -> None:
+    sender = make_sender("http://127.0.0.1:1")
+    assert sender.enqueue(_NoClass(), b"{}") is False  # type: ignore[arg-type]
+
+
+def test_a_payload_that_raises_system_exit_is_refused(make_sender: Make) -> None:
+    sender = make_sender("http://127.0.0.1:1")
+    assert sender.enqueue("logs", _Leaves(a=1)) is False
+
+
+def test_on_drop_that_raises_system_exit_is_only_logged(make_sender: Make) -> None:
+    def on_drop(*_: object) -> None:
+        raise SystemExit(3)
+
+    sender = make_sender("http://127.0.0.1:1", on_drop=on_drop)
+    assert sender.enqueue("logs", b"") is False
+
+
+def test_a_str_whose_encode_lies_costs_nobody_else_his_payload(make_sender: Make) -> None:
+    class Liar(str):
+        def encode(self, *_: Any) -> Any:
+            return [ord("{"), ord("}")]
+
+    with RecordingServer() as server:
+        sender = make_sender(server.url, linger=0.2)
+        sender.enqueue("logs", b'{"good":1}')
+        sender.enqueue("logs", Liar("{}"))
+        sender.flush()
+        assert sender.stats().delivered >= 1, sender.stats()
+
+
+# ---- bounded ----
+
+
+def test_odd_tracks_do_not_pile_up_in_memory_or_in_the_log(
+    make_sender: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    sender = make_sender("http://127.0.0.1:1")
+    for n in range(2000):
+        sender.enqueue(f"track-{n}", b"{}")
+    sender.flush()
+    assert len(caplog.records) < 100
+
+
+def test_content_types_count_against_the_bytes_of_the_queue(make_sender: Make) -> None:
+    with RawServer(hang) as server:
+        sender = make_sender(server.url, max_queue_bytes=1_000_000)
+        taken = sum(
+            sender.enqueue("symdb", b"x", content_type="a/" + "b" * 100_000) for _ in range(100)
+        )
+        assert taken <= 10
+
+
+def test_small_requests_waiting_for_an_additional_endpoint_are_bounded(make_sender: Make) -> None:
+    """8 MiB of bodies of 2 bytes would be 4 million requests, of 1 KB and more each."""
+    with RawServer(hang) as stalled, RecordingServer() as server:
+        sender = make_sender(
+            server.url,
+            additional=(Endpoint(stalled.url, timeout=60.0),),
+            max_queue_items=100,
+            max_queue_bytes=100_000,
+        )
+        for n in range(1000):
+            sender.enqueue("symdb", b"x", content_type="text/plain")
+            if n % 50 == 49:
+                assert sender.flush(10.0)
+        engine = sender._engine
+        (courier,) = engine._dual_shipping._couriers_now()  # type: ignore[union-attr]
+        assert len(courier._waiting) <= 100
+
+
+# ---- symdb, verbatim ----
+
+
+class _Type(str, Enum):
+    JSON = "application/json"
+
+
+def test_a_content_type_of_a_str_enum_travels_as_its_value(make_sender: Make) -> None:
+    with RecordingServer() as server:
+        sender = make_sender(server.url)
+        assert sender.enqueue("symdb", b"x", content_type=_Type.JSON)
+        (request,) = server.wait_for(1)
+        assert request.headers["content-type"] == "application/json"
+
+
+# ---- answers ----
+
+
+def answering(*parts: bytes, close: bool = False) -> Callable[[socket.socket, Any], None]:
+    def act(connection: socket.socket, over: threading.Event) -> None:
+        for part in parts:
+            connection.sendall(part)
+        if not close:
+            over.wait()
+
+    return act
+
+
+def test_a_2xx_whose_body_ends_early_is_delivered(make_sender: Make) -> None:
+    answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 10\r\n\r\n{}"
+    with RawServer(answering(answer, close=True)) as server:
+        sender = make_sender(server.url, retry_for=0.0)
+        sender.enqueue("logs", b"{}")
+        sender.flush(5.0)
+        assert sender.stats().delivered == 1, sender.stats()
+
+
+def test_a_2xx_whose_body_can_not_be_decoded_is_delivered(make_sender: Make) -> None:
+    reply = Reply(202, {"Content-Encoding": "gzip"}, b"{}")
+    with RecordingServer(reply) as server:
+        sender = make_sender(server.url, retry_for=0.0)
+        sender.enqueue("logs", b"{}")
+        sender.flush(5.0)
+        assert sender.stats().delivered == 1, sender.stats()
+
+
+def test_a_2xx_whose_body_never_ends_is_delivered(make_sender: Make) -> None:
+    answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 10\r\n\r\n{}"
+    with RawServer(answering(answer)) as server:
+        sender = make_sender(server.url, timeout=0.3, retry_for=0.0)
+        sender.enqueue("logs", b"{}")
+        sender.flush(5.0)
+        assert sender.stats().delivered == 1, sender.stats()
+
+
+def test_early_hints_are_no_answer_on_a_new_connection(make_sender: Make) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    answer = hints + b"HTTP/1.1 202 OK\r\nContent-Length: 0\r\n\r\n"
+    with RawServer(answering(answer)) as server:
+        sender = make_sender(server.url, retry_for=0.0)
+        sender.enqueue("logs", b"{}")
+        sender.flush(5.0)
+        assert sender.stats().delivered == 1, sender.stats()
+
+
+# ---- accounts and endings ----
+
+
+def test_close_says_false_where_a_payload_taken_meanwhile_is_lost(make_sender: Make) -> None:
+    encoding, closed = threading.Event(), threading.Event()
+
+    class Slow(UserDict):  # type: ignore[type-arg]
+        def __iter__(self) -> Any:
+            encoding.set()
+            closed.wait(10)
+            return super().__iter__()
+
+    with RecordingServer() as server:
+        sender = make_sender(server.url)
+        sender.enqueue("logs", b"{}")
+        taken: list[bool] = []
+        thread = threading.Thread(target=lambda: taken.append(sender.enqueue("logs", Slow(a=1))))
+        thread.start()
+        encoding.wait()
+        ended_well = sender.close(5.0)
+        closed.set()
+        thread.join()
+        # Taken and lost, or taken and pending for ever, after a close that said True.
+        assert not (ended_well and taken == [True]), sender.stats()
+
+
+def test_an_earlier_close_is_not_prolonged_by_a_later_one(make_sender: Make) -> None:
+    with RawServer(hang) as server:
+        sender = make_sender(server.url, linger=0.0, timeout=20.0)
+        sender.enqueue("logs", b"{}")
+        assert server.arrived.wait(15)
+        took: list[float] = []
+
+        def close_soon() -> None:
+            begun = time.monotonic()
+            sender.close(0.6)
+            took.append(time.monotonic() - begun)
+
+        soon = threading.Thread(target=close_soon)
+        soon.start()
+        assert until(lambda: sender._engine.closed)  # type: ignore[union-attr]
+        patient = threading.Thread(target=sender.close, args=(6.0,))
+        patient.start()
+        soon.join()
+        patient.join()
+        assert took[0] < 3.0
+        assert server.connections == 1, "it was counted as lost, then sent again"
+
+
+def test_an_import_that_fails_once_costs_no_payload() -> None:
+    """As for want of file descriptors when the first payload comes."""
+    program = """
+import importlib.abc, sys
+from servers import RecordingServer
+from livedebug_sender import Endpoint, Sender, SenderConfig
+
+class FailsOnce(importlib.abc.MetaPathFinder):
+    failed = False
+    def find_spec(self, name, path, target=None):
+        if name == "requests.sessions" and not self.failed:
+            self.failed = True
+            raise OSError(24, "Too many open files")
+
+sys.meta_path.insert(0, FailsOnce())
+with RecordingServer() as server:
+    config = SenderConfig()
+    config.set_endpoint(Endpoint(server.url))
+    with Sender(config, linger=0.0) as sender:
+        for _ in range(3):
+            sender.enqueue("logs", b"{}")
+            sender.flush(8.0)
+        print(sender.stats())
+        assert sender.stats().delivered == 3
+"""
+    path = os.pathsep.join([os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))])
+    environ = {**os.environ, "PYTHONPATH": path}
+    run = subprocess.run(
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError])
+def test_an_exception_of_a_signal_handler_leaves_the_accounts_whole(
+    make_sender: Make, kind: type[BaseException]
+) -> None:
+    """Raised at each line of an enqueue in turn, as a signal handler may."""
+    with RecordingServer() as server:
+        sender = make_sender(server.url, linger=0.01)
+        sender.enqueue("logs", b"{}")
+        for at in range(1, 40):
+            lines = 0
+
+            def trace(frame: Any, event: str, _: Any, at: int = at) -> Any:
+                nonlocal lines
+                if "livedebug_sender" not in frame.f_code.co_filename:
+                    return None
+                lines += event == "line"
+                if event == "line" and lines == at:
+                    sys.settrace(None)
+                    raise kind
+                return trace
+
+            sys.settrace(trace)
+            try:
+                sender.enqueue("logs", b'{"a":1}')
+            except kind:
+                pass
+            finally:
+                sys.settrace(None)
+        assert sender.flush(10.0)
+        stats = sender.stats()
+        assert (stats.pending, stats.pending_bytes) == (0, 0), stats
+        if kind is TimeoutError:  # no exception came out: each of 40 is in one account
+            assert stats.enqueued + sum(stats.dropped.values()) == 40, stats
+
+
+def test_on_drop_may_close_the_sender_on_its_own_thread(make_sender: Make) -> None:
+    took: list[float] = []
+
+    def on_drop(*_: object) -> None:
+        begun = time.monotonic()
+        sender.close(4.0)
+        took.append(time.monotonic() - begun)
+
+    with RecordingServer(404) as server:
+        sender = make_sender(server.url, on_drop=on_drop)
+        sender.enqueue("diagnostics", b"{}")
+        assert until(lambda: took)
+        assert took[0] < 2.0
+
+
+def test_forgotten_senders_leave_no_threads_and_no_engines(make_sender: Make) -> None:
+    threads = set(threading.enumerate())
+    engines = len(lifecycle._live)
+    with RecordingServer() as additional, RecordingServer() as server:
+        gone = []
+        for _ in range(10):
+            config = SenderConfig()
+            config.set_endpoint(Endpoint(server.url))
+            config.add_additional_debugger_endpoint(Endpoint(additional.url))
+            sender = Sender(config, linger=0.02)
+            sender.enqueue("logs", b"{}")
+            gone.append(weakref.ref(sender))
+            del sender
+        gc.collect()
+        assert not any(ref() for ref in gone)
+        server.wait_for(10)
+        additional.wait_for(10)
+
+        def left() -> list[str]:
+            gc.collect()
+            return [
+                t.name for t in threading.enumerate() if t not in threads and "livedebug" in t.name
+            ]
+
+        until(lambda: not left(), 3.0)
+        assert not left()
+        assert len(lifecycle._live) == engines
+
+
+def test_a_session_factory_that_fails_once_costs_no_payload(make_sender: Make) -> None:
+    import requests
+
+    calls: list[int] = []
+
+    def factory() -> requests.Session:
+        calls.append(1)
+        if len(calls) == 1:
+            raise OSError("too many open files")
+        return requests.Session()
+
+    with RecordingServer() as server:
+        sender = make_sender(server.url, session_factory=factory)
+        sender.enqueue("logs", b"{}")
+        sender.flush(5.0)
+        assert sender.stats().delivered == 1, sender.stats()
+
+
+def test_forgotten_senders_are_forgotten_once_they_have_delivered() -> None:
+    engines = set(lifecycle._live)
+    with RecordingServer() as server:
+        for _ in range(20):
+            config = SenderConfig()
+            config.set_endpoint(Endpoint(server.url))
+            Sender(config, linger=0.02).enqueue("logs", b"{}")
+        gc.collect()
+        server.wait_for(20)
+        until(lambda: not set(lifecycle._live) - engines, 3.0)
+        assert not set(lifecycle._live) - engines
+
+
+# ---- config ----
+
+
+def test_a_port_of_5000_digits_is_a_config_error() -> None:
+    with pytest.raises(ConfigError):
+        SenderConfig.from_env({"DD_TRACE_AGENT_PORT": "9" * 5000})
+
+
+def test_a_linger_beyond_floats_is_a_config_error() -> None:
+    with pytest.raises(ConfigError):
+        Sender(SenderConfig(), linger=10**400)
+
+
+@pytest.mark.parametrize("url", ["user:s3cret@host:8126", "http:/user:s3cret@host"])
+def test_user_info_of_a_bad_url_is_never_shown(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Endpoint(url)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_two_changes_of_a_config_at_once_leave_the_newest_endpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = SenderConfig()
+    config.set_endpoint(Endpoint("http://old:1"))
+    in_between, go_on = threading.Event(), threading.Event()
+    derive = config_module.derive_endpoint_path
+    worker: list[threading.Thread] = []
+
+    def slow(endpoint: Endpoint, track: Any) -> Endpoint:
+        if threading.current_thread() in worker and not in_between.is_set():
+            in_between.set()
+            go_on.wait(2)  # with a lock in the config this times out: the change waits
+        return derive(endpoint, track)
+
+    monkeypatch.setattr(config_module, "derive_endpoint_path", slow)
+    thread = threading.Thread(target=config.downgrade_to_diagnostics_endpoint)
+    worker.append(thread)
+    thread.start()
+    in_between.wait()
+    config.set_endpoint(Endpoint("http://new:1"))
+    go_on.set()
+    thread.join()
+    assert config.endpoints_for(Track.DIAGNOSTICS)[0].url.startswith("http://new:1")
+
+
+# ---- secrets ----
+
+
+def held_by(error: BaseException | None) -> str:
+    """All text in an exception, and in the requests that its chain carries."""
+    text = ""
+    while error is not None:
+        text += f"{error!r}{error.args!r}{vars(error)!r}"
+        request = getattr(error, "request", None)
+        text += repr(getattr(request, "headers", ""))
+        error = error.__cause__ or error.__context__
+    return text
+
+
+def test_an_exception_of_send_carries_no_key() -> None:
+    config = SenderConfig()
+    config.set_endpoint(Endpoint(f"http://127.0.0.1:{free_port()}", KEY))
+    with pytest.raises(DeliveryError) as caught:
+        send(b"{}", config, "logs")
+    assert KEY not in held_by(caught.value)
+
+
+def test_the_repr_of_a_request_shows_no_key() -> None:
+    from livedebug_sender import request as module
+
+    headers = {"DD-API-KEY": KEY}
+    made = module.Request(Endpoint("http://h", KEY), "/p", headers, b"")  # type: ignore[arg-type]
+    assert KEY not in repr(made)
+
+
+def test_keys_and_urls_in_the_wrong_places_show_no_key() -> None:
+    environ = {"DD_APM_DEBUGGER_ADDITIONAL_ENDPOINTS": f'{{"{KEY}": ["https://host"]}}'}
+    with pytest.raises(ConfigError) as caught:
+        SenderConfig.from_env(environ)
+    assert KEY not in str(caught.value)
+
+
+# ---- file:// ----
+
+
+def test_a_file_that_is_a_fifo_nobody_reads_is_no_answer(tmp_path: Any) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    config = SenderConfig()
+    config.set_endpoint(Endpoint(f"file://{path}"))
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            send(b"{}", config, "logs")
+        except DeliveryError:
+            pass
+        ended.set()
+
+    threading.Thread(target=run, daemon=True).start()
+    in_time = ended.wait(3.5)
+    os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+    assert in_time
