@@ -29,3 +29,5 @@ class Context(NamedTuple):
     identity: Callable[[], Mapping[str, str]]
     new_transport: Callable[[], Transport]
     clock: Callable[[], float]
+    #: Called by a lane's thread at its end, which comes with the sender's.
+    lane_ended: Callable[[], None]

@@ -85,12 +85,12 @@ class Engine:
             identity=self._identity_headers,
             new_transport=self._new_transport,
             clock=self._clock,
+            lane_ended=self._lane_ended,
         )
         self._lanes = {track: Lane(track, context) for track in Track}
         #: Those that take payloads, by track.
         self.lanes = OpenLanes(self._find)
-        #: When the sender has to be closed (seconds of the clock), once it is closing.
-        self._close_at = math.inf
+        self._retired = False
 
     # ---- in ----
 
@@ -118,35 +118,46 @@ class Engine:
         self._problems.report()
         return done
 
-    def begin_close(self, timeout: float | None = None) -> None:
+    def begin_close(self, timeout: float | None = None) -> float:
         """Take no more, and send what is here, without waiting for it.
 
         In `timeout` seconds; None means `shutdown_timeout`.
+
+        Returns:
+            When that time is over (seconds of the clock), for `finish_close`.
         """
         timeout = self._options.shutdown_timeout if timeout is None else timeout
+        deadline = self._clock() + timeout
         self._shut()
-        self._close_at = self._clock() + timeout
         for lane in self._lanes.values():
-            lane.close_by(self._close_at)
+            lane.close_by(deadline)
+        return deadline
 
-    def finish_close(self) -> bool:
+    def finish_close(self, deadline: float) -> bool:
         """Wait for `begin_close`'s work, until its time is over."""
-        self._wait_for_lanes(self._close_at)
+        self._wait_for_lanes(deadline)
         for lane in self._lanes.values():
             lane.abandon()
-        self._dual_shipping.close(self._close_at)
+        self._dual_shipping.close(deadline)
         for lane in self._lanes.values():
-            lane.join(self._close_at - self._clock())
+            lane.join(deadline - self._clock())
         self._problems.report(final=True)
         lifecycle.unregister(self)
         return not self.stats().dropped["shutdown"]
 
     def retire(self) -> None:
         """The owner is gone: deliver what is here by the usual rules, then end."""
+        self._retired = True
         self._shut()
         for lane in self._lanes.values():
             lane.close_by(math.inf)
         if not self.stats().pending:
+            lifecycle.unregister(self)
+
+    def _lane_ended(self) -> None:
+        if self._retired and not self.stats().pending:
+            self._dual_shipping.close(self._clock() + self._options.shutdown_timeout)
+            self._problems.report(final=True)
             lifecycle.unregister(self)
 
     def _shut(self) -> None:

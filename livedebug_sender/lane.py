@@ -67,6 +67,8 @@ class Lane:
         self._shutdown_at = math.inf
         self._had_last_call = False
         self._drive_until: float | None = None
+        #: The lane's own thread, while it has one.
+        self._worker: int | None = None
         #: What is left was counted as lost: nothing counts any more.
         self.over = False
 
@@ -85,16 +87,28 @@ class Lane:
             size = len(item)
         queue = self.queue
         alarm = queue.alarm
-        # Counted first and checked then: of two at once that would fit only singly,
-        # both may be turned away, but never both be let in.
-        mine = self._count(ITEM + size, STEP)
-        near = (mine + self._of_mine | mine + self._others() + alarm) & PASSED
-        if near and self._context.room.full():
-            self._count(-ITEM - size, STEP)
-            raise Refused("queue_full", "the queue is full")
-        queue.append(item)
-        if (near or queue.alarm is not alarm) and queue.wanted():
-            self.rouse()
+        mine = 0
+        try:
+            # Counted first and checked then: of two at once that would fit only singly,
+            # both may be turned away, but never both be let in.
+            mine = self._count(ITEM + size, STEP)
+            near = (mine + self._of_mine | mine + self._others() + alarm) & PASSED
+            if near and self._context.room.full():
+                raise Refused("queue_full", "the queue is full")
+            queue.append(item)
+        except BaseException:  # refused, or a signal handler raised in the middle
+            if mine:
+                self._count(-ITEM - size, STEP)
+            raise
+        if near or queue.alarm is not alarm:
+            self._ring_if_wanted()
+
+    def _ring_if_wanted(self) -> None:
+        try:
+            if self.queue.wanted():
+                self.rouse()
+        except Exception:  # a signal handler's: the payload is in, somebody else will ring
+            pass
 
     def _encoded(self, payload: object, content_type: object) -> Item:
         try:
@@ -106,15 +120,18 @@ class Lane:
             raise Refused("invalid", str(error)) from None
         if len(item) > self.max_payload:
             raise Refused("too_large", f"{len(item)} bytes of at most {self.max_payload}")
+        if self._closing:  # while a large object was being encoded
+            raise Refused("closed", "the sender was closed")
         return item
 
     def rouse(self) -> bool:
         """See to it that somebody works here; False if only the caller could."""
-        if not self._driver.acquire(blocking=False):
-            self.queue.ring()
-            return True
-        started = False
+        mine = started = False
         try:
+            mine = self._driver.acquire(blocking=False)
+            if not mine:
+                self.queue.ring()
+                return True
             if self.over:
                 self._sweep()
                 return True
@@ -124,7 +141,7 @@ class Lane:
                 if not started:
                     self._no_thread_before = self._clock() + _THREAD_AGAIN
         finally:
-            if not started:
+            if mine and not started:
                 self.queue.unattended()
                 self._driver.release()
         return started
@@ -142,6 +159,8 @@ class Lane:
 
         Where no thread can be had, do the work here, until `share`.
         """
+        if self._worker == threading.get_ident():  # `on_drop` waits for what called it
+            return self.books.settled >= mark
         bell = self.books.watch(mark)
         try:
             while not bell.acquire(blocking=False):
@@ -159,7 +178,7 @@ class Lane:
 
     def close_by(self, deadline: float) -> None:
         """Take the lane down: what is here is sent, then its thread ends."""
-        self._shutdown_at = deadline
+        self._shutdown_at = min(deadline, self._shutdown_at)
         self._closing = True
         self.hurry()
         self.queue.ring()
@@ -172,7 +191,8 @@ class Lane:
 
     def join(self, timeout: float) -> None:
         """Wait for the lane's thread to end."""
-        if self._driver.acquire(timeout=max(0.0, timeout)):
+        mine = self._worker == threading.get_ident()
+        if not mine and self._driver.acquire(timeout=max(0.0, timeout)):
             # From here on, who puts rouses; and nobody need for what was put before.
             self.queue.unattended()
             self._sweep()
@@ -183,11 +203,14 @@ class Lane:
     def _run(self) -> None:
         # Should this thread be killed, another one goes on, but not in a tight circle.
         self._no_thread_before = self._clock() + _THREAD_AGAIN
+        self._worker = threading.get_ident()
         try:
             while self._step():
                 pass
             self._primary.close()
+            self._context.lane_ended()
         finally:
+            self._worker = None
             self._leave()
 
     def _step(self) -> bool:

@@ -31,10 +31,9 @@ def unregister(engine: Engine) -> None:
 def close_all() -> None:
     """Close what is still open, all at once, so that the longest timeout is the whole."""
     engines = [engine for engine in list(_live.values()) if engine.mark[0]]
-    for engine in engines:
-        engine.begin_close()
-    for engine in engines:
-        engine.finish_close()
+    deadlines = [engine.begin_close() for engine in engines]
+    for engine, deadline in zip(engines, deadlines, strict=True):
+        engine.finish_close(deadline)
 
 
 # At import, hence before the host's own handlers, which run in the reverse order: what

@@ -13,7 +13,10 @@ from __future__ import annotations
 # takes a lock that imports need (`getLogger`), must come after ours, so be there before.
 import logging  # noqa: F401
 import os
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +35,24 @@ _FORK_WAITS = 10.0
 _fork_holds: list[bool] = []
 
 
+@contextmanager
+def _whole() -> Iterator[None]:
+    """An import that forks wait for, and that leaves no halves behind if it fails.
+
+    For want of a file descriptor, say. Python takes the module that failed out again, but
+    not its parts; with those about, a second try would make a package without them.
+    """
+    with _importing:
+        before = set(sys.modules)
+        try:
+            yield
+        except BaseException:
+            for name in set(sys.modules) - before:
+                if name.partition(".")[0] not in sys.modules:
+                    sys.modules.pop(name, None)
+            raise
+
+
 def engine_class() -> type[Engine]:
     with _importing:
         from .engine import Engine
@@ -39,20 +60,20 @@ def engine_class() -> type[Engine]:
 
 
 def transport_class() -> type[Transport]:
-    with _importing:
+    with _whole():
         from .transport import Transport
     return Transport
 
 
 def backoff_module() -> ModuleType:
-    with _importing:
+    with _whole():
         from . import backoff
     return backoff
 
 
 def additional_executor(threads: int) -> ThreadPoolExecutor:
     """A new executor; RuntimeError where it can't be had (interpreter shutdown)."""
-    with _importing:
+    with _whole():
         from .executor import additional_executor as new_executor
     return new_executor(threads)
 

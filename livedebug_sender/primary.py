@@ -99,7 +99,7 @@ class Primary:
         def attempt() -> Verdict:
             nonlocal attempts
             attempts += 1
-            verdict = self._attempt(batch, retry=attempts > 1)
+            verdict = self._attempt_or_fault(batch, retry=attempts > 1)
             if fresh and attempts == 1:
                 self._hand_on(batch)
             return verdict
@@ -114,6 +114,20 @@ class Primary:
             clock=self._context.clock,
         )
         return verdict
+
+    def _attempt_or_fault(self, batch: Batch, *, retry: bool) -> Verdict:
+        if self._is_over():
+            return Verdict(Outcome.RETRY, "the sender was closed")
+        try:
+            return self._attempt(batch, retry=retry)
+        except OutOfTime:
+            raise
+        except Exception as error:  # no file descriptor for an import, our own bug, ...
+            detail = f"{type(error).__name__}: {error}"
+            self._context.problems.note(
+                ("fault", type(error).__name__), f"an attempt failed, trying again: {detail}"
+            )
+            return Verdict(Outcome.RETRY, detail)
 
     def _attempt(self, batch: Batch, *, retry: bool) -> Verdict:
         """One request, or two where the first shows that the agent lacks v2."""

@@ -117,8 +117,8 @@ class Sender:
             counted in ``stats().dropped``: ``queue_full``, ``too_large``, ``invalid``
             or ``closed``.
         """
-        engine = self._engine
         try:
+            engine = self._engine
             if engine is None or not engine.mark[0]:
                 engine = self._here()
             engine.lanes[track].offer(payload, content_type)
@@ -144,8 +144,7 @@ class Sender:
         """
         self._closed = True
         engine = self._here()
-        engine.begin_close(self._seconds(timeout))
-        return engine.finish_close()
+        return engine.finish_close(engine.begin_close(self._seconds(timeout)))
 
     def stats(self) -> Stats:
         """What became of every payload of this process so far."""

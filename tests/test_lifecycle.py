@@ -97,11 +97,11 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(make_sender: Make) -> N
         assert intake.elements() == [{"n": 1}]
 
 
-def test_a_fault_of_our_own_drops_the_batch_and_not_the_lane(
+def test_a_fault_of_our_own_is_retried_and_costs_the_batch_at_most(
     make_sender: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with RecordingServer() as intake:
-        sender = make_sender(intake.url)
+        sender = make_sender(intake.url, retry_for=0.2)
         lane = sender._here()._lanes["logs"]  # type: ignore[index]
         with monkeypatch.context() as patch:
             patch.setattr(lane._primary, "_attempt", lambda *a, **k: 1 / 0)

@@ -1,4 +1,4 @@
-"""Each test states what the contract promises, and fails as of this commit."""
+"""Promises of the contract that are easy to break; each was broken once."""
 
 from __future__ import annotations
 
