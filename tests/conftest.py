@@ -14,6 +14,9 @@ import livedebug_sender
 from livedebug_sender import Endpoint, Sender, SenderConfig
 
 SAMPLES = Path(livedebug_sender.__file__).parent / "samples"
+# See setup.cfg, `addopts`.
+pytest_plugins = ["livedebug_sender.pytest_plugin"]
+
 KEY = "0123456789abcdef0123456789abcdef"
 
 
