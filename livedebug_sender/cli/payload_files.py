@@ -14,8 +14,11 @@ from typing import BinaryIO
 
 #: Bytes that are read at once.
 _CHUNK = 256 * 1024
-# A whole string; a quote, of a string that goes on in the next chunk; a bracket; a comma.
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{},]', re.DOTALL)
+# Up to the next bracket (and comma) that is in no string, or a string that goes on in
+# the next chunk; with a bound, since each repetition takes memory.
+_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_TO_BRACKET = re.compile(rb'[^"\[\]{}]*(?:%s[^"\[\]{}]*){0,500}' % _STRING, re.DOTALL)
+_TO_COMMA = re.compile(rb'[^"\[\]{},]*(?:%s[^"\[\]{},]*){0,500}' % _STRING, re.DOTALL)
 _IN_STRING = re.compile(rb'\\.|\\\Z|"', re.DOTALL)
 _SPACE = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
@@ -131,19 +134,21 @@ class _Cutter:
         self.offset += len(chunk)
         start = 0
         position = self._string_end(chunk, 0)
-        while token := _TOKEN.search(chunk, position):
-            position = token.end()
-            if token[0] == b'"':
+        while position < len(chunk):
+            # Inside a value no comma matters.
+            inside = self._depth > self._in_array
+            run = (_TO_BRACKET if inside else _TO_COMMA).match(chunk, position)
+            at = run.end() if run else position
+            position = at + 1
+            byte = chunk[at:position]
+            if byte == b'"':
                 self._in_string = True
                 position = self._string_end(chunk, position)
-            elif position - token.start() == 1:
-                was_inside = self._depth > self._in_array
-                if self._ends_value(token[0]):
-                    # The bracket that closes a value is its own; others are between values.
-                    end = position if was_inside and token[0] in b"]}" else token.start()
-                    self._keep(chunk[start:end])
-                    start = position
-                    yield from self._take()
+            elif byte and self._ends_value(byte):
+                # The bracket that closes a value is its own; others are between values.
+                self._keep(chunk[start : position if inside else at])
+                start = position
+                yield from self._take()
         self._keep(chunk[start:])
 
     def rest(self) -> str:

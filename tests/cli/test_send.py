@@ -139,9 +139,8 @@ def test_it_waits_for_room_in_bytes_too(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(sending, "MOST_BODY", 25_000)
     monkeypatch.setattr(sending, "_WAITING_BYTES", 10_000)
     file = tmp_path / "many.jsonl"
-    file.write_bytes(
-        b"".join(b'{"x": "%s"}\n' % (b"x" * (n % 20_000)) for n in range(0, 90_000, 777))
-    )
+    lengths = [n % 20_000 for n in range(0, 90_000, 777)]
+    file.write_text("".join(json.dumps({"x": "x" * length}) + "\n" for length in lengths))
     with RecordingServer() as agent:
         ended = run("send", "logs", file, "--agent", agent.url, "--json")
     summary = json.loads(ended.stdout)
