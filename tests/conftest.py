@@ -20,6 +20,12 @@ pytest_plugins = ["livedebug_sender.pytest_plugin"]
 KEY = "0123456789abcdef0123456789abcdef"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--screenshots", action="store_true", help="make the pictures of the docs (tox -e browser)"
+    )
+
+
 @pytest.fixture(autouse=True)
 def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):

@@ -15,6 +15,8 @@ let epoch = "";
 let asked = 0; // counts questions, so that a late answer to an old one is dropped
 let paused = false;
 let timer = 0;
+let typing = 0;
+let shownFor = query().toString(); // the filters that the list was made for
 
 function query(more = {}) {
   return new URLSearchParams({ ...Object.fromEntries(new FormData(filters)), ...more });
@@ -23,18 +25,25 @@ function query(more = {}) {
 async function ask() {
   clearTimeout(timer);
   const mine = ++asked;
+  const news = await fetchNews();
+  if (mine !== asked) return;
+  if (!paused) timer = setTimeout(ask, EVERY);
+  if (!news) {
+    say("the intake does not answer", "gone");
+    return;
+  }
+  say(paused ? "paused" : "live", paused ? "" : "live");
+  show(news);
+}
+
+/** What is new since the last time; null if there is no answer. */
+async function fetchNews() {
   try {
     const answer = await fetch(`/page/news?${query({ after: newest, epoch })}`);
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
-    const news = await answer.json();
-    if (mine !== asked) return;
-    show(news);
-    say(paused ? "paused" : "live", paused ? "" : "live");
-  } catch (error) {
-    if (mine !== asked) return;
-    say(`the intake does not answer (${error.message})`, "gone");
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null;
   }
-  if (!paused) timer = setTimeout(ask, EVERY);
 }
 
 function say(words, kind) {
@@ -42,7 +51,16 @@ function say(words, kind) {
   at("state").className = `state ${kind}`;
 }
 
+/** Not at each key; and once for what some browsers tell twice (input and change). */
+function filterSoon() {
+  clearTimeout(typing);
+  typing = setTimeout(() => {
+    if (query().toString() !== shownFor) startOver();
+  }, 150);
+}
+
 function startOver() {
+  shownFor = query().toString();
   newest = 0;
   list.replaceChildren();
   ask();
@@ -136,7 +154,8 @@ function probes(found) {
     return box;
   }));
   if (!found.length) at("probes").append(make("p", { class: "quiet" }, "No probe was heard of yet."));
-  [...at("probes").children].find((one) => one.dataset.key === focused)?.querySelector("summary").focus();
+  const again = focused && [...at("probes").children].find((one) => one.dataset.key === focused);
+  if (again) again.querySelector("summary").focus();
 }
 
 function probe(one, open) {
@@ -182,10 +201,8 @@ function emptiness(requests) {
 }
 
 filters.addEventListener("submit", (event) => event.preventDefault());
-filters.addEventListener("input", () => {
-  clearTimeout(timer);
-  timer = setTimeout(startOver, 150);
-});
+filters.addEventListener("input", filterSoon);
+filters.addEventListener("change", filterSoon);
 filters.addEventListener("reset", () => setTimeout(startOver));
 at("pause").addEventListener("click", () => {
   paused = !paused;
@@ -200,8 +217,7 @@ at("clear").addEventListener("click", async () => {
   startOver();
 });
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.matches("input, select, textarea");
-  if (event.key === "/" && !typing) {
+  if (event.key === "/" && !event.target.matches("input, select")) {
     event.preventDefault();
     at("text").focus();
   }
