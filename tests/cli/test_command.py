@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from importlib.util import find_spec
+from typing import Any
 
 import click
 import pytest
@@ -15,7 +16,8 @@ import requests
 from running import run, start
 from servers import free_port
 
-from livedebug_sender import __version__
+from livedebug_sender import __main__, __version__
+from livedebug_sender.cli import intake as intake_command
 from livedebug_sender.cli import main
 from livedebug_sender.intake.server import Intake
 
@@ -61,6 +63,38 @@ def test_without_click_the_command_says_what_to_install() -> None:
     assert ended.returncode == 2
     assert 'pip install "livedebug-sender[cli]"' in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_main_runs_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["anything", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"livedebug-sender {__version__}\n"
+
+
+@pytest.mark.parametrize("name", ["click", "rich"])
+def test_main_without_the_extra_is_wrong_use(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(*_: object) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr("livedebug_sender.cli.main.cli", missing)
+    monkeypatch.delattr("livedebug_sender.cli.main.cli")
+    monkeypatch.setattr("livedebug_sender.cli.main.__getattr__", missing, raising=False)
+    assert __main__.main() == 2
+    assert f"needs {name}" in capsys.readouterr().err
+
+
+def test_a_fault_of_our_own_is_not_taken_for_a_missing_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "livedebug_sender.cli.main", None)
+    with pytest.raises(ModuleNotFoundError):
+        __main__.main()
 
 
 def test_the_core_loads_nothing_of_the_tools() -> None:
@@ -115,6 +149,37 @@ def test_the_intake_prints_a_line_of_json_for_each_request() -> None:
         process.communicate(timeout=30)
     assert answer.status_code == 503
     assert (line["payloads"], line["status"], line["tags"]) == (1, 503, "a:b")
+
+
+def test_each_request_is_printed_until_a_signal_comes(
+    livedebug_intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: dict[int, Any] = {}
+    lines: list[dict[str, Any]] = []
+
+    def take(line: dict[str, Any]) -> None:
+        lines.append(line)
+        handlers[signal.SIGTERM]()
+
+    monkeypatch.setattr(signal, "signal", handlers.setdefault)
+    monkeypatch.setattr(intake_command, "print_json", take)
+    requests.post(f"{livedebug_intake.url}/debugger/v2/input", json=[{}], timeout=20)
+    intake_command._until_told_to_stop(livedebug_intake, True)
+    (line,) = lines
+    assert (line["status"], line["payloads"], line["mode"]) == (202, 1, "agent")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_listening_for_everybody_is_said_aloud(
+    as_json: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_command, "_until_told_to_stop", lambda *_: None)
+    options = ("--json",) if as_json else ()
+    ended = run("intake", "--port", "0", "--host", "0.0.0.0", "--keep-bytes", "2MiB", *options)
+    assert ended.exit_code == 0
+    assert "can see what is captured" in ended.stderr
+    assert "http://127.0.0.1:" in ended.stdout
+    assert "captured" not in run("intake", "--port", "0", *options).stderr
 
 
 def test_a_port_that_is_taken_ends_with_1_and_words(livedebug_intake: Intake) -> None:

@@ -228,6 +228,13 @@ def test_a_bad_key_is_not_shown(tmp_path: Path) -> None:
         assert "API key has white space" in ended.stderr
 
 
+def test_a_key_file_that_is_no_text_is_wrong_use(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xff\xfe")
+    ended = run("send", "logs", "-", "--api-key-file", tmp_path / "key", stdin=b"{}")
+    assert ended.exit_code == 2
+    assert "can't be read: UnicodeDecodeError" in ended.stderr
+
+
 def test_a_key_in_a_file_makes_it_agentless(tmp_path: Path) -> None:
     from livedebug_sender.cli.endpoints import config_of
 
