@@ -14,7 +14,16 @@ import livedebug_sender
 from livedebug_sender import Endpoint, Sender, SenderConfig
 
 SAMPLES = Path(livedebug_sender.__file__).parent / "samples"
+# See setup.cfg, `addopts`.
+pytest_plugins = ["livedebug_sender.pytest_plugin"]
+
 KEY = "0123456789abcdef0123456789abcdef"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--screenshots", action="store_true", help="make the pictures of the docs (tox -e browser)"
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,72 @@
+"""``livedebug-sender check``: says whether payloads would arrive, and what to do if not."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from ..track import Track
+from .diagnosis import Diagnosis, Finding
+from .endpoints import config_of, endpoint_options, mode_of
+from .words import plain, print_json, stdout
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
+@endpoint_options
+def check(as_json: bool, **where: Any) -> None:
+    """Look at each track's endpoints, from the host's name to the answer.
+
+    Sends a request with nothing in it to each. Ends with 0 if all is well, else 1.
+    """
+    config = config_of(**where)
+    diagnosis = Diagnosis()
+    findings: list[Finding] = []
+    seen: set[int] = set()
+    for track in Track:
+        for number, endpoint in enumerate(config.endpoints_for(track)):
+            role = "primary" if number == 0 else f"additional {number}"
+            findings.append(diagnosis.of(track, role, endpoint))
+            if not as_json:
+                _print(findings[-1], seen)
+    well = all(finding.ok for finding in findings)
+    if as_json:
+        print_json({"ok": well, "endpoints": [_as_data(finding) for finding in findings]})
+    else:
+        words = "All is well." if well else "Not all is well: see above."
+        stdout().print(plain(words, "bold green" if well else "bold red"))
+    sys.exit(0 if well else 1)
+
+
+def _print(finding: Finding, seen: set[int]) -> None:
+    """Print what is new; what endpoints have in common is one and the same object."""
+    console = stdout()
+    mode = mode_of(finding.endpoint.agentless)
+    heading = f"{finding.track}, {finding.role} ({mode}): {finding.endpoint.url}"
+    console.print(plain(heading, "bold"))
+    fresh = [step for step in finding.steps if id(step) not in seen]
+    seen.update(map(id, fresh))
+    if not fresh:
+        console.print(plain("  FAIL as above", "red"))
+    for step in fresh:
+        mark, style = ("ok  ", "green") if step.ok else ("FAIL", "red")
+        console.print(plain(f"  {mark}", style), plain(f" {step.name:<8} {step.said}"), sep="")
+        if step.advice:
+            console.print(plain(f"                {step.advice}", "yellow"))
+    console.print()
+
+
+def _as_data(finding: Finding) -> dict[str, Any]:
+    return {
+        "track": str(finding.track),
+        "role": finding.role,
+        "url": finding.endpoint.url,
+        "mode": mode_of(finding.endpoint.agentless),
+        "ok": finding.ok,
+        "steps": [
+            {"name": step.name, "ok": step.ok, "said": step.said, "advice": step.advice}
+            for step in finding.steps
+        ],
+    }

@@ -1,0 +1,126 @@
+"""Would a payload arrive? The way to each endpoint, its ``/info``, and its answer."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..endpoint import Endpoint, path_of
+from ..errors import DeliveryError
+from ..payload import Item, Upload
+from ..request import build_request
+from ..track import V2_TRACKS, Track, agent_info_supports_debugger_v2_endpoint
+from ..transport import Transport
+from .way import Step, way_steps
+
+
+@dataclass
+class Finding:
+    """What was found of one endpoint of one track."""
+
+    track: Track
+    role: str
+    endpoint: Endpoint
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return all(step.ok for step in self.steps)
+
+
+class Diagnosis:
+    """Looks at endpoints; what several have in common is looked at once."""
+
+    def __init__(self) -> None:
+        self._ways: dict[str, list[Step]] = {}
+        self._infos: dict[str, list[Step]] = {}
+
+    def of(self, track: Track, role: str, endpoint: Endpoint) -> Finding:
+        finding = Finding(track, role, endpoint)
+        if endpoint.scheme == "file":
+            finding.steps.append(file_step(Path(urlsplit(endpoint.url).path)))
+            return finding
+        parts = urlsplit(endpoint.url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        if origin not in self._ways:
+            self._ways[origin] = way_steps(endpoint)
+        finding.steps += self._ways[origin]
+        if not finding.ok:
+            return finding
+        if not endpoint.agentless:
+            if origin not in self._infos:
+                self._infos[origin] = [info_step(endpoint)]
+            finding.steps += self._infos[origin]
+        finding.steps.append(answer_step(track, endpoint))
+        return finding
+
+
+def info_step(endpoint: Endpoint) -> Step:
+    transport = Transport()
+    try:
+        info = transport.agent_info(endpoint, time.monotonic() + 2 * endpoint.timeout)
+    finally:
+        transport.close()
+    if info is None:
+        advice = "is that a Datadog agent, with its APM part (port 8126) switched on?"
+        return Step("/info", False, "no answer that an agent would give", advice)
+    version = str(info.get("version", "?"))[:80]
+    if agent_info_supports_debugger_v2_endpoint(info):
+        return Step("/info", True, f"agent {version}, knows /debugger/v2/input")
+    return Step(
+        "/info",
+        True,
+        f"agent {version}, does not know /debugger/v2/input",
+        "an older agent: snapshots and logs go to /debugger/v1/diagnostics; update it if you can",
+    )
+
+
+def answer_step(track: Track, endpoint: Endpoint) -> Step:
+    """Send a request with nothing in it."""
+    empty: Item = Upload(b"", "application/json") if track is Track.SYMDB else b"[]"
+    request = build_request(endpoint, path_of(endpoint, track), track, [empty], "", {})
+    transport = Transport()
+    try:
+        answer = transport.post(request, deadline=time.monotonic() + 2 * endpoint.timeout)
+    except DeliveryError as error:
+        return Step("answer", False, str(error), "connected, but no answer: see its own log")
+    finally:
+        transport.close()
+    return meaning_of(answer.status, track, endpoint.agentless)
+
+
+def meaning_of(status: int, track: Track, agentless: bool) -> Step:
+    """What a status says, to a request with nothing in it."""
+    ok, words, advice = _meaning(status, track, agentless)
+    return Step("answer", ok, f"{status}: {words}", advice)
+
+
+def _meaning(status: int, track: Track, agentless: bool) -> tuple[bool, str, str]:
+    if 200 <= status < 300:
+        return True, "taken", ""
+    if 300 <= status < 400:
+        return False, "it points elsewhere, which is never followed", "give the URL it points to"
+    if status in (400, 413, 422):
+        return True, "it listens, and refuses an empty request, as it may", ""
+    if status in (401, 403):
+        if agentless:
+            return False, "the API key was refused", "is the key one of this site's (DD_SITE)?"
+        return False, "refused", "does the agent have a valid API key of its own?"
+    if status in (404, 405) and track in V2_TRACKS and not agentless:
+        return True, "no such route; the diagnostics route is used instead", "update the agent"
+    if status in (404, 405):
+        return False, "no such route", "is that an agent or an intake, and not too old?"
+    if status in (408, 429) or status >= 500:
+        return False, "in trouble, or asking to wait", "try again later; see its own log"
+    return False, "refused", "see its own log"
+
+
+def file_step(path: Path) -> Step:
+    there = path.exists()
+    fitting = not path.is_dir() if there else path.parent.is_dir()
+    if not (fitting and os.access(path if there else path.parent, os.W_OK)):
+        return Step("file", False, f"{path} can't be written", "is its folder there, and writable?")
+    return Step("file", True, f"requests are written to {path}")

@@ -1,0 +1,67 @@
+"""``livedebug-sender``: the group of the subcommands, each loaded when it is needed."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+import click
+
+from ..version import __version__
+
+#: Where each subcommand is; one of a module that is not there is not offered.
+_COMMANDS = {
+    "send": ("livedebug_sender.cli.send", "Send files of payloads."),
+    "check": ("livedebug_sender.cli.check", "Say whether payloads would arrive."),
+    "intake": ("livedebug_sender.cli.intake", "Serve a local intake with a page to look at."),
+    "forward": ("livedebug_sender.forwarder.command", "Forward tracers' payloads to Datadog."),
+    "demo": ("livedebug_sender.cli.demo", "Send the samples, and show what arrives."),
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return [name for name, (module, _) in _COMMANDS.items() if _is_there(module)]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in self.list_commands(context):
+            return None
+        try:
+            command = getattr(import_module(_COMMANDS[name][0]), name)
+        except ModuleNotFoundError as missing:
+            raise click.UsageError(
+                f"{name} needs {missing.name}, which is not installed; "
+                f'do: pip install "livedebug-sender[{_extra(name)}]"'
+            ) from None
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        # From the table: not every extra needs to be installed to read the help.
+        rows = [(name, _COMMANDS[name][1]) for name in self.list_commands(context)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # its package isn't
+        return False
+
+
+def _extra(name: str) -> str:
+    return {"forward": "forwarder", "intake": "cli,intake"}.get(name, "cli")
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="livedebug-sender %(version)s")
+def cli() -> None:
+    """Live Debugger and Symbol Database payloads: send them, check the way, look at them.
+
+    Where to send is taken from the variables that Datadog's tracers use: DD_API_KEY
+    (then agentless, at DD_SITE), DD_TRACE_AGENT_URL, DD_AGENT_HOST and
+    DD_TRACE_AGENT_PORT; options go over them. An API key is given by DD_API_KEY or a
+    file, never on the command line.
+
+    Ends with 0: done; 1: not (wholly) done; 2: wrong use.
+    """

@@ -1,0 +1,176 @@
+"""The way to an endpoint: name, proxy, connection, TLS; each looked at on its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import stat
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import certifi
+import requests
+from requests.utils import get_environ_proxies, select_proxy
+
+from ..endpoint import Endpoint, socket_path
+
+#: A certificate with fewer days left is worth a word.
+_SOON = 14
+
+#: As `socket.getaddrinfo` gives them: family and address.
+Address = tuple[int, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that was looked at.
+
+    Attributes:
+        ok: is it as it should be?
+        said: what was found.
+        advice: what to do about it; empty if nothing is.
+    """
+
+    name: str
+    ok: bool
+    said: str
+    advice: str = ""
+
+
+def way_steps(endpoint: Endpoint) -> list[Step]:
+    """Name, connection and TLS, up to the first that fails."""
+    if endpoint.scheme == "unix":
+        return [socket_step(socket_path(endpoint), endpoint.timeout)]
+    proxy = select_proxy(endpoint.url, get_environ_proxies(endpoint.url))
+    parts = urlsplit(
+        proxy if proxy and "://" in proxy else f"http://{proxy}" if proxy else endpoint.url
+    )
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    steps = [proxy_step(host, port)] if proxy else []
+    resolved, addresses = name_step(host, port)
+    steps.append(resolved)
+    if resolved.ok:
+        connected, found = connect_step(addresses, endpoint.timeout)
+        steps.append(connected)
+        if found is not None:
+            with found:
+                if not proxy and parts.scheme == "https":
+                    steps.append(tls_step(found, host))
+    return steps
+
+
+def proxy_step(host: str, port: int) -> Step:
+    return Step("proxy", True, f"by the proxy {host}:{port} of the environment (HTTPS_PROXY, ...)")
+
+
+def name_step(host: str, port: int) -> tuple[Step, list[Address]]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "no name at all"
+        advice = f"is {host!r} written right? does this machine's DNS know it?"
+        return Step("name", False, f"{host} has no address: {reason}", advice), []
+    addresses: list[Address] = [(family, address) for family, _, _, _, address in found]
+    shown = ", ".join(dict.fromkeys(str(address[0]) for _, address in addresses))
+    return Step("name", True, f"{host} is {shown}"), addresses
+
+
+def connect_step(addresses: list[Address], timeout: float) -> tuple[Step, socket.socket | None]:
+    """Connect to the first address that takes it; the time is shared."""
+    until = time.monotonic() + timeout
+    reason = ""
+    for tried, (family, address) in enumerate(addresses):
+        share = max(0.05, (until - time.monotonic()) / (len(addresses) - tried))
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.settimeout(share)
+        started = time.monotonic()
+        try:
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            reason = f"{address[0]} port {address[1]}: {words_of(error)}"
+            continue
+        sock.settimeout(timeout)
+        took = (time.monotonic() - started) * 1000
+        return Step("connect", True, f"{address[0]} port {address[1]}, {took:.0f} ms"), sock
+    return Step("connect", False, reason, connect_advice(reason)), None
+
+
+def connect_advice(reason: str) -> str:
+    if "refused" in reason:
+        return "nobody listens there: is the agent running, and is the port right?"
+    return "is there a firewall between, or a proxy to be used (HTTPS_PROXY)?"
+
+
+def socket_step(path: str, timeout: float) -> Step:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        advice = "is the agent running, and its socket mounted here?"
+        return Step("connect", False, f"{path}: {words_of(error)}", advice)
+    if not stat.S_ISSOCK(mode):
+        return Step("connect", False, f"{path} is no socket", "give the path of the agent's socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(timeout)
+        try:
+            sock.connect(path)
+        except OSError as error:
+            advice = "is the agent running, and may this user write to its socket?"
+            return Step("connect", False, f"{path}: {words_of(error)}", advice)
+    return Step("connect", True, f"the socket {path}")
+
+
+def tls_step(sock: socket.socket, host: str) -> Step:
+    try:
+        with trusting_context().wrap_socket(sock, server_hostname=host) as tls:
+            version = tls.version()
+            days = days_left(tls.getpeercert() or {}, time.time())
+    except ssl.SSLCertVerificationError as error:
+        return Step(
+            "TLS", False, f"the certificate: {error.verify_message}", certificate_advice(error)
+        )
+    except (OSError, ValueError) as error:
+        said = words_of(error) if isinstance(error, OSError) else str(error)
+        return Step("TLS", False, said, "is that port one for https, and no proxy in between?")
+    said = f"{version}, certificate good for {days} days"
+    advice = f"it ends in {days} days: have it renewed" if days < _SOON else ""
+    return Step("TLS", True, said, advice)
+
+
+def trusting_context() -> ssl.SSLContext:
+    """Trusts what the library trusts: ``REQUESTS_CA_BUNDLE``, else certifi's bundle."""
+    with requests.Session() as session:
+        settings = session.merge_environment_settings("https://-", {}, False, None, None)
+    bundle = settings["verify"]
+    path = bundle if isinstance(bundle, str) else certifi.where()
+    folder = os.path.isdir(path)
+    return ssl.create_default_context(
+        cafile=None if folder else path, capath=path if folder else None
+    )
+
+
+def days_left(certificate: Mapping[str, object], now: float) -> int:
+    ends = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+    return int((ends - now) // 86400)
+
+
+def certificate_advice(error: ssl.SSLCertVerificationError) -> str:
+    text = error.verify_message.lower()
+    if "expired" in text:
+        return "have it renewed; or is this machine's clock wrong?"
+    if "mismatch" in text or "not valid for" in text:
+        return "it is for another host: is the URL right?"
+    return "is it signed by a CA of your own? then give its bundle in REQUESTS_CA_BUNDLE"
+
+
+def words_of(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS there ({error.reason or 'the connection was cut'})"
+    return (error.strerror or type(error).__name__).lower()

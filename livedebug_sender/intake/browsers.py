@@ -1,0 +1,66 @@
+"""Keeping other people's web pages out.
+
+A server on loopback can be reached by any page in a browser on the same machine: with
+a form or a `fetch` (whose answer the page can't read, but which arrives), or, by a name
+of its own that it lets point to 127.0.0.1, as if it were its own server (DNS
+rebinding; then it could read what was captured). Tracers send none of these headers.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Is that this machine, seen from itself only?"""
+    name = host.strip("[]")
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name.lower() == "localhost"
+
+
+def objection(headers: Mapping[str, str], *, for_page: bool, loopback: bool) -> str:
+    """Why a request is not served; empty if it is.
+
+    Args:
+        headers: names in lower case.
+        for_page: is it for the page, not for the intake's own routes?
+        loopback: is the server bound to loopback?
+    """
+    host = headers.get("host", "")
+    origin = headers.get("origin")
+    site = headers.get("sec-fetch-site")
+    if origin is not None and urlsplit(origin).netloc != host:
+        return f"the request comes from another web page ({origin!r:.80})"
+    # Going to the page by a link on another one is harmless.
+    going = headers.get("sec-fetch-mode") == "navigate" and for_page
+    if site not in (None, "none", "same-origin") and not going:
+        return "the request comes from another web page"
+    from_browser = origin is not None or site is not None
+    if loopback and (for_page or from_browser) and not is_loopback(_without_port(host)):
+        return (
+            f"the intake listens on loopback, but was called {host!r:.80}; "
+            "open it as http://localhost or http://127.0.0.1"
+        )
+    return ""
+
+
+def _without_port(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
