@@ -11,7 +11,8 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -30,6 +31,8 @@ from .request import USER_AGENT, Headers, Request
 MOST_ANSWER = 4096
 _MASK = "***"
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -40,6 +43,10 @@ class Answer:
 
 class NoAnswer(DeliveryError):
     """No whole answer came, for a reason in words."""
+
+
+class TimedOut(NoAnswer):
+    """No whole answer came in time."""
 
 
 class SenderSession(requests.Session):
@@ -82,7 +89,31 @@ class Transport:
         if request.endpoint.scheme == "file":
             return _record(request)
         url = with_path(request.endpoint, request.path).url
-        return self._send("POST", url, request.headers, request.body, request.endpoint, deadline)
+        read = partial(_read, most=MOST_ANSWER)
+        return self._send(
+            "POST", url, request.headers, request.body, request.endpoint, deadline, read
+        )
+
+    def exchange(
+        self,
+        request: Request,
+        read: Callable[[requests.Response], Result],
+        *,
+        deadline: float | None = None,
+    ) -> Result:
+        """As `post` over the network, but for callers that want more of the answer.
+
+        Args:
+            read: makes the result of an answer whose body is still to be read; it
+                closes the answer.
+
+        Raises:
+            NoAnswer: `TimedOut`, if it is that.
+        """
+        url = with_path(request.endpoint, request.path).url
+        return self._send(
+            "POST", url, request.headers, request.body, request.endpoint, deadline, read
+        )
 
     def agent_info(self, agent: Endpoint, deadline: float | None = None) -> dict[str, Any] | None:
         """What the agent says of itself at ``/info``; None if it doesn't."""
@@ -91,7 +122,8 @@ class Transport:
         headers: Headers = {"User-Agent": USER_AGENT}
         try:
             url = with_path(agent, "/info").url
-            answer = self._send("GET", url, headers, None, agent, deadline, 65536)
+            read = partial(_read, most=65536)
+            answer = self._send("GET", url, headers, None, agent, deadline, read)
             info = json.loads(answer.body) if answer.status == 200 else None
         except (NoAnswer, ValueError, RecursionError):
             return None
@@ -112,8 +144,8 @@ class Transport:
         body: bytes | Body | None,
         endpoint: Endpoint,
         deadline: float | None,
-        most: int = MOST_ANSWER,
-    ) -> Answer:
+        read: Callable[[requests.Response], Result],
+    ) -> Result:
         guard = self._guard
         guard.deadline = float("inf") if deadline is None else deadline
         host = urlsplit(url).netloc
@@ -128,12 +160,14 @@ class Transport:
                     timeout=timeout,
                     **self._settings_for(url),
                 )
-                return _read(response, most)
+                return read(response)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 # The server had closed the connection while it was idle: not its word
                 # about this request. Any other fault on it is left to the retries.
                 if fresh or not guard.reused or guard.aborted or not _was_closed(error):
-                    raise NoAnswer(f"{_words(error)} ({host})") from None
+                    words = _words(error)
+                    kind = TimedOut if words == _TIMED_OUT else NoAnswer
+                    raise kind(f"{words} ({host})") from None
             except ValueError as error:  # an answer or a URL that can't be parsed
                 raise NoAnswer(f"{type(error).__name__} ({host})") from None
         raise AssertionError("unreachable")
@@ -244,11 +278,12 @@ def _record(request: Request) -> Answer:
     return Answer(200, None, b"")
 
 
+_TIMED_OUT = "timed out"
 _WORDS = (
     (requests.exceptions.ProxyError, "the proxy can't be reached"),
     (requests.exceptions.SSLError, "TLS failed: its certificate can't be verified, or no TLS"),
-    (requests.exceptions.Timeout, "timed out"),
-    (TimeoutError, "timed out"),
+    (requests.exceptions.Timeout, _TIMED_OUT),
+    (TimeoutError, _TIMED_OUT),
 )
 
 
@@ -262,7 +297,7 @@ def _words(error: BaseException) -> str:
         if isinstance(cause, urllib3.exceptions.NameResolutionError):
             return "no such host"
         if isinstance(cause, TimeoutError):
-            return "timed out"
+            return _TIMED_OUT
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
     return f"the connection failed: {type(causes[-1]).__name__}"
