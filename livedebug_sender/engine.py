@@ -14,24 +14,26 @@ from typing import TYPE_CHECKING
 
 from . import lifecycle, loading
 from .additional import Courier, DualShipping
+from .batch import Batch
 from .books import DropReport, Refusals
 from .config import SenderConfig
 from .container import identity_headers
 from .context import Context
 from .downgrade import AgentWatch
+from .endpoint import Endpoint, path_of
 from .errors import InvalidPayload
 from .fork_mark import fork_mark
 from .lane import Lane
 from .options import Options
 from .payload import check_content_type, encode_body, encode_payload
 from .problems import Problems
+from .request import Request, build_request
 from .room import Room
 from .stats import Stats
 from .tags import cut_tags
 from .track import Track
 
 if TYPE_CHECKING:
-    from .endpoint import Endpoint
     from .transport import Transport
 
 #: The share of `max_queue_bytes` that may wait for one additional endpoint.
@@ -49,22 +51,22 @@ class Engine:
         self._problems = Problems()
         self._refusals = Refusals()
         self._identity: Mapping[str, str] | None = None
-        cut = cut_tags(tags)
-        if cut != tags:
-            self._problems.note("tags cut", f"{len(tags)} characters of tags cut to {len(cut)}")
+        self._tags = cut_tags(tags)
+        if self._tags != tags:
+            cut = f"{len(tags)} characters of tags cut to {len(self._tags)}"
+            self._problems.note("tags cut", cut)
         self._room = Room(options.max_queue_items, options.max_queue_bytes)
         self._drops = DropReport(options.on_drop, self._problems)
         self._dual_shipping = DualShipping(self._new_courier)
         context = Context(
             config=config,
-            tags=cut,
             options=options,
             room=self._room,
             problems=self._problems,
             drops=self._drops,
             dual_shipping=self._dual_shipping,
             agent_watch=AgentWatch(config, options.recheck_after, self._problems, self._clock),
-            identity=self._identity_headers,
+            new_request=self.new_request,
             new_transport=self._new_transport,
             clock=self._clock,
         )
@@ -84,7 +86,7 @@ class Engine:
         if lane is None:
             return self.refuse(track, "invalid", "no such track")
         try:
-            item = self._item(lane, payload, content_type)
+            item = self.new_item(lane, payload, content_type)
         except InvalidPayload as error:
             return self.refuse(lane.track, "invalid", str(error))
         size = len(item[0])
@@ -183,12 +185,25 @@ class Engine:
             additional_failed=failed,
         )
 
-    # ---- parts ----
+    # ---- parts; the first two are for engines that carry something else ----
 
-    def _item(self, lane: Lane, payload: object, content_type: object) -> tuple[bytes, str | None]:
+    def new_item(
+        self, lane: Lane, payload: object, content_type: object
+    ) -> tuple[bytes, str | None]:
         if lane.track is Track.SYMDB:
             return encode_body(payload), check_content_type(content_type)
         return encode_payload(payload), None
+
+    def new_request(self, track: Track, batch: Batch, endpoint: Endpoint) -> Request:
+        return build_request(
+            endpoint,
+            path_of(endpoint, track),
+            track,
+            batch.payloads,
+            batch.content_type,
+            self._tags,
+            self._identity_headers(),
+        )
 
     def _new_transport(self) -> Transport:
         return loading.transport_class()(self._options.session_factory)

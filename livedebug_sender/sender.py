@@ -162,6 +162,9 @@ class Sender:
     def __repr__(self) -> str:
         return f"<Sender {self._config!r}{' closed' if self._closed else ''}>"
 
+    def _new_engine(self) -> Engine:
+        return Engine(self._config, self._tags, self._options)
+
     def _here(self) -> Engine:
         """The engine of this process."""
         engine = self._engine
@@ -170,9 +173,9 @@ class Sender:
         # No lock: a lock made before a fork may be taken for ever after it, and this may
         # be interrupted by itself. The first to set it wins.
         pid = os.getpid()
-        engine = self._engines.setdefault(pid, Engine(self._config, self._tags, self._options))
+        engine = self._engines.setdefault(pid, self._new_engine())
         if not engine.is_here():  # an ancestor had the same process id
-            engine = self._engines[pid] = Engine(self._config, self._tags, self._options)
+            engine = self._engines[pid] = self._new_engine()
         engine.closed = engine.closed or self._closed
         lifecycle.register(engine)
         self._engine = engine
