@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from .app import Forwarder
+from .application import Forwarder
 from .settings import Settings
 
 __all__ = ["Forwarder", "Settings"]

@@ -76,7 +76,7 @@ def forward(listen: tuple[str, ...], **given: Any) -> None:
 
 
 def _serve(settings: Settings, listen: tuple[str, ...]) -> bool:
-    from .app import Forwarder
+    from .application import Forwarder
     from .server import DEFAULT_LISTEN, Server, stopped_by_signals
 
     named = os.environ.get(f"{PREFIX}LISTEN", "").replace(",", " ").split()

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from ..errors import ConfigError
-from .app import Forwarder
+from .application import Forwarder
 from .settings import MAX_HEAD, Settings
 
 try:

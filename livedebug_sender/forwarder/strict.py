@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import socket
 import time
 from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer, UnixWSGIServer
+
+_PIECE = 64 * 1024
 
 
 class StrictParser(HTTPRequestParser):  # type: ignore[misc]
@@ -30,10 +33,18 @@ class StrictParser(HTTPRequestParser):  # type: ignore[misc]
 
 
 class StrictChannel(HTTPChannel):  # type: ignore[misc]
-    """Knows since when the request that is coming in is coming in."""
+    """Knows since when a request is coming in; lets a refusal reach the client.
+
+    A socket that is closed with unread bytes in it is reset, and the answer that went
+    before may be lost. So after a refusal, what still comes is read and thrown away.
+    """
 
     parser_class = StrictParser
+    #: Since when a request, or what follows a refusal, is coming in.
     receiving_since = math.inf
+    will_close: bool = False
+    _refused = False
+    _lingering = False
 
     def received(self, data: bytes) -> bool:
         before = self.request
@@ -43,6 +54,36 @@ class StrictChannel(HTTPChannel):  # type: ignore[misc]
         elif self.request is not before:
             self.receiving_since = time.monotonic()
         return bool(took)
+
+    def service(self) -> None:
+        self._refused = bool(self.requests[0].error)
+        super().service()
+
+    def handle_close(self) -> None:
+        if self._refused and self.will_close:
+            self._refused = False
+            self.will_close = False
+            try:
+                self.socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+            else:
+                self._lingering = True
+                self.receiving_since = time.monotonic()
+                return
+        super().handle_close()
+
+    def readable(self) -> bool:
+        return self._lingering or super().readable()
+
+    def handle_read(self) -> None:
+        if not self._lingering:
+            super().handle_read()
+            return
+        try:
+            self.recv(_PIECE)  # closes at the end
+        except OSError:
+            self.handle_close()
 
     @property
     def busy(self) -> bool:
