@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from ..additional import Courier, DualShipping
 from ..endpoint import Endpoint
 from ..errors import DeliveryError
 from ..problems import Problems
+from ..request import Request
 from ..stats import Stats
 from ..transport import TimedOut, Transport
 from .replies import Refused, Reply
@@ -41,6 +43,9 @@ class PassThrough:
         # Transports that nobody uses now; each serves one request at a time.
         self._idle: deque[Transport] = deque()
         self._dual_shipping = DualShipping(self._new_courier)
+        # Guards: which additional endpoints had their first request.
+        self._starting = threading.Lock()
+        self._started: set[Endpoint] = set()
 
     def forward(self, route: Route, head: Head, body: bytes) -> Reply:
         """The intake's answer.
@@ -54,8 +59,7 @@ class PassThrough:
             return self._ask(route, primary, head, body)
         finally:
             for endpoint in additional:
-                request = outgoing_request(head, endpoint, body)
-                self._dual_shipping.courier(endpoint).offer(request, len(body))
+                self._offer(endpoint, outgoing_request(head, endpoint, body), len(body))
 
     def stats(self) -> Stats:
         delivered, failed = self._dual_shipping.counts()
@@ -98,6 +102,22 @@ class PassThrough:
             transport.close()
             raise
         self._idle.append(transport)
+
+    def _offer(self, endpoint: Endpoint, request: Request, size: int) -> None:
+        """Hand a copy to an additional endpoint's courier.
+
+        The first one starts the courier's thread, which is a daemon only if a daemon
+        does. Another one would keep the process from ever getting to `close` at its exit.
+        """
+        courier = self._dual_shipping.courier(endpoint)
+        with self._starting:
+            if endpoint not in self._started:
+                thread = threading.Thread(target=courier.offer, args=(request, size), daemon=True)
+                thread.start()
+                thread.join()
+                self._started.add(endpoint)
+                return
+        courier.offer(request, size)
 
     def _new_courier(self, endpoint: Endpoint) -> Courier:
         most = self._settings.queue_bytes // _COURIER_SHARE

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,13 +94,17 @@ class Process:
 def started(command: Any, variables: dict[str, str]) -> Iterator[Process]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DD_")}
     process = subprocess.Popen(
-        command, env={**kept, **variables}, stderr=subprocess.PIPE, text=True
+        command,
+        env={**kept, **variables},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
         yield Process(process)
     finally:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):  # with its workers
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
         if process.stderr is not None:
             process.stderr.close()
