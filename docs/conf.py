@@ -7,7 +7,7 @@ author = "the livedebug-sender authors"
 copyright = "2026, " + author
 version = release = __version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_parser"]
 html_theme = "furo"
 html_title = f"livedebug-sender {__version__}"
 exclude_patterns = ["_build"]

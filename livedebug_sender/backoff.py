@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,6 +19,8 @@ Result = TypeVar("Result")
 #: senders best over the time after an outage.
 FIRST = 0.5
 LONGEST = 30.0
+#: A ``Retry-After`` is followed by so many times as long at most.
+SPREAD = 1.25
 
 
 def try_for_long(
@@ -42,18 +45,25 @@ def try_for_long(
     Returns:
         The last attempt's result.
     """
+    first = attempt()
+    if not again(first):
+        return first  # as nearly always: tenacity costs a tenth of the request
     jitter = tenacity.wait_random_exponential(multiplier=FIRST, max=LONGEST)
-    last: list[Result] = []
+    last = [first]
+    attempts = 1
 
     def attempt_in_time() -> Result:
-        if not last or clock() < give_up_at:
-            last[:] = [attempt()]
+        nonlocal attempts
+        if attempts > 1 and clock() < give_up_at:
+            last[0] = attempt()
+        attempts += 1
         return last[0]
 
     def wait(state: tenacity.RetryCallState) -> float:
         asked = parse_retry_after(asked_to_wait(last[0]), time.time())
+        # Never before the time that was asked for, but not all of a fleet at one moment.
         # To come back at once (0, a date gone by) is no wish for a flood of requests.
-        seconds = asked if asked else jitter(state)
+        seconds = asked * random.uniform(1, SPREAD) if asked else jitter(state)
         # Not past the end: a batch that was told to wait for longer is dropped on time.
         return max(0.0, min(seconds, give_up_at - clock()))
 

@@ -2,15 +2,16 @@
 
 JSON arrays are merged by joining their insides with commas. A large body is never
 joined whole: fresh buffers of megabytes cost more (page faults) than the HTTP around
-them, so it is a chain of small pieces, made while it is sent.
+them, so it is a chain of pieces, made while it is sent. Many small ones cost too: after
+each, the worker has to wait for its turn among the host's threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-#: Bytes of a piece; below the size from which malloc maps fresh pages for each.
-PIECE = 128 * 1024
+#: Bytes of a piece, about.
+PIECE = 1024 * 1024
 
 BOUNDARY = "------------------------44617461646f67"
 MULTIPART_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -21,7 +22,7 @@ _MULTIPART_HEAD = (
 ).encode()
 _MULTIPART_TAIL = f"\r\n--{BOUNDARY}--\r\n".encode()
 
-_ARRAY_START = ord("[")
+_OBJECT = ord("{")
 _JSON_SPACE = b" \t\n\r"
 
 
@@ -30,41 +31,42 @@ def merge(payloads: Sequence[bytes], *, multipart: bool) -> bytes | Body:
 
     ``bytes`` if it fits one piece, else a `Body`.
     """
-    head, tail = (_MULTIPART_HEAD, _MULTIPART_TAIL) if multipart else (b"", b"")
-    body = Body(head + b"[", [part for p in payloads if (part := inside(p))], b"]" + tail)
-    return b"".join(body) if len(body) <= PIECE else body
+    parts = [part for text in payloads if (part := text if text[0] == _OBJECT else inside(text))]
+    parts = parts or [b""]
+    parts[0] = (_MULTIPART_HEAD if multipart else b"") + b"[" + parts[0]
+    parts[-1] += b"]" + (_MULTIPART_TAIL if multipart else b"")
+    body = Body(parts)
+    return b",".join(parts) if len(body) <= PIECE else body
 
 
 def inside(payload: bytes) -> bytes:
     """What a payload adds to an array: itself, or what is between its brackets."""
-    if payload[0] != _ARRAY_START:
+    if payload[0] == _OBJECT:
         return payload
     return payload[1:-1].strip(_JSON_SPACE)
 
 
 class Body:
-    """A body in pieces of about 128 KiB; may be iterated, and sent, again."""
+    """Parts with commas between them; may be iterated, and sent, again."""
 
-    def __init__(self, head: bytes, parts: Sequence[bytes], tail: bytes) -> None:
-        self._head = head
+    def __init__(self, parts: Sequence[bytes]) -> None:
         self._parts = parts
-        self._tail = tail
-        commas = max(0, len(parts) - 1)
-        self._length = len(head) + sum(map(len, parts)) + commas + len(tail)
+        self._length = sum(map(len, parts)) + len(parts) - 1
 
     def __len__(self) -> int:
         return self._length
 
     def __iter__(self) -> Iterator[bytes]:
-        piece: list[bytes] = [self._head]
-        size = len(self._head)
-        separator = b""
-        for part in self._parts:
-            if size + len(part) > PIECE and size > 1:
-                yield b"".join(piece)
-                piece, size = [], 0
-            piece += (separator, part)
-            size += len(separator) + len(part)
-            separator = b","
-        piece.append(self._tail)
-        yield b"".join(piece)
+        """Pieces, each of as many parts as make a `PIECE` on average.
+
+        To add up the sizes of each one's parts would cost more than joining them.
+        """
+        parts = self._parts
+        count = max(1, PIECE * len(parts) // self._length)
+        last = (len(parts) - 1) // count * count
+        for start in range(0, last, count):
+            if count == 1:  # large ones go out as they are: a copy of each costs its size
+                yield from (parts[start], b",")
+            else:
+                yield b",".join([*parts[start : start + count], b""])
+        yield b",".join(parts[last:])

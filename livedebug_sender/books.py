@@ -70,6 +70,8 @@ class LaneBooks:
         self.in_hand_bytes = 0
         self.delivered = 0
         self.lost: Counter[str] = Counter()
+        #: Of those, how many were reported to whom it concerns.
+        self.settled = 0
         self.requests = 0
         self.retries = 0
         self.bytes_sent = 0
@@ -115,17 +117,22 @@ class LaneBooks:
                 self.delivered += count
             else:
                 self.lost[lost_as] += count
-            resolved = self.resolved
-            reached = [watcher for watcher in self._watchers if watcher[0] <= resolved]
-            self._watchers = [watcher for watcher in self._watchers if watcher[0] > resolved]
+
+    def settle(self, count: int) -> None:
+        """`count` resolved payloads were reported too: nobody need wait for them."""
+        with self.lock:
+            self.settled += count
+            settled = self.settled
+            reached = [watcher for watcher in self._watchers if watcher[0] <= settled]
+            self._watchers = [watcher for watcher in self._watchers if watcher[0] > settled]
         for _, bell in reached:
             bell.release()
 
     def watch(self, mark: int) -> threading.Lock:
-        """A lock that becomes free once the first `mark` payloads are resolved."""
+        """A lock that becomes free once the first `mark` payloads are settled."""
         bell = threading.Lock()
         with self.lock:
-            if self.resolved < mark:
+            if self.settled < mark:
                 bell.acquire()
                 self._watchers.append((mark, bell))
         return bell

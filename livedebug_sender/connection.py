@@ -1,14 +1,15 @@
-"""Connections with bounds on time, that can be cut from another thread.
+"""urllib3's connections and pools, under a `Guard`.
 
-urllib3's own timeouts are per read: an answer that drips a byte a second never ends.
-Here the whole answer has to come within the timeout, counted from the end of the body.
+A connection is made, and used for the first time, by urllib3. What follows on it takes a
+shorter way, in half the time (see exchange.py).
 """
 
 from __future__ import annotations
 
-import io
 import socket
 import time
+from collections.abc import Iterable, Mapping
+from http.client import HTTPException
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -18,84 +19,14 @@ from urllib3.exceptions import (
     LocationParseError,
     NameResolutionError,
     NewConnectionError,
+    ProtocolError,
 )
 
+from .exchange import MOST_HEARD, Heard, LeanResponse, request_head
+from .guard import Guard, TimedSocket
 
-class Guard:
-    """What one transport's connections share: the deadline, and the socket in use."""
-
-    def __init__(self) -> None:
-        #: No request goes on after that (seconds of time.monotonic).
-        self.deadline = float("inf")
-        self.sock: Any = None
-        #: Was the socket in use there before the request under way?
-        self.reused = False
-        self.aborted = False
-
-    def left(self, timeout: float) -> float:
-        """Seconds that an operation may take: the timeout, or what the deadline leaves."""
-        left = min(timeout, self.deadline - time.monotonic())
-        if left <= 0:
-            raise TimeoutError("timed out")
-        return left
-
-    def cut(self) -> None:
-        """Shut the socket in use down, so that whoever waits on it comes back."""
-        self.aborted = True
-        sock = self.sock
-        if sock is not None:
-            # Not `SSLSocket.shutdown`: it takes the encryption off first, and what the other
-            # thread sends in that moment, the API key maybe, would go in the clear.
-            plain = isinstance(sock, socket.socket)  # else TLS within a proxy's TLS
-            shutdown = socket.socket.shutdown if plain else type(sock).shutdown
-            try:
-                shutdown(sock, socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-
-class TimedReader(io.RawIOBase):
-    """The answer's bytes, all of which have to come before `until`."""
-
-    def __init__(self, sock: Any, until: float) -> None:
-        self._sock = sock
-        self._raw = sock.makefile("rb", buffering=0)  # counts as a user of the socket
-        self._until = until
-        self._begun = False
-        #: Are the status line and the headers still to come? `http.client` takes an end
-        #: in the middle of them for the end of the headers.
-        self.in_head = True
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self._sock.settimeout(left)
-        count = int(self._raw.readinto(buffer))
-        if count == 0 and self.in_head:
-            raise ConnectionAbortedError if self._begun else ConnectionResetError
-        self._begun = True
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class TimedSocket:
-    """What `http.client` needs of a socket to read an answer."""
-
-    def __init__(self, sock: Any, until: float) -> None:
-        self.reader = TimedReader(sock, until)
-        self.settimeout = sock.settimeout
-        self.shutdown = sock.shutdown
-        self.close = sock.close
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self.reader)
+#: Bytes of a body that goes out in one write with its head.
+_ONE_WRITE = 64 * 1024
 
 
 class Guarded:
@@ -106,6 +37,8 @@ class Guarded:
     timeout: Any
     #: Has this connection brought an answer since it was made?
     used = False
+    #: As http.client made it for the first request.
+    host_header: Any = None
 
     def connect(self) -> None:
         self.used = False
@@ -115,6 +48,41 @@ class Guarded:
             super().connect()  # type: ignore[misc]
         finally:
             self.timeout = timeout
+
+    def putheader(self, header: Any, *values: Any) -> None:
+        if header == "Host":
+            self.host_header = values[0]
+        super().putheader(header, *values)  # type: ignore[misc]
+
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str | bytes],
+        body: bytes | Iterable[bytes] | None,
+    ) -> Heard:
+        """A request and its answer, on a connection that was used before."""
+        self.guard.reused = True
+        head = request_head(method, url, {"Host": self.host_header, **headers})
+        if body is None or (isinstance(body, bytes) and len(body) <= _ONE_WRITE):
+            self.send(head + (body or b""))
+        else:
+            self.send(head)
+            for piece in (body,) if isinstance(body, bytes) else body:
+                self.send(piece)
+                del piece  # or the next one needs memory of its own, page by page
+        until = time.monotonic() + self.guard.left(float(self.timeout))
+        timed = TimedSocket(self.sock, until)
+        response = LeanResponse(timed, method=method)  # type: ignore[arg-type]
+        try:
+            response.begin()
+            timed.reader.in_head = False
+            heard = Heard(response.status, response.plain_headers, response.read(MOST_HEARD))
+            if response.will_close or not response.isclosed():
+                self.close()  # type: ignore[attr-defined]
+            return heard
+        finally:
+            response.close()
 
     def request(self, *args: Any, **options: Any) -> None:
         self.guard.reused = self.used and self.sock is not None
@@ -220,19 +188,56 @@ class UnixConnection(Guarded, HTTPConnection):
         self.sock = sock
 
 
+class KeepingPool:
+    """Mixed into urllib3's pools: a request on a kept connection takes the short way."""
+
+    proxy: Any
+
+    def urlopen(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Any = None,
+        *,
+        timeout: Any,
+        **options: Any,
+    ) -> Any:
+        if self.proxy is None:
+            connection = self._get_conn()  # type: ignore[attr-defined]
+            kept = connection.used and not connection.is_closed
+            if kept and not connection.guard.whole_answers:
+                connection.timeout = timeout.connect_timeout
+                return self._exchange(connection, method, url, headers, body)
+            self._put_conn(connection if kept else None)  # type: ignore[attr-defined]
+        return super().urlopen(method, url, body, headers, timeout=timeout, **options)  # type: ignore[misc]
+
+    def _exchange(self, connection: Any, *request: Any) -> Heard:
+        try:
+            return connection.exchange(*request)  # type: ignore[no-any-return]
+        except HTTPException as error:
+            connection.close()
+            raise ProtocolError("no answer", error) from error
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._put_conn(connection)  # type: ignore[attr-defined]
+
+
 def pool_classes(guard: Guard) -> dict[str, Any]:
     """urllib3's pools by scheme, with connections under this guard."""
     plain = type("PlainConnection", (PlainConnection,), {"guard": guard})
     tls = type("TLSConnection", (TLSConnection,), {"guard": guard})
     return {
-        "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
-        "https": type("TLSPool", (HTTPSConnectionPool,), {"ConnectionCls": tls}),
+        "http": type("PlainPool", (KeepingPool, HTTPConnectionPool), {"ConnectionCls": plain}),
+        "https": type("TLSPool", (KeepingPool, HTTPSConnectionPool), {"ConnectionCls": tls}),
     }
 
 
 def unix_pool(path: str, guard: Guard) -> HTTPConnectionPool:
     """A pool of connections to the Unix socket at `path`."""
     connection = type("UnixConnection", (UnixConnection,), {"guard": guard, "path": path})
-    pool = type("UnixPool", (HTTPConnectionPool,), {"ConnectionCls": connection})
+    pool = type("UnixPool", (KeepingPool, HTTPConnectionPool), {"ConnectionCls": connection})
     made: HTTPConnectionPool = pool("localhost")
     return made

@@ -14,9 +14,9 @@ _UUID = r"[0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{1
 _GARDEN = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){4}"  # Cloud Foundry
 _CONTAINER = r"[0-9a-f]{64}"
 _TASK = r"[0-9a-f]{32}-\d+"  # ECS Fargate
-_LINE = re.compile(r"^\d+:[^:]*:(.+)$", re.MULTILINE)
-_ID = re.compile(rf"({_UUID}|{_CONTAINER}|{_TASK}|{_GARDEN})(?:\.scope(?:/[^/\s]+)?)?\s*$")
-_PRINTABLE = re.compile(r"[ -~]+\Z")
+_LINE = r"(?m)^\d+:[^:]*:(.+)$"
+_ID = rf"({_UUID}|{_CONTAINER}|{_TASK}|{_GARDEN})(?:\.scope(?:/[^/\s]+)?)?\s*$"
+_PRINTABLE = r"[ -~]+\Z"
 
 #: The inode of the host's own cgroup namespace: there an inode would name the host.
 _HOST_NAMESPACE = 0xEFFFFFFB
@@ -34,15 +34,15 @@ def identity_headers(environ: Mapping[str, str] = os.environ, root: str = "/") -
     if entity:
         headers["Datadog-Entity-ID"] = entity
     external = environ.get("DD_EXTERNAL_ENV", "").strip()
-    if _PRINTABLE.match(external):
+    if re.match(_PRINTABLE, external):
         headers["Datadog-External-Env"] = external
     return headers
 
 
 def container_id(cgroups: str) -> str | None:
     """The container id in the text of ``/proc/self/cgroup``."""
-    for path in _LINE.findall(cgroups):
-        match = _ID.search(path)
+    for path in re.findall(_LINE, cgroups):
+        match = re.search(_ID, path)
         if match:
             return str(match.group(1))
     return None

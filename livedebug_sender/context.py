@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .additional import DualShipping
 from .books import DropReport
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from .transport import Transport
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     config: SenderConfig
     options: Options
     room: Room

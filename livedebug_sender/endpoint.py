@@ -85,11 +85,14 @@ def path_of(endpoint: Endpoint, track: Track) -> str:
 
 
 def with_path(endpoint: Endpoint, path: str) -> Endpoint:
+    return endpoint if endpoint.scheme == "file" else replace(endpoint, url=url_of(endpoint, path))
+
+
+def url_of(endpoint: Endpoint, path: str) -> str:
+    """The URL of a path (with its query, if it has one) at an endpoint."""
     parts = urlsplit(endpoint.url)
-    if parts.scheme == "file":
-        return endpoint
     host = quote(socket_path(endpoint), safe="") if parts.scheme == "unix" else parts.netloc
-    return replace(endpoint, url=f"{parts.scheme}://{host}{path}")
+    return f"{parts.scheme}://{host}{path}"
 
 
 def socket_path(endpoint: Endpoint) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from . import lifecycle, loading
@@ -21,11 +21,10 @@ from .container import identity_headers
 from .context import Context
 from .downgrade import AgentWatch
 from .endpoint import Endpoint, path_of
-from .errors import InvalidPayload
+from .errors import Refused
 from .fork_mark import fork_mark
 from .lane import Lane
 from .options import Options
-from .payload import check_content_type, encode_body, encode_payload
 from .problems import Problems
 from .request import Request, build_request
 from .room import Room
@@ -40,10 +39,29 @@ if TYPE_CHECKING:
 _COURIER_SHARE = 4
 
 
+class OpenLanes(dict[object, Lane]):
+    """The lanes that take payloads, each found when it is first asked for.
+
+    They stay: the endpoint of a track may change, but not go. Only a close clears them.
+    """
+
+    def __init__(self, find: Callable[[object], Lane]) -> None:
+        self._find = find
+
+    def __missing__(self, track: object) -> Lane:
+        lane = self._find(track)
+        self[lane.track] = lane
+        try:
+            return self._find(track)
+        except Refused:  # closed in between
+            self.clear()
+            raise
+
+
 class Engine:
     def __init__(self, config: SenderConfig, tags: str, options: Options) -> None:
-        #: Is this the process that made it, and not a fork?
-        self.is_here = fork_mark()
+        #: ``mark[0]`` is true in the process that made it, and false in its forks.
+        self.mark = fork_mark()
         self.closed = False
         self._config = config
         self._options = options
@@ -71,40 +89,27 @@ class Engine:
             clock=self._clock,
         )
         self._lanes = {track: Lane(track, context) for track in Track}
+        #: Those that take payloads, by track.
+        self.lanes = OpenLanes(self._find)
         #: When the sender has to be closed (seconds of the clock), once it is closing.
         self._close_at = math.inf
 
     # ---- in ----
 
-    def enqueue(self, track: object, payload: object, content_type: object) -> bool:
+    def _find(self, track: object) -> Lane:
+        """The lane of a track that takes payloads; `Refused` if there is none."""
         if self.closed:
-            return self.refuse(track, "closed", "the sender was closed")
-        try:
-            lane = self._lanes.get(track)  # type: ignore[call-overload]
-        except TypeError:  # unhashable
-            lane = None
+            raise Refused("closed", "the sender was closed")
+        lane: Lane | None = self._lanes.get(track)  # type: ignore[call-overload]
         if lane is None:
-            return self.refuse(track, "invalid", "no such track")
-        try:
-            item = self.new_item(lane, payload, content_type)
-        except InvalidPayload as error:
-            return self.refuse(lane.track, "invalid", str(error))
-        size = len(item[0])
-        if size > lane.max_payload:
-            detail = f"{size} bytes of at most {lane.max_payload}"
-            return self.refuse(lane.track, "too_large", detail)
+            raise Refused("invalid", "no such track")
         if not self._config.endpoints_for(lane.track):
-            return self.refuse(lane.track, "invalid", "no endpoint is set for this track")
-        if not self._room.take(size, lane.flood):
-            return self.refuse(lane.track, "queue_full", "the queue is full")
-        if lane.queue.put_nowait(item):
-            lane.rouse()
-        return True
+            raise Refused("invalid", "no endpoint is set for this track")
+        return lane
 
     def refuse(self, track: object, reason: str, detail: str) -> bool:
         self._refusals.count(reason)
-        name = str(track) if isinstance(track, Track) else _name(track)
-        self._drops.tell(name, reason, 1, detail)
+        self._drops.tell(_name(track), reason, 1, detail)
         return False
 
     # ---- flush and close ----
@@ -121,7 +126,7 @@ class Engine:
         In `timeout` seconds; None means `shutdown_timeout`.
         """
         timeout = self._options.shutdown_timeout if timeout is None else timeout
-        self.closed = True
+        self._shut()
         self._close_at = self._clock() + timeout
         for lane in self._lanes.values():
             lane.close_by(self._close_at)
@@ -140,11 +145,15 @@ class Engine:
 
     def retire(self) -> None:
         """The owner is gone: deliver what is here by the usual rules, then end."""
-        self.closed = True
+        self._shut()
         for lane in self._lanes.values():
             lane.close_by(math.inf)
         if not self.stats().pending:
             lifecycle.unregister(self)
+
+    def _shut(self) -> None:
+        self.closed = True
+        self.lanes.clear()
 
     def _wait_for_lanes(self, deadline: float) -> bool:
         lanes = list(self._lanes.values())
@@ -185,22 +194,14 @@ class Engine:
             additional_failed=failed,
         )
 
-    # ---- parts; the first two are for engines that carry something else ----
-
-    def new_item(
-        self, lane: Lane, payload: object, content_type: object
-    ) -> tuple[bytes, str | None]:
-        if lane.track is Track.SYMDB:
-            return encode_body(payload), check_content_type(content_type)
-        return encode_payload(payload), None
+    # ---- parts; the first is for engines that carry something else ----
 
     def new_request(self, track: Track, batch: Batch, endpoint: Endpoint) -> Request:
         return build_request(
             endpoint,
             path_of(endpoint, track),
             track,
-            batch.payloads,
-            batch.content_type,
+            batch.items,
             self._tags,
             self._identity_headers(),
         )
@@ -220,6 +221,6 @@ class Engine:
 
 def _name(track: object) -> str:
     try:
-        return track[:40] if type(track) is str else f"{track!r:.40}"
+        return track[:40] if isinstance(track, str) else f"{track!r:.40}"
     except Exception:  # a hostile repr
         return type(track).__name__

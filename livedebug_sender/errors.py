@@ -36,3 +36,16 @@ class PayloadRejected(SenderError):
 
 class DeliveryError(SenderError):
     """No answer came: refused, reset, timed out, no such host, TLS."""
+
+
+class Refused(Exception):
+    """A payload that can't be queued.
+
+    Attributes:
+        reason: as in ``Stats.dropped``.
+        detail: for people.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail

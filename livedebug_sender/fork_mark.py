@@ -9,20 +9,35 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-from collections.abc import Callable
+from typing import Protocol
 
 #: Linux's own number (asm-generic/mman-common.h, since 4.14); Python has no name for it.
 _WIPE_ON_FORK = 18
 
 
-def fork_mark() -> Callable[[], bool]:
-    """A function that is true in this process, and false in every fork of it."""
+class ForkMark(Protocol):
+    """Its item 0 is true in the process that made it, and false in every fork of that."""
+
+    def __getitem__(self, zero: int, /) -> int: ...
+
+
+def fork_mark() -> ForkMark:
+    """A mark for this process."""
     page = _page_wiped_on_fork()
     if page is None:
-        pid = os.getpid()
-        return lambda: os.getpid() == pid
+        return _ProcessId()
     page[0] = 1
-    return lambda: page[0] == 1
+    return page
+
+
+class _ProcessId:
+    """For systems whose memory can't forget."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+
+    def __getitem__(self, zero: int, /) -> int:
+        return os.getpid() == self._pid
 
 
 def _page_wiped_on_fork() -> mmap.mmap | None:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import math
 import threading
 
-from .batch import Batch, fill
+from .atomic import STEP
+from .batch import Batch
 from .books import LaneBooks
 from .context import Context
-from .payload_queue import Item, PayloadQueue
+from .errors import InvalidPayload, Refused
+from .payload import CLOSING, Item, Upload, check_content_type, encode_body, encode_payload
+from .payload_queue import PayloadQueue
 from .primary import OutOfTime, Primary
-from .room import FLOODS
+from .room import FLOODS, ITEM, PASSED
 from .threads import start_thread
 from .track import Track
 
@@ -34,6 +37,11 @@ class Lane:
         self.max_payload = (
             fits if track is Track.SYMDB else min(fits, context.options.max_payload_bytes)
         )
+        # Of JSON text; a SymDB body is none, and goes the longer way.
+        self._max_text = 0 if track is Track.SYMDB else self.max_payload
+        self._count = context.room.counters[self.flood].add
+        self._others = context.room.counters[not self.flood].read
+        self._of_mine = context.room.of_floods if self.flood else 0
         self.queue = waiting or PayloadQueue(context.room)
         self.books = LaneBooks(self.queue.qsize)
         self._context = context
@@ -64,6 +72,44 @@ class Lane:
 
     # ---- called by anybody ----
 
+    def offer(self, payload: object, content_type: object) -> None:
+        """Queue a payload, or raise `Refused`.
+
+        All a host pays for a payload is here, so nothing is called that need not be.
+        """
+        size = len(payload) if type(payload) is bytes else 0
+        if 1 < size <= self._max_text and CLOSING[payload[0]] == payload[-1]:  # type: ignore[index]
+            item: Item = payload  # type: ignore[assignment]
+        else:
+            item = self._encoded(payload, content_type)
+            size = len(item)
+        queue = self.queue
+        alarm = queue.alarm
+        # Counted first and checked then: of two at once that would fit only singly,
+        # both may be turned away, but never both be let in.
+        mine = self._count(ITEM + size, STEP)
+        near = (mine + self._of_mine | mine + self._others() + alarm) & PASSED
+        if near and self._context.room.full():
+            self._count(-ITEM - size, STEP)
+            raise Refused("queue_full", "the queue is full")
+        queue.append(item)
+        if (near or queue.alarm is not alarm) and queue.wanted():
+            self.rouse()
+
+    def _encoded(self, payload: object, content_type: object) -> Item:
+        try:
+            if isinstance(payload, Upload):  # of an engine that carries something else
+                item: Item = payload
+            elif self._merges:
+                item = encode_payload(payload)
+            else:
+                item = Upload(encode_body(payload), check_content_type(content_type))
+        except InvalidPayload as error:
+            raise Refused("invalid", str(error)) from None
+        if len(item) > self.max_payload:
+            raise Refused("too_large", f"{len(item)} bytes of at most {self.max_payload}")
+        return item
+
     def rouse(self) -> bool:
         """See to it that somebody works here; False if only the caller could."""
         if not self._driver.acquire(blocking=False):
@@ -75,11 +121,13 @@ class Lane:
                 self._sweep()
                 return True
             if self._clock() >= self._no_thread_before:
+                self.queue.attended()
                 started = start_thread(self._run, f"livedebug-{self.track.value}")
                 if not started:
                     self._no_thread_before = self._clock() + _THREAD_AGAIN
         finally:
             if not started:
+                self.queue.unattended()
                 self._driver.release()
         return started
 
@@ -87,12 +135,12 @@ class Lane:
         """Let nothing that is here now wait for company; the mark up to which that is."""
         mark = self.books.enqueued()
         self._hurried_to = max(self._hurried_to, mark)
-        if mark > self.books.resolved:
+        if mark > self.books.settled:
             self.rouse()
         return mark
 
     def wait_for(self, mark: int, deadline: float, share: float) -> bool:
-        """Wait until the first `mark` payloads are resolved, at most until `deadline`.
+        """Wait until the first `mark` payloads are settled, at most until `deadline`.
 
         Where no thread can be had, do the work here, until `share`.
         """
@@ -106,7 +154,7 @@ class Lane:
                     if bell.acquire(timeout=min(left, _LOOK_AGAIN)):
                         return True
                 elif not self._drive(mark, share):
-                    return self.books.resolved >= mark
+                    return self.books.settled >= mark
             return True
         finally:
             self.books.unwatch(bell)
@@ -127,6 +175,9 @@ class Lane:
     def join(self, timeout: float) -> None:
         """Wait for the lane's thread to end."""
         if self._driver.acquire(timeout=max(0.0, timeout)):
+            # From here on, who puts rouses; and nobody need for what was put before.
+            self.queue.unattended()
+            self._sweep()
             self._driver.release()
 
     # ---- the worker ----
@@ -156,7 +207,7 @@ class Lane:
             return True
         self._drive_until = until
         try:
-            while self.books.resolved < mark and not self.over:
+            while self.books.settled < mark and not self.over:
                 if self._clock() >= until:
                     return False
                 self._primary.resume()
@@ -210,8 +261,8 @@ class Lane:
             if self.over:
                 return True
             count, size = len(self._gathered), self._gathered_bytes
-            self._gathered_bytes = fill(
-                self._gathered, size, self.queue, most, options.max_batch_bytes
+            self._gathered_bytes = self.queue.fill(
+                self._gathered, size, most, options.max_batch_bytes
             )
             books.take(len(self._gathered) - count, self._gathered_bytes - size)
         return len(self._gathered) >= most or not self.queue.empty()
@@ -220,7 +271,7 @@ class Lane:
         return (
             self.over
             or self._closing
-            or self._hurried_to > self.books.resolved
+            or self._hurried_to > self.books.settled
             or self._context.room.crowded()
         )
 
@@ -250,7 +301,7 @@ class Lane:
         with self.books as books:
             self.over = True
             items: list[Item] = []
-            size = fill(items, 0, self.queue, self.queue.qsize(), 1 << 62)
+            size = self.queue.fill(items, 0, self.queue.qsize(), 1 << 62)
             books.take(len(items), size)
             lost, size = books.in_hand, books.in_hand_bytes
             if lost:
@@ -258,3 +309,4 @@ class Lane:
                 books.resolve(lost, size, "shutdown")
         if lost:
             self._context.drops.tell(self.track.value, "shutdown", lost)
+            self.books.settle(lost)

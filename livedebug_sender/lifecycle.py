@@ -30,7 +30,7 @@ def unregister(engine: Engine) -> None:
 
 def close_all() -> None:
     """Close what is still open, all at once, so that the longest timeout is the whole."""
-    engines = [engine for engine in list(_live.values()) if engine.is_here()]
+    engines = [engine for engine in list(_live.values()) if engine.mark[0]]
     for engine in engines:
         engine.begin_close()
     for engine in engines:

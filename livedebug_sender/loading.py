@@ -1,6 +1,7 @@
 """Loading `requests` and what comes with it late, and never half-way through a fork.
 
-Importing them takes a tenth of a second, which the host's own request must not pay,
+What a sender is made of is imported when one is made, not with the package. And
+importing `requests` takes a tenth of a second, which the host's own request must not pay,
 and `ssl` must not be loaded before a host had its chance to patch it (gevent). So the
 worker thread imports them when it first needs them. A fork in the middle of that would
 leave the child with half-loaded modules: a fork waits until the import is done.
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
     from types import ModuleType
 
+    from .engine import Engine
     from .transport import Transport
 
 # Guards: the import of the modules below, against a fork. Re-entrant, since the import
@@ -28,6 +30,12 @@ _importing = threading.RLock()
 #: behind the thread that forks.
 _FORK_WAITS = 10.0
 _fork_holds: list[bool] = []
+
+
+def engine_class() -> type[Engine]:
+    with _importing:
+        from .engine import Engine
+    return Engine
 
 
 def transport_class() -> type[Transport]:

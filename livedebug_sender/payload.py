@@ -14,10 +14,29 @@ from typing import Any
 from .errors import InvalidPayload
 
 _JSON_SPACE = b" \t\n\r"
-#: What has to be the last byte, by the first.
-_CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
+#: What has to be the last byte of JSON text, by its first; -1: it can't be the first.
+CLOSING = [-1] * 256
+CLOSING[ord("{")] = ord("}")
+CLOSING[ord("[")] = ord("]")
 # A header value in visible ASCII: what could end the line or the header is refused.
 _CONTENT_TYPE = re.compile(r"[!-~]+(?:[ \t]+[!-~]+)*\Z")
+
+
+class Upload:
+    """A SymDB body and its content type; as long as the body."""
+
+    __slots__ = ("body", "content_type")
+
+    def __init__(self, body: bytes, content_type: str) -> None:
+        self.body = body
+        self.content_type = content_type
+
+    def __len__(self) -> int:
+        return len(self.body)
+
+
+#: What waits: JSON text, or a SymDB body.
+Item = bytes | Upload
 
 
 def encode_payload(payload: object) -> bytes:
@@ -30,7 +49,7 @@ def encode_payload(payload: object) -> bytes:
     encoded = payload if type(payload) is bytes else _encode(payload)
     if not encoded:
         raise InvalidPayload("the payload is empty; a JSON object or array is wanted")
-    if _CLOSING.get(encoded[0]) == encoded[-1]:
+    if CLOSING[encoded[0]] == encoded[-1]:
         return encoded
     if encoded[0] in _JSON_SPACE or encoded[-1] in _JSON_SPACE:
         return encode_payload(encoded.strip(_JSON_SPACE))

@@ -7,15 +7,15 @@ another thread. The consumer sleeps on a bell, which is rung only when it is of 
 
 from __future__ import annotations
 
-import math
 import queue
 import threading
 from collections import deque
 
-from .room import Room
+from .payload import Item
+from .room import PASSED, Room, headroom
 
-#: What waits: the payload, and for SymDB its content type.
-Item = tuple[bytes, "str | None"]
+#: Passed by whatever is held: the consumer is parked, or not there.
+_FOR_ALL = PASSED
 
 
 class PayloadQueue(queue.Queue[Item]):
@@ -33,22 +33,26 @@ class PayloadQueue(queue.Queue[Item]):
         # can't be interrupted, which is more than Event.set and Condition can say.
         self._bell = threading.Lock()
         self._bell.acquire()
-        # From how much held in the room on the consumer wants to be rung for:
-        # 0 while it is parked or not there, infinity while it is busy.
-        self._ring_at_items: float = 0
-        self._ring_at_bytes: float = 0
+        #: Added to what the room holds it passes when the consumer wants to be rung.
+        #: Never more than what a full room passes.
+        self.alarm = _FOR_ALL
+        self._for_none = room.of_all
+
+        #: Put without a look at the consumer's wish; see `wanted`.
+        self.append = self._waiting.append
 
     def put_nowait(self, item: Item) -> bool:  # type: ignore[override]
-        """Put, and say whether the consumer wants to be rung for.
+        """Put, and say whether the consumer wants to be rung for."""
+        self.append(item)
+        return self.wanted()
 
-        The put comes before the look at the consumer's wish, and the consumer looks
-        for payloads after it made its wish: one of the two sees the other.
+    def wanted(self) -> bool:
+        """Does the consumer want to be rung for what is held now?
+
+        To be asked after a put, as the consumer looks for payloads after it made its
+        wish: one of the two sees the other.
         """
-        self._waiting.append(item)
-        if self._ring_at_items == math.inf:
-            return False
-        items, size = self._room.read()
-        return items >= self._ring_at_items or size >= self._ring_at_bytes
+        return (self._room.held() + self.alarm) & PASSED != 0
 
     def get_nowait(self) -> Item:
         """The oldest item; `queue.Empty` if there is none."""
@@ -57,9 +61,22 @@ class PayloadQueue(queue.Queue[Item]):
         except IndexError:
             raise queue.Empty from None
 
-    def peek(self) -> Item | None:
-        """The item that is next, for the one consumer."""
-        return self._waiting[0] if self._waiting else None
+    def fill(self, batch: list[Item], size: int, most: int, most_bytes: int) -> int:
+        """Consumer: move items to the end of a batch of `size` bytes while they fit.
+
+        A first item is always taken, however large: what is in the queue is to be sent.
+
+        Returns:
+            The batch's new size.
+        """
+        waiting, next_one, add = self._waiting, self._waiting.popleft, batch.append
+        for _ in range(min(len(waiting), most - len(batch))):
+            larger = size + len(waiting[0])
+            if larger > most_bytes and batch:
+                break
+            add(next_one())
+            size = larger
+        return size
 
     def qsize(self) -> int:
         return len(self._waiting)
@@ -69,11 +86,13 @@ class PayloadQueue(queue.Queue[Item]):
 
     def ring(self) -> None:
         """Wake the consumer, now or, if it isn't waiting, when it next would wait."""
-        if self._bell.locked():
-            try:
-                self._bell.release()
-            except RuntimeError:  # somebody else rang in between: as good
-                pass
+        # Once is enough: awake, it will look by itself. Not after the bell, when it may
+        # have made a new wish already.
+        self.alarm = self._for_none
+        try:
+            self._bell.release()
+        except RuntimeError:  # it was rung before
+            pass
 
     def sleep(self, timeout: float | None) -> None:
         """Consumer: wait for the bell, at most `timeout` seconds, whatever is put."""
@@ -84,24 +103,26 @@ class PayloadQueue(queue.Queue[Item]):
 
     def wait_for_first(self) -> None:
         """Consumer: wait until there is an item, or the bell rings for another reason."""
-        self._ring_at_items = self._ring_at_bytes = 0
+        self.alarm = _FOR_ALL
         if not self._waiting:
             self.sleep(None)
-        self._ring_at_items = self._ring_at_bytes = math.inf
+        self.alarm = self._for_none
 
     def wait_for_more(self, items: int, size: int, timeout: float) -> None:
         """Consumer: wait until about so much more came in, or the room is half full."""
         held_items, held_bytes = self._room.read()
-        self._ring_at_bytes = min(held_bytes + size, self._room.max_bytes / 2)
-        self._ring_at_items = min(held_items + items, self._room.max_items / 2)
-        if not self._wanted():
+        self.alarm = headroom(
+            min(held_items + items, self._room.max_items // 2) - 1,
+            min(held_bytes + size, self._room.max_bytes // 2) - 1,
+        )
+        if not self.wanted():
             self.sleep(timeout)
-        self._ring_at_items = self._ring_at_bytes = math.inf
+        self.alarm = self._for_none
+
+    def attended(self) -> None:
+        """A consumer is about to come, and will look by itself."""
+        self.alarm = self._for_none
 
     def unattended(self) -> None:
         """The consumer has left: ring for every put, so that somebody takes over."""
-        self._ring_at_items = self._ring_at_bytes = 0
-
-    def _wanted(self) -> bool:
-        items, size = self._room.read()
-        return items >= self._ring_at_items or size >= self._ring_at_bytes
+        self.alarm = _FOR_ALL

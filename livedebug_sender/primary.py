@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from . import loading
@@ -25,8 +24,7 @@ class OutOfTime(Exception):
     """The caller in whose thread a lane works has no time left; nothing is lost."""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What one attempt came to."""
 
     outcome: Outcome
@@ -171,8 +169,11 @@ class Primary:
                 return
             self._context.room.give_back(count, batch.size, self._track in FLOODS)
             books.resolve(count, batch.size, reason)
-        if reason is not None:
-            self._context.drops.tell(self._track.value, reason, count, verdict.detail)
+        try:
+            if reason is not None:
+                self._context.drops.tell(self._track.value, reason, count, verdict.detail)
+        finally:
+            self._books.settle(count)
 
     def _lost_as(self, outcome: Outcome) -> str | None:
         if outcome is Outcome.DELIVERED:

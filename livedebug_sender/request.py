@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import cast
 
 from .body import MULTIPART_TYPE, Body, merge
 from .endpoint import Endpoint
+from .payload import Item, Upload
 from .tags import quote_tags
 from .track import ROUTES, Track
 from .version import __version__
@@ -27,30 +29,30 @@ class Request:
 
     endpoint: Endpoint
     path: str
-    headers: Headers
-    body: bytes | Body
+    # Not shown: the key is in the headers, and the host's values in the body.
+    headers: Headers = field(repr=False)
+    body: bytes | Body = field(repr=False)
 
 
 def build_request(
     endpoint: Endpoint,
     path: str,
     track: Track,
-    payloads: Sequence[bytes],
-    content_type: str | None,
+    items: Sequence[Item],
     tags: str,
     identity: Mapping[str, str],
 ) -> Request:
     """The request that brings payloads of one track to an endpoint.
 
-    `content_type` and a single payload for symdb, whose body goes as it is.
+    A single `Upload` for symdb, whose body goes as it is; else JSON texts.
     """
     route = ROUTES[track]
     headers: Headers = {"User-Agent": USER_AGENT}
-    if content_type is not None:
-        body: bytes | Body = payloads[0]
-        headers["Content-Type"] = content_type
+    if isinstance(items[0], Upload):
+        body: bytes | Body = items[0].body
+        headers["Content-Type"] = items[0].content_type
     else:
-        body = merge(payloads, multipart=route.multipart)
+        body = merge(cast("Sequence[bytes]", items), multipart=route.multipart)
         headers["Content-Type"] = MULTIPART_TYPE if route.multipart else "application/json"
     headers["Content-Length"] = str(len(body))
     if endpoint.api_key is not None:

@@ -1,8 +1,9 @@
 """How much a sender may hold, and holds: items and bytes, over all its lanes.
 
-What is waiting and what is being sent both count. Two numbers that change together
-share one `AtomicInteger`: items in the upper bits, bytes in the lower ones, so that
-`enqueue` makes room with one uninterruptible step.
+What is waiting and what is being sent both count. Items and bytes change together, so
+they share one integer: bytes in the lower bits, items in the upper ones. Above each is
+a spare bit. Adding what is missing from a bound to the highest number that fits sets
+the spare bit exactly if the bound is passed: one addition tells for both.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ from __future__ import annotations
 from .atomic import STEP, AtomicInteger
 from .track import Track
 
-_SHIFT = 36
-_ITEM = 1 << _SHIFT
-_BYTES = _ITEM - 1
-# Beyond these no machine gets: 64 GiB, and 67 million payloads.
-_MOST_BYTES = _BYTES // 2
-_MOST_ITEMS = 1 << 26
+_BYTES_BITS = 35
+_ITEMS_BITS = 26
+_SHIFT = _BYTES_BITS + 1
+#: One item, to be counted in together with its bytes.
+ITEM = 1 << _SHIFT
+_BYTES = ITEM - 1
+#: The two spare bits.
+PASSED = 1 << _BYTES_BITS | 1 << _SHIFT + _ITEMS_BITS
+# Beyond these no machine gets: 16 GiB, and 33 million payloads.
+_MOST_BYTES = 1 << _BYTES_BITS - 1
+_MOST_ITEMS = 1 << _ITEMS_BITS - 1
 
 #: The tracks that come in floods, and what they together may use of either bound, so
 #: that they never crowd out probe statuses and symbols.
@@ -23,76 +29,45 @@ FLOODS = (Track.SNAPSHOTS, Track.LOGS)
 FLOOD_SHARE = 0.9
 
 
-class Held:
-    """Items and bytes under one pair of bounds."""
-
-    __slots__ = ("_add", "_read", "max_bytes", "max_items")
-
-    def __init__(self, max_items: int, max_bytes: int) -> None:
-        self.max_items = min(max_items, _MOST_ITEMS)
-        self.max_bytes = min(max_bytes, _MOST_BYTES)
-        number = AtomicInteger()
-        self._add = number.add
-        self._read = number.read
-
-    def take(self, size: int) -> bool:
-        """Count a payload in, unless that would pass a bound.
-
-        Counted first and checked then: of two at once that would fit only singly,
-        both may be turned away, but never both be let in.
-        """
-        held = self._add(_ITEM + size, STEP)
-        if held >> _SHIFT > self.max_items or held & _BYTES > self.max_bytes:
-            self._add(-_ITEM - size, STEP)
-            return False
-        return True
-
-    def give_back(self, items: int, size: int) -> None:
-        self._add(-items * _ITEM - size, STEP)
-
-    def read(self) -> tuple[int, int]:
-        """Items and bytes held now."""
-        held = self._read()
-        return held >> _SHIFT, held & _BYTES
+def headroom(items: int, size: int) -> int:
+    """What sets a spare bit when added to a number of more than so many items or bytes."""
+    return ((1 << _ITEMS_BITS) - 1 - items) * ITEM + (1 << _BYTES_BITS) - 1 - size
 
 
 class Room:
     """The bounds of one sender: of everything, and of what comes in floods."""
 
-    __slots__ = ("_all", "_flood", "read")
-
     def __init__(self, max_items: int, max_bytes: int) -> None:
-        self._all = Held(max_items, max_bytes)
+        self.max_items = min(max_items, _MOST_ITEMS)
+        self.max_bytes = min(max_bytes, _MOST_BYTES)
+        #: What is held: of all that comes in floods (True), and of the rest.
+        self.counters = {flood: AtomicInteger() for flood in (False, True)}
+        #: The bounds, as the headroom that is passed when they are.
+        self.of_all = headroom(self.max_items, self.max_bytes)
         # A bound of one item would leave a flood no room at all.
-        self._flood = Held(max(1, int(max_items * FLOOD_SHARE)), int(max_bytes * FLOOD_SHARE))
-        self.read = self._all.read
-
-    @property
-    def max_items(self) -> int:
-        return self._all.max_items
-
-    @property
-    def max_bytes(self) -> int:
-        return self._all.max_bytes
+        flood_items = max(1, int(self.max_items * FLOOD_SHARE))
+        self.of_floods = headroom(flood_items, self.largest(True))
 
     def largest(self, flood: bool) -> int:
         """Bytes of the largest payload that could ever fit."""
-        return self._flood.max_bytes if flood else self._all.max_bytes
+        return int(self.max_bytes * FLOOD_SHARE) if flood else self.max_bytes
 
-    def take(self, size: int, flood: bool) -> bool:
-        if not flood:
-            return self._all.take(size)
-        if not self._flood.take(size):
-            return False
-        if not self._all.take(size):
-            self._flood.give_back(1, size)
-            return False
-        return True
+    def full(self) -> bool:
+        """Is more counted in than a bound allows?"""
+        of_floods = self.counters[True].read() + self.of_floods
+        return (self.held() + self.of_all | of_floods) & PASSED != 0
 
     def give_back(self, items: int, size: int, flood: bool) -> None:
-        self._all.give_back(items, size)
-        if flood:
-            self._flood.give_back(items, size)
+        self.counters[flood].add(-items * ITEM - size, STEP)
+
+    def held(self) -> int:
+        """Items and bytes held now, to be compared with a `headroom`."""
+        return self.counters[True].read() + self.counters[False].read()
+
+    def read(self) -> tuple[int, int]:
+        """Items and bytes held now."""
+        held = self.held()
+        return held >> _SHIFT, held & _BYTES
 
     def crowded(self) -> bool:
         """Is half of either bound in use, so that lingering would risk drops?"""

@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from . import lifecycle
+from . import lifecycle, loading
 from .config import SenderConfig
-from .engine import Engine
-from .errors import ConfigError
+from .errors import ConfigError, Refused
 from .options import MiB, OnDrop, Options
 from .stats import Stats
 from .tags import check_tags
@@ -19,6 +18,8 @@ from .track import Track
 
 if TYPE_CHECKING:
     import requests
+
+    from .engine import Engine
 
 
 class Sender:
@@ -82,6 +83,7 @@ class Sender:
             on_drop=on_drop,
             session_factory=session_factory,
         )
+        self._new_engine = loading.engine_class()
         self._closed = False
         self._engine: Engine | None = None
         self._engines: dict[int, Engine] = {}
@@ -115,10 +117,16 @@ class Sender:
             counted in ``stats().dropped``: ``queue_full``, ``too_large``, ``invalid``
             or ``closed``.
         """
+        engine = self._engine
         try:
-            return self._here().enqueue(track, payload, content_type)
+            if engine is None or not engine.mark[0]:
+                engine = self._here()
+            engine.lanes[track].offer(payload, content_type)
+        except Refused as refused:
+            return self._here().refuse(track, refused.reason, refused.detail)
         except Exception as error:  # out of memory, or a payload more hostile than known
             return self._here().refuse(track, "invalid", type(error).__name__)
+        return True
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was enqueued before is delivered, or dropped by the rules.
@@ -156,26 +164,25 @@ class Sender:
 
     def __del__(self) -> None:
         engine = self.__dict__.get("_engine")
-        if engine is not None and engine.is_here() and not engine.closed:
+        if engine is not None and engine.mark[0] and not engine.closed:
             engine.retire()
 
     def __repr__(self) -> str:
         return f"<Sender {self._config!r}{' closed' if self._closed else ''}>"
 
-    def _new_engine(self) -> Engine:
-        return Engine(self._config, self._tags, self._options)
-
     def _here(self) -> Engine:
         """The engine of this process."""
         engine = self._engine
-        if engine is not None and engine.is_here():
+        if engine is not None and engine.mark[0]:
             return engine
         # No lock: a lock made before a fork may be taken for ever after it, and this may
         # be interrupted by itself. The first to set it wins.
         pid = os.getpid()
-        engine = self._engines.setdefault(pid, self._new_engine())
-        if not engine.is_here():  # an ancestor had the same process id
-            engine = self._engines[pid] = self._new_engine()
+        engine = self._engines.setdefault(
+            pid, self._new_engine(self._config, self._tags, self._options)
+        )
+        if not engine.mark[0]:  # an ancestor had the same process id
+            engine = self._engines[pid] = self._new_engine(self._config, self._tags, self._options)
         engine.closed = engine.closed or self._closed
         lifecycle.register(engine)
         self._engine = engine

@@ -19,7 +19,7 @@ from .config import SenderConfig
 from .container import identity_headers
 from .endpoint import Endpoint, derive_endpoint_path, path_of
 from .errors import ConfigError, PayloadRejected, SenderError
-from .payload import check_content_type, encode_body, encode_payload
+from .payload import Item, Upload, check_content_type, encode_body, encode_payload
 from .problems import Problems
 from .request import Request, build_request
 from .tags import check_tags, cut_tags
@@ -77,13 +77,13 @@ def send(payload: Any, config: SenderConfig, track: Track | str, tags: str = "")
     The call lasts until they are done, at most their longest timeout longer.
     """
     checked = _debugger_track(track)
-    _send_to_all(config, checked, [encode_payload(payload)], None, tags)
+    _send_to_all(config, checked, [encode_payload(payload)], tags)
 
 
 def send_symdb(payload: Any, content_type: str, config: SenderConfig, tags: str = "") -> None:
     """Send one SymDB body, byte for byte; otherwise as `send`."""
     checked = check_content_type(content_type)
-    _send_to_all(config, Track.SYMDB, [encode_body(payload)], checked, tags)
+    _send_to_all(config, Track.SYMDB, [Upload(encode_body(payload), checked)], tags)
 
 
 class PayloadSender:
@@ -129,7 +129,7 @@ class PayloadSender:
         self._finished = True
         if self._payloads:
             _post(
-                _request(self._endpoint, self._track, self._payloads, None, self._tags),
+                _request(self._endpoint, self._track, self._payloads, self._tags),
                 self._track,
             )
         return len(self._payloads)
@@ -138,8 +138,7 @@ class PayloadSender:
 def _send_to_all(
     config: SenderConfig,
     track: Track,
-    payloads: Sequence[bytes],
-    content_type: str | None,
+    items: Sequence[Item],
     tags: str,
 ) -> None:
     if not isinstance(config, SenderConfig):
@@ -148,7 +147,7 @@ def _send_to_all(
     endpoints = config.endpoints_for(track)
     if not endpoints:
         raise ConfigError(f"there is no endpoint for {track}; set one in the SenderConfig")
-    requests = [_request(e, track, payloads, content_type, sent_tags) for e in endpoints]
+    requests = [_request(e, track, items, sent_tags) for e in endpoints]
     try:
         _post(requests[0], track)
     finally:
@@ -197,12 +196,11 @@ def _post(request: Request, track: Track) -> None:
 def _request(
     endpoint: Endpoint,
     track: Track,
-    payloads: Sequence[bytes],
-    content_type: str | None,
+    items: Sequence[Item],
     tags: str,
 ) -> Request:
     path = path_of(endpoint, track)
-    return build_request(endpoint, path, track, payloads, content_type, tags, _here.identity())
+    return build_request(endpoint, path, track, items, tags, _here.identity())
 
 
 def _derived(endpoint: Endpoint, track: Track) -> Endpoint:

@@ -7,9 +7,8 @@ Agent's debugger and SymDB proxies forward them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Track(str, Enum):
@@ -24,8 +23,7 @@ class Track(str, Enum):
         return self.value
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """How a track travels: its paths, and where tags and origin go."""
 
     agent_path: str

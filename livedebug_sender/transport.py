@@ -7,6 +7,7 @@ proxy look-ups at every call.
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 from collections.abc import Callable
@@ -22,9 +23,11 @@ from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from .body import Body
-from .connection import Guard, pool_classes, unix_pool
-from .endpoint import Endpoint, socket_path, with_path
+from .connection import pool_classes, unix_pool
+from .endpoint import Endpoint, socket_path, url_of
 from .errors import DeliveryError
+from .exchange import Heard
+from .guard import Guard
 from .request import USER_AGENT, Headers, Request
 
 #: Bytes of an answer that are read; more is not worth the connection.
@@ -88,7 +91,7 @@ class Transport:
         """
         if request.endpoint.scheme == "file":
             return _record(request)
-        url = with_path(request.endpoint, request.path).url
+        url = url_of(request.endpoint, request.path)
         read = partial(_read, most=MOST_ANSWER)
         return self._send(
             "POST", url, request.headers, request.body, request.endpoint, deadline, read
@@ -101,7 +104,7 @@ class Transport:
         *,
         deadline: float | None = None,
     ) -> Result:
-        """As `post` over the network, but for callers that want more of the answer.
+        """As `post` over the network, but for callers that want the answer as it came.
 
         Args:
             read: makes the result of an answer whose body is still to be read; it
@@ -110,10 +113,14 @@ class Transport:
         Raises:
             NoAnswer: `TimedOut`, if it is that.
         """
-        url = with_path(request.endpoint, request.path).url
-        return self._send(
-            "POST", url, request.headers, request.body, request.endpoint, deadline, read
-        )
+        url = url_of(request.endpoint, request.path)
+        self._guard.whole_answers = True
+        try:
+            return self._send(
+                "POST", url, request.headers, request.body, request.endpoint, deadline, read
+            )
+        finally:
+            self._guard.whole_answers = False
 
     def agent_info(self, agent: Endpoint, deadline: float | None = None) -> dict[str, Any] | None:
         """What the agent says of itself at ``/info``; None if it doesn't."""
@@ -121,7 +128,7 @@ class Transport:
             return None
         headers: Headers = {"User-Agent": USER_AGENT}
         try:
-            url = with_path(agent, "/info").url
+            url = url_of(agent, "/info")
             read = partial(_read, most=65536)
             answer = self._send("GET", url, headers, None, agent, deadline, read)
             info = json.loads(answer.body) if answer.status == 200 else None
@@ -153,8 +160,12 @@ class Transport:
             guard.reused = False
             try:
                 timeout = guard.left(endpoint.timeout)
+                prepared = _prepared(method, url, headers, body)
+                if not isinstance(self._session, SenderSession):
+                    # One that meets a 3xx copies the cookies for a next request.
+                    prepared._cookies = RequestsCookieJar()  # type: ignore[attr-defined]
                 response = self._session.send(
-                    _prepared(method, url, headers, body),
+                    prepared,
                     stream=True,
                     allow_redirects=False,
                     timeout=timeout,
@@ -183,11 +194,21 @@ class Transport:
         return self._settings[origin]
 
 
+@dataclass(frozen=True)
+class Way:
+    """How requests to a URL travel: over which pool, and what they ask it for."""
+
+    url: str
+    pool: Any
+    target: str
+
+
 class GuardedAdapter(HTTPAdapter):
     """http and https over connections with bounds on time."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
+        self._way = Way("", None, "")
         super().__init__(pool_connections=4, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(
@@ -195,6 +216,28 @@ class GuardedAdapter(HTTPAdapter):
     ) -> None:
         super().init_poolmanager(connections, maxsize, block, **options)
         self.poolmanager.pool_classes_by_scheme = pool_classes(self._guard)
+
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        # Requests to one place follow each other, so the last one's way is remembered.
+        # A pool that was just used is not one that the manager lets go of.
+        if request.url != self._way.url:
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            super().cert_verify(pool, request.url, verify, cert)  # type: ignore[no-untyped-call]
+            self._way = Way(request.url, pool, super().request_url(request, proxies))
+        return self._way.pool
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        pass  # done when the way was found
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        return self._way.target
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        return (
+            _response(req, resp) if isinstance(resp, Heard) else super().build_response(req, resp)
+        )
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **options)
@@ -219,10 +262,24 @@ class UnixAdapter(HTTPAdapter):
     def request_url(self, request: Any, proxies: Any) -> str:
         return str(request.path_url)
 
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        return (
+            _response(req, resp) if isinstance(resp, Heard) else super().build_response(req, resp)
+        )
+
     def close(self) -> None:
         for pool in self._pools.values():
             pool.close()
         super().close()
+
+
+def _response(request: requests.PreparedRequest, heard: Heard) -> requests.Response:
+    response = requests.Response()
+    response.request = request
+    response.status_code = heard.status
+    response.headers = CaseInsensitiveDict(heard.headers.items())
+    response.raw = io.BytesIO(heard.body)
+    return response
 
 
 def _prepared(
@@ -234,8 +291,6 @@ def _prepared(
     prepared.headers = CaseInsensitiveDict(headers)  # type: ignore[arg-type]
     prepared.body = body  # type: ignore[assignment]
     prepared.hooks = {"response": []}
-    # Sent to nobody; but a `Session` that meets a 3xx copies them for a next request.
-    prepared._cookies = RequestsCookieJar()  # type: ignore[attr-defined]
     return prepared
 
 

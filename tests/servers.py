@@ -68,6 +68,7 @@ class RecordingServer:
         self.answer: Answering = answer if callable(answer) else lambda _: answer
         self.requests: list[Arrived] = []
         self.news = threading.Condition()
+        self._connections: list[socket.socket] = []
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -76,6 +77,10 @@ class RecordingServer:
             # The status line, the headers and the body in one piece: a client may be gone
             # after its first read.
             wbufsize = -1
+
+            def setup(self) -> None:
+                super().setup()
+                owner._connections.append(self.connection)
 
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -145,6 +150,14 @@ class RecordingServer:
             assert arrived, f"waited in vain; there were {len(self.requests)} requests"
             return list(self.requests)
 
+    def hang_up(self) -> None:
+        """Cut all connections, as the end of a server's process does."""
+        for connection in self._connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # cut already
+
     @property
     def posts(self) -> list[Arrived]:
         return [request for request in self.requests if request.method == "POST"]
@@ -166,7 +179,9 @@ class RecordingServer:
 class RawServer:
     """Reads a request, then does as it is told with the bare socket."""
 
-    def __init__(self, act: Callable[[socket.socket, threading.Event], None]) -> None:
+    def __init__(
+        self, act: Callable[[socket.socket, threading.Event], None], *, port: int = 0
+    ) -> None:
         self.connections = 0
         self.arrived = threading.Event()
         self.over = threading.Event()
@@ -194,8 +209,9 @@ class RawServer:
             def handle_error(self, *args: object) -> None:
                 pass
 
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = Server(("127.0.0.1", port), Handler)
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )

@@ -16,6 +16,7 @@ import pytest
 from servers import RawServer, RecordingServer, drip, hang
 
 from livedebug_sender import Endpoint, Sender, lane, threads
+from livedebug_sender.room import PASSED
 
 Make = Callable[..., Sender]
 NOBODY = "http://127.0.0.1:9"
@@ -346,7 +347,7 @@ def test_an_idle_sender_does_not_wake_up(make_sender: Make, monkeypatch: Any) ->
         assert sender.flush(10)
         queue = sender._here()._lanes["logs"].queue  # type: ignore[index]
         end = time.monotonic() + 10
-        while queue._ring_at_items != 0 and time.monotonic() < end:
+        while queue.alarm != PASSED and time.monotonic() < end:
             time.sleep(0.01)
         woken = []
         monkeypatch.setattr(queue, "sleep", lambda timeout: woken.append(timeout))

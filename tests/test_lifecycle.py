@@ -70,7 +70,7 @@ def test_a_child_of_a_closed_sender_is_closed_too(make_sender: Make) -> None:
     sender = make_sender("http://127.0.0.1:9")
     sender.close()
     assert sender._engine is not None
-    sender._engine.is_here = lambda: False  # as in a child
+    sender._engine.mark = [0]  # as in a child
     sender._engines.clear()
     assert not sender.enqueue("logs", b"{}")
     assert sender.stats().dropped == {"closed": 1}
@@ -161,7 +161,7 @@ def test_without_wiping_pages_the_process_id_tells_a_fork(monkeypatch: pytest.Mo
     from livedebug_sender import fork_mark as module
 
     monkeypatch.setattr(module, "_WIPE_ON_FORK", -12345)  # a kernel that knows it not
-    is_here = module.fork_mark()
-    assert is_here()
+    mark = module.fork_mark()
+    assert mark[0]
     monkeypatch.setattr(os, "getpid", lambda: -1)
-    assert not is_here()
+    assert not mark[0]

@@ -14,7 +14,7 @@ import livedebug_sender
 from livedebug_sender import Sender
 from livedebug_sender.atomic import STEP, AtomicInteger
 from livedebug_sender.payload_queue import PayloadQueue
-from livedebug_sender.room import Room
+from livedebug_sender.room import ITEM, Room
 
 Make = Callable[..., Sender]
 LIBRARY = str(Path(livedebug_sender.__file__).parent)
@@ -99,18 +99,17 @@ def test_the_queue_is_a_queue() -> None:
     waiting = PayloadQueue(Room(10, 100))
     assert isinstance(waiting, queue.Queue)
     assert waiting.empty()
-    waiting.put_nowait((b"1", None))
-    waiting.put_nowait((b"2", None))
-    assert (waiting.qsize(), waiting.peek()) == (2, (b"1", None))
-    assert waiting.get_nowait() == (b"1", None)
-    assert waiting.get_nowait() == (b"2", None)
+    waiting.put_nowait(b"1")
+    waiting.put_nowait(b"2")
+    assert waiting.qsize() == 2
+    assert waiting.get_nowait() == b"1"
+    assert waiting.get_nowait() == b"2"
     try:
         waiting.get_nowait()
     except queue.Empty:
         pass
     else:
         raise AssertionError
-    assert waiting.peek() is None
 
 
 def test_ringing_often_wakes_once() -> None:
@@ -124,16 +123,17 @@ def test_ringing_often_wakes_once() -> None:
 
 def test_a_busy_consumer_is_not_rung_for_and_a_lingering_one_only_for_a_full_batch() -> None:
     room = Room(1000, 100_000)
+    take = room.counters[False].add
     waiting = PayloadQueue(room)
-    assert waiting.put_nowait((b"x", None))  # nobody is there yet
+    assert waiting.put_nowait(b"x")  # nobody is there yet
     waiting.wait_for_first()
-    assert not waiting.put_nowait((b"x", None))
+    assert not waiting.put_nowait(b"x")
     rings = []
 
     def feed() -> None:
         for _ in range(50):
-            room.take(1, False)
-            if waiting.put_nowait((b"x", None)):
+            take(ITEM + 1, STEP)
+            if waiting.put_nowait(b"x"):
                 rings.append(waiting.qsize())
                 waiting.ring()
                 return

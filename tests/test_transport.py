@@ -16,6 +16,7 @@ from servers import RawServer, RecordingServer, Reply, cut, drip, full_backlog, 
 
 from livedebug_sender import Endpoint, Sender, SenderConfig, Track, derive_endpoint_path
 from livedebug_sender.endpoint import path_of
+from livedebug_sender.payload import Upload
 from livedebug_sender.request import Request, build_request
 from livedebug_sender.transport import MOST_ANSWER, NoAnswer, Transport
 
@@ -34,10 +35,9 @@ def request_to(
     tags: str = "",
 ) -> Request:
     endpoint = derive_endpoint_path(Endpoint(url, key, timeout), track)
-    content_type = "text/plain" if track is Track.SYMDB else None
-    return build_request(
-        endpoint, path_of(endpoint, track), track, payloads or (b"{}",), content_type, tags, {}
-    )
+    texts = payloads or (b"{}",)
+    items = [Upload(texts[0], "text/plain")] if track is Track.SYMDB else texts
+    return build_request(endpoint, path_of(endpoint, track), track, items, tags, {})
 
 
 @pytest.fixture

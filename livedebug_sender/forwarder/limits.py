@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..room import Held
 from .replies import Refused
 from .rewriting import Environ
 
@@ -14,18 +14,37 @@ class AtOnce:
     """What is in hand now, under one pair of bounds."""
 
     def __init__(self, max_requests: int, max_bytes: int) -> None:
-        self._held = Held(max_requests, max_bytes)
-        self.read = self._held.read
+        self._max_requests = max_requests
+        self._max_bytes = max_bytes
+        # Guards: what is in hand.
+        self._lock = threading.Lock()
+        self._requests = 0
+        self._bytes = 0
+
+    def read(self) -> tuple[int, int]:
+        """Requests and bytes in hand."""
+        with self._lock:
+            return self._requests, self._bytes
 
     @contextmanager
     def place_for(self, size: int) -> Iterator[None]:
         """Room for a request with a body of that size; `Refused` if there is none."""
-        if not self._held.take(size):
+        if not self._take(size):
             raise Refused(503, "too many requests at once; try again", ("Retry-After", "1"))
         try:
             yield
         finally:
-            self._held.give_back(1, size)
+            with self._lock:
+                self._requests -= 1
+                self._bytes -= size
+
+    def _take(self, size: int) -> bool:
+        with self._lock:
+            if self._requests >= self._max_requests or self._bytes + size > self._max_bytes:
+                return False
+            self._requests += 1
+            self._bytes += size
+            return True
 
 
 def body_size(environ: Environ, most: int) -> int | None:

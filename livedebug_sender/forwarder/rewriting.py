@@ -6,7 +6,6 @@ Nothing here decides where a request goes: that is the route's and the settings'
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -101,17 +100,6 @@ def incoming_headers(lines: Iterable[tuple[str, str]]) -> Lines:
         # Folded lines and other control characters are no news worth a broken answer.
         if name.lower() not in behind and _TOKEN.match(name) and not _CONTROL.search(value)
     ]
-
-
-def packed(head: Head, body: bytes) -> bytes:
-    """Head and body as one run of bytes, that can wait in a queue."""
-    return b"\n".join((json.dumps([head.query, dict(head.headers)]).encode("ascii"), body))
-
-
-def unpacked(parcel: bytes) -> tuple[Head, bytes]:
-    end = parcel.index(b"\n")
-    query, headers = json.loads(parcel[:end])
-    return Head(query, headers), parcel[end + 1 :]
 
 
 def _end_to_end(environ: Environ) -> dict[str, str]:

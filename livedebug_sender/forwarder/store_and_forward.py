@@ -12,15 +12,14 @@ from ..batch import Batch
 from ..config import SenderConfig
 from ..endpoint import Endpoint
 from ..engine import Engine
-from ..lane import Lane
 from ..options import Options
-from ..payload_queue import Item
+from ..payload import Upload
 from ..request import Request
 from ..sender import Sender
 from ..stats import Stats
 from ..track import Track
 from .replies import Refused, Reply, in_json
-from .rewriting import Head, outgoing_request, packed, unpacked
+from .rewriting import Head, outgoing_request
 from .routes import ROUTES, Route
 from .settings import Settings
 
@@ -54,7 +53,7 @@ class StoreAndForward:
         Raises:
             Refused: 429 if no queue has room, 503 while closing.
         """
-        parcel = packed(head, body)
+        parcel = Parcel(head, body)
         turn = next(self._turns)
         for n in range(len(self._senders)):
             sender = self._senders[(turn + n) % len(self._senders)]
@@ -78,30 +77,40 @@ class StoreAndForward:
         return all(left)
 
 
+class Parcel(Upload):
+    """A request that waits: its body, and its head; as long as both."""
+
+    __slots__ = ("_size", "head")
+
+    def __init__(self, head: Head, body: bytes) -> None:
+        super().__init__(body, "")
+        self.head = head
+        texts = (head.query, *head.headers, *head.headers.values())
+        self._size = len(body) + sum(map(len, texts))
+
+    def __len__(self) -> int:
+        return self._size
+
+
 class ParcelSender(Sender):
     """A sender of whole requests: their heads travel with their bodies."""
 
     def __init__(self, config: SenderConfig, options: Options) -> None:
         super().__init__(config)
         self._options = options
+        self._new_engine = ParcelEngine
 
     def begin_close(self, timeout: float) -> None:
         """Begin what `close` waits for."""
         self._closed = True
         self._here().begin_close(timeout)
 
-    def _new_engine(self) -> Engine:
-        return ParcelEngine(self._config, "", self._options)
-
 
 class ParcelEngine(Engine):
-    def new_item(self, lane: Lane, payload: object, content_type: object) -> Item:
-        assert isinstance(payload, bytes)
-        return payload, None
-
     def new_request(self, track: Track, batch: Batch, endpoint: Endpoint) -> Request:
-        head, body = unpacked(batch.payloads[0])
-        return outgoing_request(head, endpoint, body)
+        (parcel,) = batch.items
+        assert isinstance(parcel, Parcel)
+        return outgoing_request(parcel.head, endpoint, parcel.body)
 
 
 class _Destinations(SenderConfig):

@@ -16,8 +16,6 @@ from livedebug_sender.forwarder.rewriting import (
     incoming_headers,
     outgoing_head,
     outgoing_request,
-    packed,
-    unpacked,
 )
 from livedebug_sender.forwarder.routes import ROUTES
 
@@ -169,14 +167,6 @@ def test_the_intakes_hop_by_hop_headers_stay_behind():
         ("Set-Cookie", "c=d"),
         ("Content-Encoding", "gzip"),
     ]
-
-
-LATIN = st.text(st.characters(max_codepoint=255))
-
-
-@given(LATIN, st.dictionaries(LATIN, LATIN), st.binary())
-def test_what_was_packed_is_unpacked_as_it_was(query, headers, body):
-    assert unpacked(packed(Head(query, headers), body)) == (Head(query, headers), body)
 
 
 @given(
