@@ -205,9 +205,11 @@ class ExchangePool:
         timeout: Any,
         **options: Any,
     ) -> Any:
-        if self.proxy is not None:
+        connection = None if self.proxy is not None else self._get_conn()  # type: ignore[attr-defined]
+        if connection is None or connection.guard.whole_answers:
+            if connection is not None:
+                self._put_conn(None if connection.is_closed else connection)  # type: ignore[attr-defined]
             return super().urlopen(method, url, body, headers, timeout=timeout, **options)  # type: ignore[misc]
-        connection = self._get_conn()  # type: ignore[attr-defined]
         try:
             connection.timeout = timeout.connect_timeout
             if connection.is_closed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from .additional import DualShipping
@@ -13,20 +13,23 @@ from .problems import Problems
 from .room import Room
 
 if TYPE_CHECKING:
+    from .batch import Batch
     from .downgrade import AgentWatch
+    from .endpoint import Endpoint
+    from .request import Request
+    from .track import Track
     from .transport import Transport
 
 
 class Context(NamedTuple):
     config: SenderConfig
-    tags: str
     options: Options
     room: Room
     problems: Problems
     drops: DropReport
     dual_shipping: DualShipping
     agent_watch: AgentWatch
-    identity: Callable[[], Mapping[str, str]]
+    new_request: Callable[[Track, Batch, Endpoint], Request]
     new_transport: Callable[[], Transport]
     clock: Callable[[], float]
     #: Called by a lane's thread at its end, which comes with the sender's.

@@ -14,23 +14,25 @@ from typing import TYPE_CHECKING
 
 from . import lifecycle, loading
 from .additional import Courier, DualShipping
+from .batch import Batch
 from .books import DropReport, Refusals
 from .config import SenderConfig
 from .container import identity_headers
 from .context import Context
 from .downgrade import AgentWatch
+from .endpoint import Endpoint, path_of
 from .errors import Refused
 from .fork_mark import fork_mark
 from .lane import Lane
 from .options import Options
 from .problems import Problems
+from .request import Request, build_request
 from .room import Room
 from .stats import Stats
 from .tags import cut_tags
 from .track import Track
 
 if TYPE_CHECKING:
-    from .endpoint import Endpoint
     from .transport import Transport
 
 #: The bounds of what may wait for one additional endpoint are the queue's over this.
@@ -67,22 +69,22 @@ class Engine:
         self._problems = Problems()
         self._refusals = Refusals()
         self._identity: Mapping[str, str] | None = None
-        cut = cut_tags(tags)
-        if cut != tags:
-            self._problems.note("tags cut", f"{len(tags)} characters of tags cut to {len(cut)}")
+        self._tags = cut_tags(tags)
+        if self._tags != tags:
+            cut = f"{len(tags)} characters of tags cut to {len(self._tags)}"
+            self._problems.note("tags cut", cut)
         self._room = Room(options.max_queue_items, options.max_queue_bytes)
         self._drops = DropReport(options.on_drop, self._problems)
         self._dual_shipping = DualShipping(self._new_courier)
         context = Context(
             config=config,
-            tags=cut,
             options=options,
             room=self._room,
             problems=self._problems,
             drops=self._drops,
             dual_shipping=self._dual_shipping,
             agent_watch=AgentWatch(config, options.recheck_after, self._problems, self._clock),
-            identity=self._identity_headers,
+            new_request=self.new_request,
             new_transport=self._new_transport,
             clock=self._clock,
             lane_ended=self._lane_ended,
@@ -203,7 +205,17 @@ class Engine:
             additional_failed=failed,
         )
 
-    # ---- parts ----
+    # ---- parts; the first is for engines that carry something else ----
+
+    def new_request(self, track: Track, batch: Batch, endpoint: Endpoint) -> Request:
+        return build_request(
+            endpoint,
+            path_of(endpoint, track),
+            track,
+            batch.items,
+            self._tags,
+            self._identity_headers(),
+        )
 
     def _new_transport(self) -> Transport:
         return loading.transport_class()(self._options.session_factory)

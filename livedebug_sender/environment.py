@@ -46,12 +46,12 @@ def config_from_env(environ: Mapping[str, str], *, agentless: bool | None = None
     config.set_symdb_endpoint(primary)
     seen: list[Endpoint] = []
     for name in _ADDITIONAL_DEBUGGER:
-        for endpoint in _additional(environ, name):
+        for endpoint in additional_endpoints(environ, name):
             arrives_at = derive_endpoint_path(endpoint, Track.LOGS)
             if arrives_at not in seen:
                 seen.append(arrives_at)
                 config.add_additional_debugger_endpoint(endpoint)
-    for endpoint in _additional(environ, _ADDITIONAL_SYMDB):
+    for endpoint in additional_endpoints(environ, _ADDITIONAL_SYMDB):
         config.add_additional_symdb_endpoint(endpoint)
     return config
 
@@ -62,43 +62,44 @@ def tags_from_env(environ: Mapping[str, str]) -> str:
     ``DD_ENV`` and ``DD_VERSION`` win over an ``env:`` and ``version:`` in ``DD_TAGS``.
     """
     tags = []
-    named = {"env": _value(environ, "DD_ENV"), "version": _value(environ, "DD_VERSION")}
+    named = {"env": value_of(environ, "DD_ENV"), "version": value_of(environ, "DD_VERSION")}
     for key, value in named.items():
         if value:
             tags.append(f"{key}:{value}")
-    for tag in re.split(r"[,\s]+", _value(environ, "DD_TAGS")):
+    for tag in re.split(r"[,\s]+", value_of(environ, "DD_TAGS")):
         if tag and not named.get(tag.partition(":")[0]):
             tags.append(tag)
-    return _of("DD_ENV, DD_VERSION, DD_TAGS", check_tags, ",".join(tags))
+    return checked("DD_ENV, DD_VERSION, DD_TAGS", check_tags, ",".join(tags))
 
 
 def _intake(environ: Mapping[str, str]) -> Endpoint:
     if "DD_API_KEY" not in environ:
         raise ConfigError("agentless, but DD_API_KEY is not set; set it to an API key")
-    key = _value(environ, "DD_API_KEY")
-    _of("DD_API_KEY", check_api_key, key)
-    site = _value(environ, "DD_SITE") if "DD_SITE" in environ else _DEFAULT_SITE
-    return _of("DD_SITE", lambda site: debugger_intake_endpoint(site, key), site)
+    key = value_of(environ, "DD_API_KEY")
+    checked("DD_API_KEY", check_api_key, key)
+    site = value_of(environ, "DD_SITE") if "DD_SITE" in environ else _DEFAULT_SITE
+    return checked("DD_SITE", lambda site: debugger_intake_endpoint(site, key), site)
 
 
 def _agent(environ: Mapping[str, str]) -> Endpoint:
-    url = _value(environ, "DD_TRACE_AGENT_URL")
+    url = value_of(environ, "DD_TRACE_AGENT_URL")
     if url:
-        return _of("DD_TRACE_AGENT_URL", Endpoint, url)
-    host = _value(environ, "DD_AGENT_HOST")
-    port = _value(environ, "DD_TRACE_AGENT_PORT")
+        return checked("DD_TRACE_AGENT_URL", Endpoint, url)
+    host = value_of(environ, "DD_AGENT_HOST")
+    port = value_of(environ, "DD_TRACE_AGENT_PORT")
     if host or port:
-        _of("DD_TRACE_AGENT_PORT", _check_port, port or _DEFAULT_PORT)
+        checked("DD_TRACE_AGENT_PORT", _check_port, port or _DEFAULT_PORT)
         host = f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
-        _of("DD_AGENT_HOST", _check_host, host or "localhost")
+        checked("DD_AGENT_HOST", _check_host, host or "localhost")
         return Endpoint(f"http://{host or 'localhost'}:{port or _DEFAULT_PORT}")
     if _is_socket(AGENT_SOCKET):
         return Endpoint(f"unix://{AGENT_SOCKET}")
     return Endpoint(f"http://localhost:{_DEFAULT_PORT}")
 
 
-def _additional(environ: Mapping[str, str], name: str) -> list[Endpoint]:
-    text = _value(environ, name)
+def additional_endpoints(environ: Mapping[str, str], name: str) -> list[Endpoint]:
+    """The endpoints of a variable that is JSON ``{url: [key, ...]}``; none if it isn't set."""
+    text = value_of(environ, name)
     if not text:
         return []
     wanted = 'wanted: JSON {"https://host": ["key", ...]} (the value is not shown: it has keys)'
@@ -118,16 +119,17 @@ def _additional(environ: Mapping[str, str], name: str) -> list[Endpoint]:
             # Not shown: keys and URLs may be in each other's places.
             raise ConfigError(f"{name} has a URL that can't be used; {wanted}") from None
         for key in keys:
-            endpoints.append(_of(name, partial(Endpoint, url), key.strip()))
+            endpoints.append(checked(name, partial(Endpoint, url), key.strip()))
     return endpoints
 
 
-def _value(environ: Mapping[str, str], name: str) -> str:
+def value_of(environ: Mapping[str, str], name: str) -> str:
+    """A variable without white space around it; "" if it isn't set."""
     # A value out of a mounted secret ends in a newline.
     return environ.get(name, "").strip()
 
 
-def _of(name: str, check: Callable[[str], Value], value: str) -> Value:
+def checked(name: str, check: Callable[[str], Value], value: str) -> Value:
     """What `check` makes of the value, its complaint headed by the variable's name."""
     try:
         return check(value)

@@ -27,7 +27,9 @@ class Heard:
 
 def request_head(method: str, url: str, headers: Mapping[str, str | bytes]) -> bytes:
     """The request up to its body; ValueError for headers that can't be."""
-    lines = [f"{method} {url} HTTP/1.1".encode("ascii"), b"Accept-Encoding: identity"]
+    lines = [f"{method} {url} HTTP/1.1".encode("ascii")]
+    if "Accept-Encoding" not in headers:
+        lines.append(b"Accept-Encoding: identity")
     for name, value in headers.items():
         encoded = value.encode("latin-1") if isinstance(value, str) else value
         lines.append(name.encode("ascii") + b": " + encoded)

@@ -22,6 +22,8 @@ class Guard:
         #: Was the socket in use there before the request under way?
         self.reused = False
         self.aborted = False
+        #: Are answers wanted as they came? The short way gives no more than their gist.
+        self.whole_answers = False
 
     def left(self, timeout: float) -> float:
         """Seconds that an operation may take: the timeout, or what the deadline leaves."""

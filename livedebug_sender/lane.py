@@ -112,8 +112,10 @@ class Lane:
 
     def _encoded(self, payload: object, content_type: object) -> Item:
         try:
-            if self._merges:
-                item: Item = encode_payload(payload)
+            if isinstance(payload, Upload):  # of an engine that carries something else
+                item: Item = payload
+            elif self._merges:
+                item = encode_payload(payload)
             else:
                 item = Upload(encode_body(payload), check_content_type(content_type))
         except InvalidPayload as error:

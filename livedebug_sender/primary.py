@@ -13,7 +13,6 @@ from .context import Context
 from .endpoint import Endpoint, path_of
 from .errors import DeliveryError
 from .outcome import Outcome, outcome_of
-from .request import Request, build_request
 from .room import FLOODS
 from .track import V2_PATH, V2_TRACKS, Track
 
@@ -155,7 +154,7 @@ class Primary:
         )
 
     def _post(self, batch: Batch, endpoint: Endpoint, agent_v2: bool, retry: bool) -> Verdict:
-        request = self._request(batch, endpoint)
+        request = self._context.new_request(self._track, batch, endpoint)
         with self._books as books:
             books.requests += 1
             books.retries += retry
@@ -200,18 +199,8 @@ class Primary:
     def _hand_on(self, batch: Batch) -> None:
         """Give the additional endpoints their copy, once, after the primary's first try."""
         for endpoint in self._context.config.endpoints_for(self._track)[1:]:
-            request = self._request(batch, endpoint)
+            request = self._context.new_request(self._track, batch, endpoint)
             self._context.dual_shipping.courier(endpoint).offer(request, batch.size)
-
-    def _request(self, batch: Batch, endpoint: Endpoint) -> Request:
-        return build_request(
-            endpoint,
-            path_of(endpoint, self._track),
-            self._track,
-            batch.items,
-            self._context.tags,
-            self._context.identity(),
-        )
 
     def _connected(self) -> Transport:
         if self._transport is None:

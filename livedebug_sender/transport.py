@@ -13,7 +13,8 @@ import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -34,6 +35,8 @@ from .request import USER_AGENT, Headers, Request
 MOST_ANSWER = 4096
 _MASK = "***"
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -44,6 +47,10 @@ class Answer:
 
 class NoAnswer(DeliveryError):
     """No whole answer came, for a reason in words."""
+
+
+class TimedOut(NoAnswer):
+    """No whole answer came in time."""
 
 
 class SenderSession(requests.Session):
@@ -86,7 +93,35 @@ class Transport:
         if request.endpoint.scheme == "file":
             return _record(request)
         url = url_of(request.endpoint, request.path)
-        return self._send("POST", url, request.headers, request.body, request.endpoint, deadline)
+        read = partial(_read, most=MOST_ANSWER)
+        return self._send(
+            "POST", url, request.headers, request.body, request.endpoint, deadline, read
+        )
+
+    def exchange(
+        self,
+        request: Request,
+        read: Callable[[requests.Response], Result],
+        *,
+        deadline: float | None = None,
+    ) -> Result:
+        """As `post` over the network, but for callers that want the answer as it came.
+
+        Args:
+            read: makes the result of an answer whose body is still to be read; it
+                closes the answer.
+
+        Raises:
+            NoAnswer: `TimedOut`, if it is that.
+        """
+        url = url_of(request.endpoint, request.path)
+        self._guard.whole_answers = True
+        try:
+            return self._send(
+                "POST", url, request.headers, request.body, request.endpoint, deadline, read
+            )
+        finally:
+            self._guard.whole_answers = False
 
     def agent_info(self, agent: Endpoint, deadline: float | None = None) -> dict[str, Any] | None:
         """What the agent says of itself at ``/info``; None if it doesn't."""
@@ -95,7 +130,8 @@ class Transport:
         headers: Headers = {"User-Agent": USER_AGENT}
         try:
             url = url_of(agent, "/info")
-            answer = self._send("GET", url, headers, None, agent, deadline, 65536)
+            read = partial(_read, most=65536)
+            answer = self._send("GET", url, headers, None, agent, deadline, read)
             info = json.loads(answer.body) if answer.status == 200 else None
         except (NoAnswer, ValueError, RecursionError):
             return None
@@ -116,8 +152,8 @@ class Transport:
         body: bytes | Body | None,
         endpoint: Endpoint,
         deadline: float | None,
-        most: int = MOST_ANSWER,
-    ) -> Answer:
+        read: Callable[[requests.Response], Result],
+    ) -> Result:
         guard = self._guard
         guard.deadline = float("inf") if deadline is None else deadline
         host = urlsplit(url).netloc
@@ -137,7 +173,7 @@ class Transport:
                     timeout=timeout,
                     **self._settings_for(url),
                 )
-                return _read(response, most)
+                return read(response)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 # The server had closed the connection while it was idle: not its word
                 # about this request. Any other fault on it is left to the retries.
@@ -146,7 +182,8 @@ class Transport:
             except ValueError as error:  # an answer or a URL that can't be parsed
                 problem = type(error).__name__
         # Raised out here, so that it doesn't carry the request with its headers along.
-        raise NoAnswer(f"{problem} ({host})")
+        kind = TimedOut if problem == _TIMED_OUT else NoAnswer
+        raise kind(f"{problem} ({host})")
 
     def _settings_for(self, url: str) -> dict[str, Any]:
         parts = urlsplit(url)
@@ -307,12 +344,13 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK, 0o666)
 
 
+_TIMED_OUT = "timed out"
 _TLS_FAILED = "TLS failed: its certificate can't be verified, or no TLS"
 _WORDS = (
     (requests.exceptions.ProxyError, "the proxy can't be reached"),
     (requests.exceptions.SSLError, _TLS_FAILED),
-    (requests.exceptions.Timeout, "timed out"),
-    (TimeoutError, "timed out"),
+    (requests.exceptions.Timeout, _TIMED_OUT),
+    (TimeoutError, _TIMED_OUT),
 )
 
 
@@ -328,7 +366,7 @@ def _words(error: BaseException) -> str:
         if isinstance(cause, urllib3.exceptions.NameResolutionError):
             return "no such host"
         if isinstance(cause, TimeoutError):
-            return "timed out"
+            return _TIMED_OUT
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
     return f"the connection failed: {type(causes[-1]).__name__}"

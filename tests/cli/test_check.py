@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trustme
 from conftest import KEY
-from running import run
+from running_cli import run
 from servers import Arrived, Proxy, RawServer, RecordingServer, Reply, cut, free_port, socket_file
 
 from livedebug_sender import Endpoint, Track, derive_endpoint_path

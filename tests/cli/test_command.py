@@ -13,7 +13,7 @@ from typing import Any
 import click
 import pytest
 import requests
-from running import run, start
+from running_cli import run, start
 from servers import free_port
 
 from livedebug_sender import __main__, __version__

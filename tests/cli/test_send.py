@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from conftest import KEY, SAMPLES
-from running import run
+from running_cli import run
 from servers import Arrived, RecordingServer, Reply, free_port
 
 from livedebug_sender.cli import sending

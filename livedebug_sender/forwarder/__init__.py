@@ -1,0 +1,28 @@
+"""The Agent's debugger routes, without the Agent: a WSGI application.
+
+``livedebug_sender.forwarder:app`` is made of the environment when it is first asked
+for, so that importing this package needs no configuration.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from .application import Forwarder
+from .settings import Settings
+
+__all__ = ["Forwarder", "Settings"]
+
+# Guards: the making of `app`.
+_making = threading.Lock()
+
+
+def __getattr__(name: str) -> Any:
+    """`app`; ConfigError if the environment can't be meant."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with _making:
+        if "app" not in globals():
+            globals()["app"] = Forwarder.from_env()
+        return globals()["app"]

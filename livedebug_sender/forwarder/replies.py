@@ -1,0 +1,54 @@
+"""What goes back to the tracer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+Lines = list[tuple[str, str]]
+
+_NO_BODY = (204, 304)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer. `from_intake`: it is the intake's, not ours."""
+
+    status: int
+    headers: Lines = field(default_factory=list)
+    body: bytes = b""
+    from_intake: bool = False
+
+    @property
+    def status_line(self) -> str:
+        try:
+            reason = HTTPStatus(self.status).phrase
+        except ValueError:
+            reason = "Unknown"
+        return f"{self.status} {reason}"
+
+    @property
+    def lines(self) -> Lines:
+        """The headers, with the length of the body."""
+        if self.status in _NO_BODY:
+            return self.headers
+        return [*self.headers, ("Content-Length", str(len(self.body)))]
+
+
+class Refused(Exception):
+    """A request that goes nowhere. The words are for the tracer's author."""
+
+    def __init__(self, status: int, words: str, *headers: tuple[str, str]) -> None:
+        super().__init__(words)
+        self.status = status
+        self.headers = headers
+
+    @property
+    def reply(self) -> Reply:
+        return in_json({"error": str(self)}, self.status, *self.headers)
+
+
+def in_json(content: object, status: int = 200, *headers: tuple[str, str]) -> Reply:
+    body = json.dumps(content).encode() + b"\n"
+    return Reply(status, [("Content-Type", "application/json"), *headers], body)

@@ -1,0 +1,57 @@
+"""The Agent's debugger routes: where each leads, and where its tags travel.
+
+As in the Datadog Agent's ``pkg/trace/api`` (``debugger.go``, ``symdb.go``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..track import ROUTES as TRACK_ROUTES
+from ..track import V2_PATH, Track
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route.
+
+    Attributes:
+        path: what tracers post to.
+        variable: how the Agent's variables for its destination begin.
+        intake: its URL at a site, unless a variable says otherwise.
+        track: the sender's track in whose lane its bodies wait.
+        tags_in_header: else they are in the query.
+        origin: the ``DD-EVP-ORIGIN``.
+    """
+
+    path: str
+    variable: str
+    intake: str
+    track: Track
+    tags_in_header: bool
+    origin: str
+
+
+def _route(path: str, variable: str, intake: str, track: Track) -> Route:
+    wire = TRACK_ROUTES[track]
+    return Route(path, variable, intake, track, wire.tags_in_header, wire.origin)
+
+
+_LOGS = "https://http-intake.logs.{site}/api/v2/logs"
+_DEBUGGER = "https://debugger-intake.{site}" + TRACK_ROUTES[Track.DIAGNOSTICS].intake_path
+
+_TABLE = (
+    # Of tracers from before /debugger/v2/input: snapshots and logs, as logs.
+    _route("/debugger/v1/input", "DD_APM_DEBUGGER", _LOGS, Track.LOGS),
+    _route(
+        TRACK_ROUTES[Track.DIAGNOSTICS].agent_path,
+        "DD_APM_DEBUGGER_DIAGNOSTICS",
+        _DEBUGGER,
+        Track.DIAGNOSTICS,
+    ),
+    _route(V2_PATH, "DD_APM_DEBUGGER_DIAGNOSTICS", _DEBUGGER, Track.SNAPSHOTS),
+    _route(TRACK_ROUTES[Track.SYMDB].agent_path, "DD_APM_SYMDB", _DEBUGGER, Track.SYMDB),
+)
+
+#: By path. No other path leads anywhere.
+ROUTES: dict[str, Route] = {route.path: route for route in _TABLE}

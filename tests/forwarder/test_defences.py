@@ -1,0 +1,355 @@
+"""What a forwarder doesn't put up with: raw bytes against the real server."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from conftest import KEY
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from running_forwarder import ROUTES, Running, running
+from servers import Arrived, RecordingServer
+
+V2 = b"/debugger/v2/input"
+SETTINGS = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture(scope="module")
+def intake() -> Iterator[RecordingServer]:
+    with RecordingServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def forwarder(intake: RecordingServer) -> Iterator[Running]:
+    with running(intake.url, receive_timeout=5.0) as forwarder:
+        yield forwarder
+
+
+@pytest.fixture(autouse=True)
+def _nothing_unexpected_arrives(intake: RecordingServer, forwarder: Running) -> Iterator[None]:
+    """Whatever a test sends, the intake gets well-formed requests, where they should go."""
+    intake.requests.clear()
+    yield
+    for arrived in intake.requests:
+        assert (arrived.method, arrived.path) == ("POST", "/api/v2/debugger")
+        assert arrived.headers["dd-api-key"] == KEY
+        assert arrived.headers["content-length"] == str(len(arrived.body))
+        assert "transfer-encoding" not in arrived.headers
+    assert forwarder.get("/health").status == 200
+
+
+def post(*headers: bytes, body: bytes = b"", version: bytes = b"1.1", target: bytes = V2) -> bytes:
+    lines = [b"POST " + target + b" HTTP/" + version, b"Host: x", *headers]
+    return b"\r\n".join([*lines, b"", body])
+
+
+def statuses(received: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", received)]
+
+
+# ---- smuggling ----
+
+SMUGGLED = b"POST /debugger/v1/diagnostics HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n!"
+
+AMBIGUOUS = {
+    "TE and CL": (b"Content-Length: 4", b"Transfer-Encoding: chunked"),
+    "CL and TE": (b"Transfer-Encoding: chunked", b"Content-Length: 4"),
+    "TE in other case": (b"Content-Length: 4", b"tRANSFER-eNCODING: chunked"),
+    "TE with a tab": (b"Content-Length: 4", b"Transfer-Encoding:\tchunked"),
+    "TE with a vertical tab": (b"Content-Length: 4", b"Transfer-Encoding: \x0bchunked"),
+    "TE with a space before the colon": (b"Content-Length: 4", b"Transfer-Encoding : chunked"),
+    "TE that is none": (b"Content-Length: 4", b"Transfer-Encoding: xchunked"),
+    "TE twice": (b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity"),
+    "TE that isn't last": (b"Transfer-Encoding: chunked, gzip",),
+    "TE folded": (b"Content-Length: 4", b"Transfer-Encoding:", b" chunked"),
+    "TE behind a bare LF": (b"Content-Length: 4\nTransfer-Encoding: chunked",),
+    "TE behind a bare CR": (b"Content-Length: 4\rTransfer-Encoding: chunked",),
+    "two CLs": (b"Content-Length: 4", b"Content-Length: 5"),
+    "the same CL twice": (b"Content-Length: 4", b"Content-Length: 4"),
+    "a list of CLs": (b"Content-Length: 4, 5",),
+    "CL with a plus": (b"Content-Length: +4",),
+    "CL below zero": (b"Content-Length: -1",),
+    "CL in hex": (b"Content-Length: 0x4",),
+    "CL in words": (b"Content-Length: four",),
+    "CL of many digits": (b"Content-Length: " + b"9" * 5000,),
+    "CL with a NUL": (b"Content-Length: 4\0",),
+    "CL with a space in it": (b"Content-Length: 4 0",),
+    "two hosts": (b"Host: y", b"Content-Length: 0"),
+}
+
+
+@pytest.mark.parametrize("headers", AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
+def test_a_request_that_can_be_read_in_two_ways_ends_the_connection(forwarder, intake, headers):
+    received = forwarder.raw(post(*headers, body=b"0\r\n\r\n" + SMUGGLED))
+    assert statuses(received) in ([400], [413], [501])
+    assert intake.requests == []
+
+
+def test_transfer_encoding_in_http_1_0_is_refused(forwarder, intake):
+    request = post(b"Transfer-Encoding: chunked", version=b"1.0", body=b"0\r\n\r\n" + SMUGGLED)
+    assert statuses(forwarder.raw(request)) == [400]
+    assert intake.requests == []
+
+
+BAD_CHUNKS = {
+    "no size": b"\r\nx\r\n0\r\n\r\n",
+    "a size below zero": b"-1\r\nx\r\n0\r\n\r\n",
+    "a size in other letters": b"0x1\r\nx\r\n0\r\n\r\n",
+    "a size too small": b"1\r\nxyz\r\n0\r\n\r\n",
+    "a size with an underscore": b"1_0\r\nx\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("chunks", BAD_CHUNKS.values(), ids=BAD_CHUNKS.keys())
+def test_chunks_that_are_none_are_refused(forwarder, intake, chunks):
+    received = forwarder.raw(post(b"Transfer-Encoding: chunked", body=chunks + SMUGGLED))
+    assert statuses(received) == [400]
+    assert intake.requests == []
+
+
+def test_pipelined_requests_are_answered_in_their_order(forwarder, intake):
+    requests = [
+        post(b"Content-Length: 3", body=b"[1]"),
+        post(b"Transfer-Encoding: chunked", body=b"3\r\n[2]\r\n0\r\n\r\n"),
+        b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n",
+        post(b"Content-Length: 3", b"Connection: close", body=b"[3]"),
+    ]
+    assert statuses(forwarder.raw(b"".join(requests), end=False)) == [202, 202, 404, 202]
+    assert [arrived.body for arrived in intake.requests] == [b"[1]", b"[2]", b"[3]"]
+
+
+def test_nothing_inside_a_body_becomes_a_request(forwarder, intake):
+    length = b"Content-Length: %d" % len(SMUGGLED)
+    received = forwarder.raw(post(length, b"Connection: close", body=SMUGGLED), end=False)
+    assert statuses(received) == [202]
+    assert [arrived.body for arrived in intake.requests] == [SMUGGLED]
+
+
+# ---- lies about the length ----
+
+
+def test_a_body_shorter_than_its_length_is_never_forwarded(forwarder, intake):
+    forwarder.raw(post(b"Content-Length: 100", body=b"[1]"))
+    assert intake.requests == []
+
+
+def test_what_follows_a_body_longer_than_its_length_is_no_request(forwarder, intake):
+    received = forwarder.raw(post(b"Content-Length: 3", body=b"[1] and more\r\n\r\n"))
+    assert statuses(received) == [202, 400]
+    assert [arrived.body for arrived in intake.requests] == [b"[1]"]
+
+
+# ---- where to ----
+
+TARGETS = {
+    "absolute": b"http://evil.example/debugger/v2/input",
+    "absolute with user info": b"http://u:p@evil.example:1/debugger/v2/input",
+    "with a fragment": V2 + b"#@evil.example",
+}
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
+def test_no_target_leads_elsewhere(forwarder, intake, target):
+    headers = (b"X-Forwarded-Host: evil.example", b"Forwarded: host=evil.example")
+    ended = (b"Content-Length: 2", b"Connection: close")
+    received = forwarder.raw(post(*headers, *ended, body=b"[]", target=target), end=False)
+    assert statuses(received) == [202]
+    (arrived,) = intake.requests
+    assert arrived.headers["host"] == intake.url.removeprefix("http://")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"CONNECT evil.example:443 HTTP/1.1",
+        b"POST evil.example HTTP/1.1",
+        b"POST * HTTP/1.1",
+        b"POST /debugger/v2/../v2/input HTTP/1.1",
+        b"POST /debugger/v2/input%00 HTTP/1.1",
+        b"POST /debugger\\v2\\input HTTP/1.1",
+        b"POST",
+        b"\x16\x03\x01\x02\x00",
+        b"",
+    ],
+)
+def test_other_targets_lead_nowhere(forwarder, intake, line):
+    received = forwarder.raw(line + b"\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    assert set(statuses(received)) <= {400, 404, 405}
+    assert intake.requests == []
+
+
+def test_a_header_with_an_underscore_is_not_taken_for_the_one_with_a_hyphen(forwarder, intake):
+    forwarder.raw(
+        post(b"X_Datadog_Additional_Tags: a:b", b"Content-Length: 0", b"Connection: close"),
+        end=False,
+    )
+    (arrived,) = intake.requests
+    assert "a%3Ab" not in arrived.query
+
+
+# ---- how much ----
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_a_body_over_the_limit_is_a_413_and_one_at_the_limit_is_not(path):
+    with RecordingServer() as intake, running(intake.url, max_body_bytes=10_000) as forwarder:
+        assert forwarder.post(path, b"x" * 10_000).status == 202
+        assert forwarder.post(path, b"x" * 10_001).status == 413
+        chunks = (b"x" * 1000 for _ in range(20))
+        received = forwarder.raw(
+            post(b"Transfer-Encoding: chunked", target=path.encode()),
+            b"".join(b"3e8\r\n" + chunk + b"\r\n" for chunk in chunks) + b"0\r\n\r\n",
+        )
+        assert statuses(received) == [413]
+        assert len(intake.requests) == 1
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_sent(forwarder):
+    received = forwarder.raw(post(b"Content-Length: 999999999999"), end=False)
+    assert statuses(received) == [413]
+
+
+def test_headers_over_64_kib_are_a_431(forwarder, intake):
+    assert statuses(forwarder.raw(post(b"X: " + b"x" * 70_000))) == [431]
+    assert statuses(forwarder.raw(post(*[b"X%d: y" % n for n in range(10_000)]))) == [431]
+    assert intake.requests == []
+
+
+class Gate:
+    """An intake that answers once it is told to."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+
+    def __call__(self, arrived: Arrived) -> int:
+        self.opened.wait(20)
+        return 202
+
+
+@pytest.mark.parametrize(
+    ("bounds", "body"),
+    [({"max_at_once": 2}, b"[]"), ({"max_at_once_bytes": 1000, "max_body_bytes": 500}, b"x" * 400)],
+    ids=["requests", "bytes"],
+)
+def test_too_many_at_once_are_a_503_and_the_pages_are_still_served(bounds, body):
+    gate = Gate()
+    with RecordingServer(gate) as intake, running(intake.url, **bounds) as forwarder:
+        seen: list[int] = []
+        waiting = [
+            threading.Thread(target=lambda: seen.append(forwarder.post(ROUTES[2], body).status))
+            for _ in range(2)
+        ]
+        for thread in waiting:
+            thread.start()
+        intake.wait_for(2)
+        refused = forwarder.post(ROUTES[2], body)
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert forwarder.get("/health").status == 200
+        assert forwarder.get("/info").status == 200
+        assert b"livedebug_forwarder_requests_in_hand 2\n" in forwarder.get("/metrics").body
+        gate.opened.set()
+        for thread in waiting:
+            thread.join(20)
+        assert seen == [202, 202]
+        assert forwarder.post(ROUTES[2], body).status == 202
+
+
+# ---- how slow ----
+
+
+@pytest.mark.parametrize(
+    "begun", [b"POST ", post(b"Content-Length: 100000"), post(b"Transfer-Encoding: chunked")]
+)
+def test_a_request_that_comes_drop_by_drop_is_cut(intake, begun):
+    with running(intake.url, receive_timeout=0.5) as forwarder, forwarder.connect() as sock:
+        sock.sendall(begun)
+        until = time.monotonic() + 20
+        try:
+            while time.monotonic() < until:
+                sock.sendall(b"1")  # never idle
+                sock.settimeout(0.1)
+                try:
+                    assert sock.recv(1000) == b""
+                    return
+                except TimeoutError:
+                    continue
+        except ConnectionError:
+            return
+        raise AssertionError("the server still listens")
+
+
+def test_many_idle_connections_keep_nobody_out(forwarder):
+    idle = [forwarder.connect() for _ in range(200)]
+    for sock in idle:
+        sock.sendall(b"POST /debugger/v2/input HTTP/1.1\r\n")
+    assert forwarder.post(ROUTES[2]).status == 202
+    for sock in idle:
+        sock.close()
+
+
+# ---- fuzz ----
+
+
+@SETTINGS
+@given(data=st.binary(max_size=300))
+def test_whatever_bytes_come_nothing_is_forwarded(forwarder, intake, data):
+    received = forwarder.raw(data)
+    assert all(400 <= status < 600 for status in statuses(received))
+    assert intake.requests == []
+
+
+PARTS = (
+    *(b"POST ", b"GET ", V2, b"/info", b" HTTP/1.1", b" HTTP/1.0"),
+    *(b"\r\n", b"\r", b"\n", b"\r\n\r\n", b",", b" ", b"\t", b"\0", b"\xff", b"0", b"3", b"abc"),
+    *(b"Host: x", b"Content-Length: ", b"Transfer-Encoding: ", b"chunked"),
+    *(b"Connection: ", b"close", b"DD-API-KEY", b"Expect: 100-continue"),
+)
+
+
+@SETTINGS
+@given(pieces=st.lists(st.sampled_from(PARTS), max_size=30), begin=st.booleans())
+def test_whatever_is_made_of_a_requests_parts_the_server_lives(forwarder, intake, pieces, begin):
+    head = b"POST " + V2 + b" HTTP/1.1\r\nHost: x\r\n" if begin else b""
+    received = forwarder.raw(head + b"".join(pieces))
+    assert KEY.encode() not in received
+    assert all(100 <= status < 600 for status in statuses(received))
+
+
+@SETTINGS
+@given(
+    body=st.binary(max_size=400),
+    boundary=st.binary(max_size=40).map(lambda b: b.translate(None, bytes(range(32)) + b"\x7f")),
+    kind=st.sampled_from([b"multipart/form-data; boundary=", b"multipart/", b"application/json"]),
+)
+def test_malformed_multipart_is_forwarded_as_it_is(forwarder, intake, body, boundary, kind):
+    content_type = (kind + boundary).strip()
+    intake.requests.clear()
+    received = forwarder.raw(
+        post(
+            b"Content-Type: " + content_type,
+            b"Content-Length: %d" % len(body),
+            b"Connection: close",
+            body=body,
+            target=b"/debugger/v1/diagnostics",
+        ),
+        end=False,
+    )
+    assert statuses(received) == [202]
+    (arrived,) = intake.requests
+    assert arrived.body == body
+    assert arrived.headers["content-type"].encode("latin-1") == content_type
+
+
+@SETTINGS
+@given(claimed=st.integers(0, 60), sent=st.integers(0, 60))
+def test_whatever_length_is_claimed_no_half_body_is_forwarded(forwarder, intake, claimed, sent):
+    intake.requests.clear()
+    forwarder.raw(post(b"Content-Length: %d" % claimed, body=b"x" * sent))
+    assert [len(arrived.body) for arrived in intake.requests] == [claimed] * (sent >= claimed)

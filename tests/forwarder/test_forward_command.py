@@ -1,0 +1,283 @@
+"""The forwarder as a process: the command, and gunicorn."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from conftest import KEY
+from running_forwarder import ROUTES, environ
+from servers import Arrived, RawServer, RecordingServer, free_port, hang
+
+from livedebug_sender.forwarder.command import forward
+from livedebug_sender.forwarder.settings import OPTIONS
+
+COMMAND = (
+    sys.executable,
+    "-c",
+    "from livedebug_sender.forwarder.command import forward; forward()",
+)
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=20)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(self._path)
+
+
+def ask(address: str, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    unix = address.startswith("unix:")
+    connection = (
+        UnixConnection(address.removeprefix("unix:"))
+        if unix
+        else http.client.HTTPConnection(address, timeout=20)
+    )
+    try:
+        connection.request(method, path, body)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+class Process:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            match = re.search(pattern, "".join(self.lines))
+            if match:
+                return match
+            assert self.process.poll() is None, "".join(self.lines)
+            time.sleep(0.02)
+        raise AssertionError("".join(self.lines))
+
+    def address(self) -> str:
+        return self.wait_for(r"forwarding \(.*\) from (\S+)")[1].rstrip(",")
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(30)
+        self._thread.join(10)
+        return code
+
+
+@contextmanager
+def started(command: Any, variables: dict[str, str]) -> Iterator[Process]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DD_")}
+    process = subprocess.Popen(
+        command,
+        env={**kept, **variables},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield Process(process)
+    finally:
+        with suppress(ProcessLookupError):  # with its workers
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+        if process.stderr is not None:
+            process.stderr.close()
+
+
+def forwarding(intake: str, *arguments: str, **variables: str) -> Any:
+    return started(
+        (*COMMAND, *(arguments or ("--listen", "127.0.0.1:0"))), environ(intake, **variables)
+    )
+
+
+def test_it_forwards_and_ends_on_sigterm():
+    with RecordingServer() as intake, forwarding(intake.url) as process:
+        address = process.address()
+        assert address.startswith("127.0.0.1:")
+        assert ask(address, "POST", ROUTES[2], b"[1]")[0] == 202
+        assert ask(address, "GET", "/health") == (200, b'{"status": "ok"}\n')
+        assert process.end() == 0
+        assert KEY not in "".join(process.lines)
+    assert [arrived.body for arrived in intake.requests] == [b"[1]"]
+
+
+def test_on_sigterm_the_request_under_way_is_answered():
+    gate = threading.Event()
+
+    def answer(arrived: Arrived) -> int:
+        gate.wait(20)
+        return 202
+
+    with RecordingServer(answer) as intake, forwarding(intake.url) as process:
+        address = process.address()
+        seen: list[int] = []
+        asking = threading.Thread(
+            target=lambda: seen.append(ask(address, "POST", ROUTES[2], b"[1]")[0])
+        )
+        asking.start()
+        intake.wait_for(1)
+        process.process.send_signal(signal.SIGTERM)
+        until = time.monotonic() + 15
+        while time.monotonic() < until:  # no new connections
+            try:
+                socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))).close()
+            except ConnectionError:
+                break
+        else:
+            raise AssertionError("it still listens")
+        gate.set()
+        asking.join(20)
+        assert seen == [202]
+        assert process.process.wait(20) == 0
+
+
+def test_on_sigterm_what_is_stored_is_delivered():
+    gate = threading.Event()
+
+    def answer(arrived: Arrived) -> int:
+        gate.wait(20)
+        return 202
+
+    arguments = ("--listen", "127.0.0.1:0", "--mode", "store-and-forward", "--grace", "20")
+    with RecordingServer(answer) as intake, forwarding(intake.url, *arguments) as process:
+        address = process.address()
+        for _ in range(20):
+            assert ask(address, "POST", ROUTES[2], b"[1]")[0] == 202
+        process.process.send_signal(signal.SIGTERM)
+        gate.set()
+        assert process.process.wait(20) == 0
+    assert len(intake.requests) == 20
+
+
+def test_what_could_not_be_delivered_in_time_is_an_exit_with_1():
+    arguments = ("--listen", "127.0.0.1:0", "--mode", "store-and-forward", "--grace", "0.5")
+    with RawServer(hang) as intake, forwarding(intake.url, *arguments) as process:
+        assert ask(process.address(), "POST", ROUTES[2], b"[1]")[0] == 202
+        assert process.end() == 1
+        assert "payloads dropped (snapshots, shutdown)" in "".join(process.lines)
+
+
+def test_it_serves_a_unix_socket_and_takes_it_away_at_the_end(short_dir):
+    path = f"{short_dir}/apm.socket"
+    with RecordingServer() as intake:
+        arguments = ("--listen", f"unix:{path}", "--listen", "127.0.0.1:0")
+        with forwarding(intake.url, *arguments) as process:
+            process.address()
+            assert ask(f"unix:{path}", "POST", ROUTES[3], b"x")[0] == 202
+            assert "x-forwarded-for" not in intake.requests[0].headers
+            assert os.stat(path).st_mode & 0o777 == 0o666
+            assert process.end() == 0
+            assert not Path(path).exists()
+
+
+def test_a_stale_socket_is_taken_over_and_a_live_one_is_not(short_dir):
+    path = f"{short_dir}/apm.socket"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(path)
+    with RecordingServer() as intake, forwarding(intake.url, "--listen", f"unix:{path}") as process:
+        process.address()
+        with forwarding(intake.url, "--listen", f"unix:{path}") as second:
+            assert second.process.wait(30) == 1
+            second._thread.join(10)
+            assert "another process does" in "".join(second.lines)
+        assert ask(f"unix:{path}", "GET", "/health")[0] == 200
+
+
+def test_a_taken_port_is_said_in_clear_words():
+    with RecordingServer() as intake:
+        arguments = ("--listen", f"127.0.0.1:{intake.port}")
+        with forwarding(intake.url, *arguments) as process:
+            assert process.process.wait(30) == 1
+            process._thread.join(10)
+            assert f"can't listen on '127.0.0.1:{intake.port}'" in "".join(process.lines)
+            assert "Traceback" not in "".join(process.lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "words"),
+    [
+        ([], {"DD_API_KEY": ""}, "set DD_API_KEY"),
+        (["--site", "evil.com/@x"], {"DD_API_KEY": KEY}, "DD_SITE: the site is"),
+        (["--env", "a,b"], {"DD_API_KEY": KEY}, "DD_ENV is 'a,b'"),
+        (["--mode", "fast"], {}, "'fast' is not one of"),
+        (["--listen", "8126"], {"DD_API_KEY": KEY}, "the address is '8126'; wanted: host:port"),
+        (["--listen", "127.0.0.1:99999"], {"DD_API_KEY": KEY}, "the address is"),
+        (["--listen", "unix:apm.socket"], {"DD_API_KEY": KEY}, "wanted: unix:/path/to.sock"),
+        ([], {"DD_API_KEY": KEY, "LIVEDEBUG_FORWARDER_LISTEN": "x"}, "the address is 'x'"),
+        (["--timeout", "-1"], {"DD_API_KEY": KEY}, "timeout is -1.0; a positive number"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_in_clear_words(arguments, variables, words):
+    result = CliRunner().invoke(forward, arguments, env=variables)
+    assert result.exit_code in (1, 2)
+    assert words in result.output
+    assert KEY not in result.output
+
+
+def test_each_option_is_in_the_help_with_its_variable_and_default():
+    text = " ".join(CliRunner().invoke(forward, ["--help"], terminal_width=200).output.split())
+    for option in OPTIONS:
+        assert f"--{option.name.replace('_', '-')}" in text
+        assert f"[default: {option.default}; LIVEDEBUG_FORWARDER_{option.name.upper()}]" in text
+
+
+@pytest.mark.parametrize("mode", ["pass-through", "store-and-forward"])
+def test_gunicorn_serves_it_and_delivers_on_sigterm(mode):
+    port = free_port()
+    command = (
+        *(sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", "2"),
+        *("--threads", "4", "--preload", "--no-control-socket", "livedebug_sender.forwarder:app"),
+    )
+    gate = threading.Event()
+
+    def answer(arrived: Arrived) -> int:
+        if mode == "store-and-forward":
+            gate.wait(20)
+        return 202
+
+    with RecordingServer(answer) as intake, RecordingServer() as other:
+        variables = environ(intake.url, other.url, LIVEDEBUG_FORWARDER_MODE=mode)
+        with started(command, variables) as process:
+            process.wait_for("Booting worker(?s:.*)Booting worker")
+            address = f"127.0.0.1:{port}"
+            for _ in range(10):
+                assert ask(address, "POST", ROUTES[1], b"[1]")[0] == 202
+            process.process.send_signal(signal.SIGTERM)
+            gate.set()
+            process.process.wait(30)
+    assert len(intake.requests) == 10
+    assert len(other.requests) == 10
+
+
+def test_gunicorn_fails_at_once_and_in_clear_words_without_a_key():
+    command = (sys.executable, "-m", "gunicorn", "--preload", "livedebug_sender.forwarder:app")
+    with started(command, {"DD_API_KEY": ""}) as process:
+        assert process.process.wait(30) != 0
+        process._thread.join(10)
+        assert "set DD_API_KEY" in "".join(process.lines)

@@ -1,0 +1,186 @@
+"""202 at once; the rest is the queue's work."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from conftest import KEY
+from running_forwarder import ROUTES, Running, environ, running
+from servers import Arrived, RawServer, RecordingServer, free_port, hang
+
+from livedebug_sender.forwarder import Forwarder, Settings
+from livedebug_sender.forwarder.store_and_forward import RETRY_AFTER
+
+SMALL = {"max_body_bytes": 1000, "queue_bytes": 600_000, "connections": 1}
+
+
+def storing(intake: str, *additional: str, **options: Any) -> Any:
+    return running(intake, *additional, mode="store-and-forward", **options)
+
+
+def metric(forwarder: Running, name: str) -> float:
+    for line in forwarder.get("/metrics").body.decode().splitlines():
+        if line.startswith(f"livedebug_forwarder_{name} "):
+            return float(line.rpartition(" ")[2])
+    raise AssertionError(f"no {name}")
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_what_was_stored_arrives_as_in_pass_through(path):
+    body = b"\x1f\x8b not JSON at all"
+    headers = {"Content-Encoding": "gzip", "Content-Type": "multipart/form-data; boundary=x"}
+    with RecordingServer() as through, running(through.url) as forwarder:
+        forwarder.post(f"{path}?ddtags=c:d", body, **headers, X_Datadog_Additional_Tags="a:b")
+    with RecordingServer() as stored, storing(stored.url) as forwarder:
+        answered = forwarder.post(
+            f"{path}?ddtags=c:d", body, **headers, X_Datadog_Additional_Tags="a:b"
+        )
+        stored.wait_for(1)
+    assert (answered.status, answered.json) == (202, {})
+    (a,), (b,) = through.requests, stored.requests
+    assert (a.method, a.path, a.query, a.body) == (b.method, b.path, b.query, b.body)
+    own = ("dd-request-id", "host")
+    assert {k: v for k, v in a.headers.items() if k not in own} == {
+        k: v for k, v in b.headers.items() if k not in own
+    }
+
+
+def test_the_tracer_does_not_wait_for_the_intake():
+    with RawServer(hang) as intake, storing(intake.url, timeout=30, grace=0.5) as forwarder:
+        begun = time.monotonic()
+        assert [forwarder.post(ROUTES[2]).status for _ in range(10)] == [202] * 10
+        assert time.monotonic() - begun < 10
+        assert metric(forwarder, "queued") == 10
+
+
+def test_a_failed_request_is_tried_again_with_the_same_id():
+    def answer(arrived: Arrived) -> int:
+        return 503 if len(intake.requests) < 3 else 202
+
+    with RecordingServer() as intake:
+        intake.answer = answer
+        with storing(intake.url) as forwarder:
+            assert forwarder.post(ROUTES[0], b"[1]").status == 202
+            requests = intake.wait_for(3)
+    assert len({request.headers["dd-request-id"] for request in requests}) == 1
+    assert {request.body for request in requests} == {b"[1]"}
+
+
+def test_an_intake_that_comes_up_later_gets_everything():
+    port = free_port()
+    with storing(f"http://127.0.0.1:{port}") as forwarder:
+        for path in ROUTES:
+            assert forwarder.post(path).status == 202
+        with RecordingServer(port=port) as intake:
+            assert len(intake.wait_for(4)) == 4
+            forwarder.stop()
+    assert forwarder.delivered is True
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"queue_items": 4, "connections": 2}, {**SMALL}], ids=["items", "bytes"]
+)
+def test_a_full_queue_is_a_429_and_nothing_taken_is_lost(bounds):
+    gate = threading.Event()
+
+    def answer(arrived: Arrived) -> int:
+        gate.wait(20)
+        return 202
+
+    with RecordingServer(answer) as intake, storing(intake.url, timeout=30, **bounds) as forwarder:
+        body = b"x" * 1000
+        answers = [forwarder.post(ROUTES[2], body)]
+        while answers[-1].status == 202:
+            assert len(answers) < 2000
+            answers.append(forwarder.post(ROUTES[2], body))
+        assert (answers[-1].status, answers[-1].headers["retry-after"]) == (429, str(RETRY_AFTER))
+        taken = len(answers) - 1
+        assert taken >= 2
+        # Snapshots may not crowd out probe statuses.
+        if "queue_bytes" in bounds:
+            assert forwarder.post(ROUTES[1], body).status == 202
+            taken += 1
+        gate.set()
+        assert len(intake.wait_for(taken)) == taken
+        assert forwarder.post(ROUTES[2], body).status == 202
+    assert len(intake.requests) == taken + 1
+
+
+def test_several_requests_of_one_route_are_under_way_at_once():
+    together = threading.Barrier(3)
+
+    def answer(arrived: Arrived) -> int:
+        together.wait(20)  # breaks, and answers nothing, unless three are here
+        return 202
+
+    with RecordingServer(answer) as intake, storing(intake.url, connections=3) as forwarder:
+        for _ in range(3):
+            forwarder.post(ROUTES[2])
+        forwarder.stop()
+    assert forwarder.delivered is True
+
+
+def test_what_is_rejected_is_counted_and_not_tried_again():
+    with RecordingServer(400) as intake, storing(intake.url) as forwarder:
+        forwarder.post(ROUTES[2])
+        until = time.monotonic() + 15
+        while metric(forwarder, 'stored_total{result="rejected"}') < 1:
+            assert time.monotonic() < until
+        assert len(intake.requests) == 1
+
+
+def test_additional_endpoints_get_their_copy_with_their_key():
+    with RecordingServer() as intake, RecordingServer(500) as other:
+        with storing(intake.url, other.url) as forwarder:
+            forwarder.post(ROUTES[1], b"[1]")
+            (copy,) = other.wait_for(1)
+        (arrived,) = intake.requests
+    assert (copy.headers["dd-api-key"], arrived.headers["dd-api-key"]) == ("key-of-0", KEY)
+    assert (copy.path, copy.body) == ("/more", b"[1]")
+
+
+def test_all_that_was_taken_is_delivered_on_stop():
+    with RecordingServer() as intake, storing(intake.url) as forwarder:
+        for n in range(200):
+            assert forwarder.post(ROUTES[n % 4], b"[%d]" % n).status == 202
+        forwarder.stop()
+    assert forwarder.delivered is True
+    assert sorted(arrived.body for arrived in intake.requests) == sorted(
+        b"[%d]" % n for n in range(200)
+    )
+
+
+def test_stopping_takes_no_longer_than_its_grace_and_says_what_was_lost(caplog):
+    with RawServer(hang) as intake, storing(intake.url, timeout=60, grace=1.0) as forwarder:
+        forwarder.post(ROUTES[2])
+        begun = time.monotonic()
+        forwarder.stop()
+        assert time.monotonic() - begun < 8
+    assert forwarder.delivered is False
+    assert "payloads dropped (snapshots, shutdown)" in caplog.text
+
+
+def test_a_closed_one_refuses_with_503():
+    with RecordingServer() as intake:
+        app = Forwarder(Settings.from_env(environ(intake.url), mode="store-and-forward"))
+        assert app.close(1.0)
+        seen: list[str] = []
+        body = app(
+            {"REQUEST_METHOD": "POST", "PATH_INFO": ROUTES[2], "QUERY_STRING": ""},
+            lambda status, headers: seen.append(status),  # type: ignore[arg-type, return-value]
+        )
+        assert seen == ["503 Service Unavailable"]
+        assert b"shutting down" in b"".join(body)
+
+
+def test_tags_are_those_of_each_request():
+    with RecordingServer() as intake, storing(intake.url) as forwarder:
+        for n in range(3):
+            forwarder.post(f"{ROUTES[2]}?ddtags=n:{n}")
+        requests = intake.wait_for(3)
+    tags = sorted(parse_qs(request.query)["ddtags"][0].rpartition(",")[2] for request in requests)
+    assert tags == ["n:0", "n:1", "n:2"]
