@@ -67,8 +67,12 @@ class Server:
         self._sockets: list[str] = []
         self._dispatcher = ThreadedTaskDispatcher()
         self._servers: list[Any] = []
-        for address in listen:
-            self._servers += self._open(address)
+        try:
+            for address in listen:
+                self._servers += self._open(address)
+        except BaseException:
+            self._close()
+            raise
         # Not before all addresses are ours.
         self._dispatcher.set_thread_count(settings.max_at_once + _SPARE_THREADS)
 
@@ -99,8 +103,7 @@ class Server:
         self._app.end_soon()
         for server in self._servers:
             wasyncore.dispatcher.close(server)  # and not its trigger, which is still needed
-        for path in self._sockets:
-            Path(path).unlink(missing_ok=True)
+        self._unlink()
         # Half of the time at most, so that the other half is for what is held.
         answer_until = time.monotonic() + max(0.0, until - time.monotonic()) / 2
         while self._channels() and time.monotonic() < answer_until:
@@ -113,8 +116,16 @@ class Server:
         delivered = self._app.close(max(0.0, until - time.monotonic()))
         self._dispatcher.shutdown(timeout=max(_TO_LEAVE, until - time.monotonic()))
         if not self._dispatcher.threads:  # else one may still ring, with a number reused by then
-            wasyncore.close_all(self._map)
+            self._close()
         return delivered and not unanswered
+
+    def _close(self) -> None:
+        wasyncore.close_all(self._map)
+        self._unlink()
+
+    def _unlink(self) -> None:
+        while self._sockets:
+            Path(self._sockets.pop()).unlink(missing_ok=True)
 
     def _channels(self) -> list[Any]:
         return [one for server in self._servers for one in server.active_channels.values()]

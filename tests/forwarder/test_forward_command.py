@@ -183,6 +183,17 @@ def test_what_could_not_be_delivered_in_time_is_an_exit_with_1():
         assert "payloads dropped (snapshots, shutdown)" in "".join(process.lines)
 
 
+def test_a_request_that_outlasts_the_grace_is_said_so():
+    arguments = ("--listen", "127.0.0.1:0", "--timeout", "30", "--grace", "0.5")
+    with RawServer(hang) as intake, forwarding(intake.url, *arguments) as process:
+        port = int(process.address().rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(f"POST {ROUTES[2]} HTTP/1.1\r\nContent-Length: 2\r\n\r\n[]".encode())
+            assert intake.arrived.wait(15)
+            assert process.end() == 1
+        assert "stopping with 1 requests unanswered" in "".join(process.lines)
+
+
 def test_it_serves_a_unix_socket_and_takes_it_away_at_the_end(short_dir):
     path = f"{short_dir}/apm.socket"
     with RecordingServer() as intake:

@@ -97,6 +97,17 @@ def test_connections_to_the_intake_are_reused():
         assert len({request.connection for request in intake.requests}) == 1
 
 
+def test_on_a_kept_connection_too_the_answer_comes_back_whole():
+    reply = Reply(200, {"X-Own-Name": "1"}, b"x" * 200_000)
+    with RecordingServer(reply) as intake, running(intake.url) as forwarder:
+        for _ in range(3):
+            answered = forwarder.post(ROUTES[2], Accept_Encoding="gzip")
+            assert answered.body == reply.body
+            assert answered.headers["x-own-name"] == "1"
+        assert len({request.connection for request in intake.requests}) == 1
+        assert {request.headers["accept-encoding"] for request in intake.requests} == {"gzip"}
+
+
 def test_a_connection_that_the_intake_closed_while_idle_is_no_failure():
     with RecordingServer(Reply(202, hang_up=True)) as intake, running(intake.url) as forwarder:
         assert [forwarder.post(ROUTES[2]).status for _ in range(4)] == [202] * 4

@@ -1,0 +1,82 @@
+"""What is taken from any WSGI server, as its environ tells it."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from conftest import KEY
+from running import ROUTES, environ
+from servers import RecordingServer
+
+from livedebug_sender.forwarder import Forwarder, Settings
+from livedebug_sender.forwarder.limits import AtOnce, body_size, read_body
+from livedebug_sender.forwarder.replies import Refused
+
+
+def read(most: int, body: bytes, **wsgi: Any) -> bytes:
+    wsgi["wsgi.input"] = io.BytesIO(body)
+    return read_body(wsgi, body_size(wsgi, most), most)
+
+
+def refused(most: int, body: bytes, **wsgi: Any) -> int:
+    with pytest.raises(Refused) as caught:
+        read(most, body, **wsgi)
+    return caught.value.status
+
+
+def test_a_body_of_known_length_is_read_to_that_length():
+    assert read(5, b"12345678", CONTENT_LENGTH="5") == b"12345"
+    assert read(5, b"", CONTENT_LENGTH="0") == b""
+    assert read(5, b"12345678", CONTENT_LENGTH="") == b""
+
+
+def test_a_chunked_body_is_read_to_its_end():
+    terminated = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+    assert read(5, b"12345", **terminated) == b"12345"
+    assert refused(5, b"123456", **terminated) == 413
+
+
+def test_a_body_that_cannot_be_measured_is_a_411():
+    assert refused(5, b"123", HTTP_TRANSFER_ENCODING="chunked") == 411
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [("6", 413), ("9" * 5000, 413), ("5", 400), ("-1", 400), ("+3", 400), ("٣", 400), ("3,3", 400)],
+)
+def test_lengths_that_lie_or_are_none_are_refused(length, status):
+    assert refused(5, b"123", CONTENT_LENGTH=length) == status
+
+
+def test_what_was_in_hand_is_given_back_whatever_happens():
+    at_once = AtOnce(1, 10)
+    with pytest.raises(ZeroDivisionError), at_once.place_for(10):
+        _ = 1 / 0 * at_once.read()[0]
+    assert at_once.read() == (0, 0)
+    with at_once.place_for(10):
+        assert at_once.read() == (1, 10)
+    with pytest.raises(Refused), at_once.place_for(11):
+        raise AssertionError
+    assert at_once.read() == (0, 0)
+
+
+class Broken(io.BytesIO):
+    def read(self, size: int | None = -1) -> bytes:
+        raise RuntimeError(f"something with {KEY}")
+
+
+def test_what_was_not_foreseen_is_a_500_without_a_word_of_the_request(caplog):
+    with RecordingServer() as intake:
+        app = Forwarder(Settings.from_env(environ(intake.url)))
+        seen: list[str] = []
+        wsgi: dict[str, Any] = {"REQUEST_METHOD": "POST", "PATH_INFO": ROUTES[0]}
+        wsgi |= {"CONTENT_LENGTH": "3", "wsgi.input": Broken()}
+        body = b"".join(app(wsgi, lambda status, headers: seen.append(status)))  # type: ignore[arg-type, return-value]
+        app.end_soon()
+        app({"REQUEST_METHOD": "GET", "PATH_INFO": "/health"}, lambda s, h: seen.append(s))  # type: ignore[arg-type, return-value]
+        assert app.close(1.0)
+    assert seen == ["500 Internal Server Error", "503 Service Unavailable"]
+    assert KEY not in body.decode() + caplog.text
+    assert "RuntimeError" in caplog.text

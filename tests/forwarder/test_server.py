@@ -1,0 +1,91 @@
+"""The server in this process: addresses, and how it ends."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from socket import AF_UNIX
+
+import pytest
+from running import ROUTES, environ, running
+from servers import RecordingServer, Reply
+
+from livedebug_sender import ConfigError
+from livedebug_sender.forwarder import Forwarder, Settings
+from livedebug_sender.forwarder.server import Server
+
+
+def served(listen: list[str]) -> Server:
+    settings = Settings.from_env(environ("http://127.0.0.1:1"), max_at_once=2, grace=2.0)
+    return Server(Forwarder(settings), settings, listen)
+
+
+def test_it_serves_several_addresses_at_once(short_dir):
+    path = f"{short_dir}/s"
+    server = served(["127.0.0.1:0", f"unix:{path}"])
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    tcp, unix = server.addresses
+    assert unix == f"unix:{path}"
+    assert os.stat(path).st_mode & 0o777 == 0o666
+    port = int(tcp.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as one, socket.socket(AF_UNIX) as other:
+        other.connect(path)
+        for sock in (one, other):
+            sock.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            assert sock.recv(100).startswith(b"HTTP/1.0 200")
+    server.stop()
+    server.stop()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert not Path(path).exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("8126", "wanted: host:port"),
+        ("127.0.0.1:70000", "wanted: host:port"),
+        ("http://127.0.0.1:1", "wanted: host:port"),
+        ("unix:relative", "wanted: unix:/path/to.sock"),
+        ("unix:/no/such/directory/s", "can't listen on"),
+        ("no-such-host.invalid:8126", "can't listen on"),
+    ],
+)
+def test_an_address_that_cannot_be_had_is_said_in_clear_words(address, words):
+    with pytest.raises(ConfigError, match=words):
+        served([address])
+
+
+def test_a_socket_that_somebody_serves_is_left_alone(short_dir):
+    with RecordingServer(unix=f"{short_dir}/s"):
+        with pytest.raises(ConfigError, match="another process does"):
+            served([f"unix:{short_dir}/s"])
+        assert Path(f"{short_dir}/s").exists()
+
+
+def test_an_idle_connection_holds_nobody_at_the_end():
+    with (
+        RecordingServer() as intake,
+        running(intake.url, grace=20.0) as forwarder,
+        forwarder.connect() as sock,
+    ):
+        sock.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert sock.recv(1000)
+        begun = time.monotonic()
+        forwarder.stop()
+        assert time.monotonic() - begun < 8
+    assert forwarder.delivered is True
+
+
+def test_a_status_without_a_name_comes_back_too():
+    with RecordingServer(Reply(299)) as intake, running(intake.url) as forwarder:
+        connection = http.client.HTTPConnection(forwarder.host, forwarder.port, timeout=20)
+        connection.request("POST", ROUTES[0], b"[]")
+        response = connection.getresponse()
+        assert (response.status, response.reason) == (299, "Unknown")
+        connection.close()
