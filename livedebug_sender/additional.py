@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from . import loading
 from .errors import DeliveryError
 from .problems import Problems
+from .threads import uwsgi_is_to_fork
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -104,6 +105,8 @@ class Courier:
             self._executor.shutdown(wait=self._idle.is_set(), cancel_futures=True)
 
     def _submit(self) -> bool:
+        if uwsgi_is_to_fork():
+            return False
         try:
             if self._executor is None:
                 self._executor = loading.additional_executor(1)

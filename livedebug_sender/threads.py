@@ -15,7 +15,7 @@ def start_thread(run: Callable[[], None], name: str) -> bool:
     interrupt (in a signal handler, in a finalizer) may hold, and waits for the new
     thread. So a bare thread, which takes no lock, does the start in our place.
     """
-    if _uwsgi_is_to_fork():
+    if uwsgi_is_to_fork():
         return False
     try:
         thread = threading.Thread(target=run, name=name, daemon=True)
@@ -32,7 +32,7 @@ def _start(thread: threading.Thread) -> None:
         thread.run()
 
 
-def _uwsgi_is_to_fork() -> bool:
+def uwsgi_is_to_fork() -> bool:
     """Is this uWSGI's process that loads the application before the workers are forked?
 
     It forks without the interpreter's lock: if a thread of ours holds it at that moment,

@@ -64,7 +64,7 @@ def test_the_jitter_is_full() -> None:
     tenth = []
     for _ in range(300):
         world = World(lambda _: "down")
-        world.run(retry_for=10_000)
+        world.run(retry_for=600)
         tenth.append(world.gaps()[9])
     assert min(tenth) < 3
     assert max(tenth) > 27

@@ -296,13 +296,14 @@ def test_an_exception_of_a_signal_handler_leaves_the_accounts_whole(
                     raise kind
                 return trace
 
+            before = sys.gettrace()  # coverage's
             sys.settrace(trace)
             try:
                 sender.enqueue("logs", b'{"a":1}')
             except kind:
                 pass
             finally:
-                sys.settrace(None)
+                sys.settrace(before)
         assert sender.flush(10.0)
         stats = sender.stats()
         assert (stats.pending, stats.pending_bytes) == (0, 0), stats

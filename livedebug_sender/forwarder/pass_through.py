@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from ..additional import Courier, DualShipping
 from ..endpoint import Endpoint
 from ..errors import DeliveryError
 from ..problems import Problems
-from ..request import Request
 from ..stats import Stats
 from ..transport import TimedOut, Transport
 from .replies import Refused, Reply
@@ -43,9 +41,6 @@ class PassThrough:
         # Transports that nobody uses now; each serves one request at a time.
         self._idle: deque[Transport] = deque()
         self._dual_shipping = DualShipping(self._new_courier)
-        # Guards: which additional endpoints had their first request.
-        self._starting = threading.Lock()
-        self._started: set[Endpoint] = set()
 
     def forward(self, route: Route, head: Head, body: bytes) -> Reply:
         """The intake's answer.
@@ -59,7 +54,8 @@ class PassThrough:
             return self._ask(route, primary, head, body)
         finally:
             for endpoint in additional:
-                self._offer(endpoint, outgoing_request(head, endpoint, body), len(body))
+                courier = self._dual_shipping.courier(endpoint)
+                courier.offer(outgoing_request(head, endpoint, body), len(body))
 
     def stats(self) -> Stats:
         delivered, failed = self._dual_shipping.counts()
@@ -102,22 +98,6 @@ class PassThrough:
             transport.close()
             raise
         self._idle.append(transport)
-
-    def _offer(self, endpoint: Endpoint, request: Request, size: int) -> None:
-        """Hand a copy to an additional endpoint's courier.
-
-        The first one starts the courier's thread, which is a daemon only if a daemon
-        does. Another one would keep the process from ever getting to `close` at its exit.
-        """
-        courier = self._dual_shipping.courier(endpoint)
-        with self._starting:
-            if endpoint not in self._started:
-                thread = threading.Thread(target=courier.offer, args=(request, size), daemon=True)
-                thread.start()
-                thread.join()
-                self._started.add(endpoint)
-                return
-        courier.offer(request, size)
 
     def _new_courier(self, endpoint: Endpoint) -> Courier:
         requests = max(1, self._settings.queue_items // _COURIER_SHARE)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import KEY
-from running import ROUTES, environ
+from running_forwarder import ROUTES, environ
 from servers import RecordingServer
 
 from livedebug_sender.forwarder import Forwarder, Settings

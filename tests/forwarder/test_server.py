@@ -11,7 +11,7 @@ from pathlib import Path
 from socket import AF_UNIX
 
 import pytest
-from running import ROUTES, environ, running
+from running_forwarder import ROUTES, environ, running
 from servers import RecordingServer, Reply
 
 from livedebug_sender import ConfigError
