@@ -110,7 +110,7 @@ PART = b'--b\r\nContent-Disposition: form-data; name="event"\r\n\r\n'
         (JSON, b"[" * 300 + b"]" * 300, "nested deeper than 200"),
         (JSON, b"[" * 200_000, "nested"),
         (JSON, b"\x1f\x8bxxxxxxxxxxxxxxx", "gzip that can't be opened"),
-        (JSON, gzip.compress(b"[1]" * 1000)[:-12], "gzip that is cut off"),
+        (JSON, gzip.compress(b"[1]" * 1000, mtime=0)[:-12], "gzip that is cut off"),
         ({"content-type": "multipart/form-data"}, b"x", "without a boundary"),
         (MULTIPART, b"x", "multipart"),
         (MULTIPART, PART + b"[1\r\n--b--\r\n", "the part 'event' is no JSON"),
