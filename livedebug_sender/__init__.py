@@ -4,15 +4,20 @@ Make a `SenderConfig`, make a `Sender` of it, `enqueue` payloads, `flush` at shu
 `send`, `send_symdb` and `PayloadSender` are for callers that want the outcome.
 """
 
+from typing import TYPE_CHECKING
+
+from . import loading
 from .config import SenderConfig
 from .endpoint import Endpoint, debugger_intake_endpoint, derive_endpoint_path
 from .errors import ConfigError, DeliveryError, InvalidPayload, PayloadRejected, SenderError
 from .sender import Sender
 from .stats import Stats
-from .sync import PayloadSender, send, send_symdb
 from .tags import generate_tags
 from .track import Track, agent_info_supports_debugger_v2_endpoint, track_of_payload
 from .version import __version__
+
+if TYPE_CHECKING:
+    from .sync import PayloadSender, send, send_symdb
 
 __all__ = [
     "ConfigError",
@@ -35,3 +40,10 @@ __all__ = [
     "send_symdb",
     "track_of_payload",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """The synchronous side is loaded when it is first asked for."""
+    if name in ("PayloadSender", "send", "send_symdb"):
+        return getattr(loading.sync_module(), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

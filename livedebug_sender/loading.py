@@ -59,6 +59,12 @@ def engine_class() -> type[Engine]:
     return Engine
 
 
+def sync_module() -> ModuleType:
+    with _importing:
+        from . import sync
+    return sync
+
+
 def transport_class() -> type[Transport]:
     with _whole():
         from .transport import Transport
