@@ -29,7 +29,7 @@ _LOOK_AGAIN = 0.25
 
 
 class Lane:
-    def __init__(self, track: Track, context: Context, waiting: PayloadQueue | None = None) -> None:
+    def __init__(self, track: Track, context: Context) -> None:
         self.track = track
         self.flood = track in FLOODS
         fits = context.room.largest(self.flood)
@@ -41,8 +41,7 @@ class Lane:
         self._max_text = 0 if track is Track.SYMDB else self.max_payload
         self._count = context.room.counters[self.flood].add
         self._others = context.room.counters[not self.flood].read
-        self._of_mine = context.room.of_floods if self.flood else 0
-        self.queue = waiting or PayloadQueue(context.room)
+        self.queue = PayloadQueue(context.room, flood=self.flood)
         self.books = LaneBooks(self.queue.qsize)
         self._context = context
         self._clock = context.clock
@@ -92,7 +91,7 @@ class Lane:
             # Counted first and checked then: of two at once that would fit only singly,
             # both may be turned away, but never both be let in.
             mine = self._count(ITEM + size, STEP)
-            near = (mine + self._of_mine | mine + self._others() + alarm) & PASSED
+            near = (mine + self._others() + alarm) & PASSED
             if near and self._context.room.full():
                 raise Refused("queue_full", "the queue is full")
             queue.append(item)

@@ -25,7 +25,7 @@ class PayloadQueue(queue.Queue[Item]):
     the producer makes room there before it puts.
     """
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, *, flood: bool = False) -> None:
         super().__init__()
         self._room = room
         self._waiting: deque[Item] = deque()
@@ -33,10 +33,11 @@ class PayloadQueue(queue.Queue[Item]):
         # can't be interrupted, which is more than Event.set and Condition can say.
         self._bell = threading.Lock()
         self._bell.acquire()
-        #: Added to what the room holds it passes when the consumer wants to be rung.
-        #: Never more than what a full room passes.
+        #: Added to what the room holds it passes when the consumer wants to be rung, and
+        #: before the producer's bound is passed, so that one look tells of both: a flood
+        #: is below its bound as long as all that is held is.
         self.alarm = _FOR_ALL
-        self._for_none = room.of_all
+        self._for_none = room.of_floods if flood else room.of_all
 
         #: Put without a look at the consumer's wish; see `wanted`.
         self.append = self._waiting.append
