@@ -21,15 +21,10 @@ from contextlib import contextmanager, suppress
 from socket import socket
 from typing import Any
 
-Figures = dict[str, float]
-FUNCTIONS: dict[str, Callable[..., Figures]] = {}
+from registry import FUNCTIONS, Figures, contender
+
 #: How long a producer that was refused waits before it offers again.
 NAP = 0.001
-
-
-def contender(function: Callable[..., Figures]) -> Callable[..., Figures]:
-    FUNCTIONS[function.__name__] = function
-    return function
 
 
 def payload(size: int) -> bytes:
@@ -526,6 +521,8 @@ def _python(code: str) -> float:
 
 
 if __name__ == "__main__":
+    import forwarding  # noqa: F401 - for what it registers
+
     logging.disable()  # a producer that goes as fast as it can is refused now and then
     for line in sys.stdin:
         name, arguments = json.loads(line)

@@ -75,6 +75,14 @@ def _web(who: str) -> Side:
     return Side(name, f"web_{who}", arguments)
 
 
+def _forwarder(what: str, figure: str, mode: str, clients: int) -> Measure:
+    sides = (
+        Side(name, "forwarding", {"url": URL, "mode": way, "clients": clients})
+        for name, way in ((mode, mode), ("only answers 202", None))
+    )
+    return Measure("forwarder", what, figure, *sides, aim=None)
+
+
 def _threads(function: str, name: str, **more: Any) -> Side:
     return Side(name, function, {"threads": 8, "count": 3000, "size": 1024, **more})
 
@@ -170,6 +178,22 @@ MEASURES = (
         _web("with_ours"),
         _web("with_native"),
         None,
+    ),
+    _forwarder("time a request, 1 client", "wall", "pass-through", 1),
+    _forwarder("median latency, 1 client", "p50", "pass-through", 1),
+    _forwarder("time a request, 8 clients", "wall", "pass-through", 8),
+    _forwarder("time a request, 1 client, stored", "wall", "store-and-forward", 1),
+    _forwarder("median latency, 1 client, stored", "p50", "store-and-forward", 1),
+    _forwarder("time a request, 8 clients, stored", "wall", "store-and-forward", 8),
+    _alone(
+        "forwarder",
+        "memory after 100,000 requests more",
+        "ratio",
+        1.1,
+        "forwarding_memory",
+        url=URL,
+        mode="pass-through",
+        requests=100_000,
     ),
     _alone("start", "import over a bare interpreter, ms", "ms", 45, "import_cost", times=15),
     _alone("start", "the same over that of requests", "ratio", 0.35, "import_cost", times=15),
