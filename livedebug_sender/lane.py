@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+from typing import cast
 
 from .atomic import STEP
 from .batch import Batch
@@ -18,6 +19,7 @@ from .errors import InvalidPayload, Refused
 from .payload import CLOSING, Item, Upload, check_content_type, encode_body, encode_payload
 from .payload_queue import PayloadQueue
 from .primary import OutOfTime, Primary
+from .prune import prune
 from .room import FLOODS, ITEM, PASSED
 from .threads import start_thread
 from .track import Track
@@ -37,8 +39,11 @@ class Lane:
         self.max_payload = (
             fits if track is Track.SYMDB else min(fits, context.options.max_payload_bytes)
         )
+        #: Are larger ones taken, to be cut down to it?
+        self._prunes = track is Track.SNAPSHOTS and context.options.oversize == "prune"
+        self._max_taken = fits if self._prunes else self.max_payload
         # Of JSON text; a SymDB body is none, and goes the longer way.
-        self._max_text = 0 if track is Track.SYMDB else self.max_payload
+        self._max_text = 0 if track is Track.SYMDB else self._max_taken
         self._count = context.room.counters[self.flood].add
         self._others = context.room.counters[not self.flood].read
         self.queue = PayloadQueue(context.room, flood=self.flood)
@@ -119,8 +124,8 @@ class Lane:
                 item = Upload(encode_body(payload), check_content_type(content_type))
         except InvalidPayload as error:
             raise Refused("invalid", str(error)) from None
-        if len(item) > self.max_payload:
-            raise Refused("too_large", f"{len(item)} bytes of at most {self.max_payload}")
+        if len(item) > self._max_taken:
+            raise Refused("too_large", f"{len(item)} bytes of at most {self._max_taken}")
         if self._closing:  # while a large object was being encoded
             raise Refused("closed", "the sender was closed")
         return item
@@ -244,10 +249,36 @@ class Lane:
         return True
 
     def _deliver(self) -> None:
+        if self._prunes:
+            self._prune()
+        if not self._gathered:
+            return
         batch = Batch(self._gathered, self._gathered_bytes)
         self._primary.parts.append(batch)
         self._gathered, self._gathered_bytes = [], 0
         self._primary.resume()
+
+    def _prune(self) -> None:
+        """Cut what is too large in the batch; what can't be cut is rejected."""
+        too_large = 0
+        for item in [item for item in self._gathered if len(item) > self.max_payload]:
+            pruned = prune(cast("bytes", item), self.max_payload)
+            saved = len(item) - len(pruned or b"")
+            with self.books as books:
+                if self.over:
+                    return
+                at = next(n for n, one in enumerate(self._gathered) if one is item)
+                self._gathered[at : at + 1] = [] if pruned is None else [pruned]
+                self._gathered_bytes -= saved
+                self._context.room.give_back(int(pruned is None), saved, self.flood)
+                books.in_hand_bytes -= saved
+                if pruned is None:
+                    books.resolve(1, 0, "rejected")
+                    too_large += 1
+        if too_large:
+            detail = f"more than {self.max_payload} bytes, though pruned"
+            self._context.drops.tell(self.track.value, "rejected", too_large, detail)
+            self.books.settle(too_large)
 
     def _leave(self) -> None:
         self.queue.unattended()

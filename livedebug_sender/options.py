@@ -31,6 +31,7 @@ class Options:
     retry_for: float = 300.0
     shutdown_timeout: float = 3.0
     recheck_after: float = 60.0
+    oversize: str = "drop"
     on_drop: OnDrop | None = None
     session_factory: Callable[[], requests.Session] | None = None
 
@@ -39,6 +40,9 @@ class Options:
             value = getattr(self, field.name)
             if field.name.startswith("max_"):
                 _check_count(field.name, value)
+            elif field.name == "oversize":
+                if value not in ("drop", "prune"):
+                    raise ConfigError(f"oversize is {value!r:.80}; 'drop' or 'prune' is wanted")
             elif field.name in ("on_drop", "session_factory"):
                 _check_callable(field.name, value)
             else:

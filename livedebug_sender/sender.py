@@ -38,6 +38,8 @@ class Sender:
         retry_for: seconds from its first attempt after which a batch is given up.
         shutdown_timeout: seconds that `flush`, `close` and the interpreter's exit may take.
         recheck_after: seconds between two looks at an agent that had to be downgraded.
+        oversize: what becomes of a snapshot over ``max_payload_bytes``: ``"drop"``, or
+            ``"prune"``: the worker cuts its deepest values until it fits.
         on_drop: called as ``on_drop(track, reason, count)`` for every drop, on the
             thread that drops. Drops that it causes itself are counted only.
         session_factory: makes the `requests.Session` of each worker.
@@ -63,6 +65,7 @@ class Sender:
         retry_for: float = 300.0,
         shutdown_timeout: float = 3.0,
         recheck_after: float = 60.0,
+        oversize: str = "drop",
         on_drop: OnDrop | None = None,
         session_factory: Callable[[], requests.Session] | None = None,
     ) -> None:
@@ -80,6 +83,7 @@ class Sender:
             retry_for=retry_for,
             shutdown_timeout=shutdown_timeout,
             recheck_after=recheck_after,
+            oversize=oversize,
             on_drop=on_drop,
             session_factory=session_factory,
         )
