@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from .around import AroundRequest
 from .errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ class Options:
     recheck_after: float = 60.0
     on_drop: OnDrop | None = None
     session_factory: Callable[[], requests.Session] | None = None
+    around_request: AroundRequest | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name.startswith("max_"):
                 _check_count(field.name, value)
-            elif field.name in ("on_drop", "session_factory"):
+            elif field.name in ("on_drop", "session_factory", "around_request"):
                 _check_callable(field.name, value)
             else:
                 # No lingering and no retrying are meaningful; no time to shut down too.
