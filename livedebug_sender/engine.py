@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from . import lifecycle, loading
 from .additional import Courier, DualShipping
+from .around import without_faults
 from .batch import Batch
 from .books import DropReport, Refusals
 from .config import SenderConfig
@@ -218,7 +219,9 @@ class Engine:
         )
 
     def _new_transport(self) -> Transport:
-        return loading.transport_class()(self._options.session_factory)
+        hook = self._options.around_request
+        around = None if hook is None else without_faults(hook, self._problems)
+        return loading.transport_class()(self._options.session_factory, around)
 
     def _new_courier(self, endpoint: Endpoint) -> Courier:
         requests = max(1, self._options.max_queue_items // _COURIER_SHARE)

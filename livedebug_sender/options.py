@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from .around import AroundRequest
 from .errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Options:
     oversize: str = "drop"
     on_drop: OnDrop | None = None
     session_factory: Callable[[], requests.Session] | None = None
+    around_request: AroundRequest | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -43,7 +45,7 @@ class Options:
             elif field.name == "oversize":
                 if value not in ("drop", "prune"):
                     raise ConfigError(f"oversize is {value!r:.80}; 'drop' or 'prune' is wanted")
-            elif field.name in ("on_drop", "session_factory"):
+            elif field.name in ("on_drop", "session_factory", "around_request"):
                 _check_callable(field.name, value)
             else:
                 # No lingering and no retrying are meaningful; no time to shut down too.

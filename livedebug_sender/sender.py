@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import lifecycle, loading
+from .around import AroundRequest
 from .config import SenderConfig
 from .errors import ConfigError, Refused
 from .options import MiB, OnDrop, Options
@@ -43,6 +44,9 @@ class Sender:
         on_drop: called as ``on_drop(track, reason, count)`` for every drop, on the
             thread that drops. Drops that it causes itself are counted only.
         session_factory: makes the `requests.Session` of each worker.
+        around_request: makes a context manager that is entered around each request over
+            the network, on the thread that makes it; what it raises is logged, no more.
+            Ready ones are in `livedebug_sender.untraced`.
 
     Raises:
         ConfigError: for a config, tags or an option that can't be meant.
@@ -68,6 +72,7 @@ class Sender:
         oversize: str = "drop",
         on_drop: OnDrop | None = None,
         session_factory: Callable[[], requests.Session] | None = None,
+        around_request: AroundRequest | None = None,
     ) -> None:
         if not isinstance(config, SenderConfig):
             raise ConfigError(f"config is a {type(config).__name__}; a SenderConfig is wanted")
@@ -86,6 +91,7 @@ class Sender:
             oversize=oversize,
             on_drop=on_drop,
             session_factory=session_factory,
+            around_request=around_request,
         )
         self._new_engine = loading.engine_class()
         self._closed = False

@@ -12,6 +12,7 @@ import json
 import os
 import ssl
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from requests.adapters import DEFAULT_POOLBLOCK, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
+from .around import AroundRequest
 from .body import Body
 from .connection import pool_classes, unix_pool
 from .endpoint import Endpoint, socket_path, url_of
@@ -67,9 +69,15 @@ class Transport:
     Args:
         session_factory: makes the session; None: one with bounds on the time of an
             answer, which the adapters of another session may lack.
+        around_request: makes what is entered around each request; it raises nothing.
     """
 
-    def __init__(self, session_factory: Callable[[], requests.Session] | None = None) -> None:
+    def __init__(
+        self,
+        session_factory: Callable[[], requests.Session] | None = None,
+        around_request: AroundRequest | None = None,
+    ) -> None:
+        self._around_request: AroundRequest = around_request or nullcontext
         self._guard = Guard()
         if session_factory is None:
             self._session: requests.Session = SenderSession()
@@ -166,14 +174,15 @@ class Transport:
                 if not isinstance(self._session, SenderSession):
                     # One that meets a 3xx copies the cookies for a next request.
                     prepared._cookies = RequestsCookieJar()  # type: ignore[attr-defined]
-                response = self._session.send(
-                    prepared,
-                    stream=True,
-                    allow_redirects=False,
-                    timeout=timeout,
-                    **self._settings_for(url),
-                )
-                return read(response)
+                with self._around_request():
+                    response = self._session.send(
+                        prepared,
+                        stream=True,
+                        allow_redirects=False,
+                        timeout=timeout,
+                        **self._settings_for(url),
+                    )
+                    return read(response)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 # The server had closed the connection while it was idle: not its word
                 # about this request. Any other fault on it is left to the retries.

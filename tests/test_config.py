@@ -95,7 +95,7 @@ def test_a_time_is_a_finite_number_of_seconds(name: str, value: Any) -> None:
         Sender(config(), **{name: value})
 
 
-@pytest.mark.parametrize("name", ["on_drop", "session_factory"])
+@pytest.mark.parametrize("name", ["on_drop", "session_factory", "around_request"])
 def test_a_callback_can_be_called(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         Sender(config(), **{name: "print"})
