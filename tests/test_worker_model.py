@@ -283,7 +283,7 @@ def timeless(script: list[Said], **options: Any) -> Iterator[World]:
         patch.setattr(backoff, "time", clock)
         patch.setattr(lane, "start_thread", lambda run, name: False)
         patch.setattr(loading, "additional_executor", refuse)
-        patch.setattr(loading, "transport_class", lambda: lambda factory: world)
+        patch.setattr(loading, "transport_class", lambda: lambda factory, around: world)
         patch.setattr(PayloadQueue, "sleep", lambda queue, timeout: world.sleep(timeout))
         world = World(script, **options)
         yield world
