@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from servers import RawServer, RecordingServer, Reply, free_port, hang
+from waiting import until
 
 import livedebug_sender.config as config_module
 from livedebug_sender import (
@@ -32,15 +33,6 @@ from livedebug_sender import (
 
 Make = Callable[..., Sender]
 KEY = "0123456789abcdef0123456789abcdef"
-
-
-def until(condition: Callable[[], Any], patience: float = 10.0) -> bool:
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return bool(condition())
 
 
 # ---- enqueue never raises ----

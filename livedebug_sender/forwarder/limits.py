@@ -71,9 +71,12 @@ def read_body(environ: Environ, size: int | None, most: int) -> bytes:
     # One byte more shows that a body of unknown length is too long.
     left = most + 1 if size is None else size
     pieces = []
-    while left and (piece := environ["wsgi.input"].read(left)):
-        pieces.append(piece)
-        left -= len(piece)
+    try:
+        while left and (piece := environ["wsgi.input"].read(left)):
+            pieces.append(piece)
+            left -= len(piece)
+    except OSError:  # gunicorn's word for chunks that are none, and for a cut connection
+        raise Refused(400, "the body can't be read to its end") from None
     if size is None and not left:
         raise _too_large(most)
     if size is not None and left:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import resource
 import signal
 import socket
 import threading
@@ -17,14 +18,14 @@ from typing import Any
 
 from ..errors import ConfigError
 from .application import Forwarder
-from .settings import MAX_HEAD, Settings
+from .settings import MAX_HEAD, PASS_THROUGH, Settings
 
 try:
     from waitress import wasyncore
     from waitress.adjustments import Adjustments
     from waitress.task import ThreadedTaskDispatcher
 
-    from .strict import StrictTcpServer, StrictUnixServer
+    from .strict import Incoming, StrictTcpServer, StrictUnixServer
 except ImportError as error:  # pragma: no cover - the tests have the extra
     raise ConfigError(
         "the server needs waitress: pip install 'livedebug-sender[forwarder]'"
@@ -42,10 +43,14 @@ SOCKET_MODE = 0o666
 # Threads beyond `max_at_once`: for /health and /metrics, and to say 503.
 _SPARE_THREADS = 4
 _CONNECTIONS = 1000
+# File descriptors for all that is neither a tracer's connection nor one to an intake.
+_SPARE_FILES = 64
 _IDLE_TIMEOUT = 120
 _LOOK_EVERY = 1.0
 #: Seconds for idle threads to end.
 _TO_LEAVE = 0.5
+#: Seconds for the last copies to additional endpoints, of the time to finish.
+_LAST_COPIES = 1.0
 _TCP = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})\Z")
 
 
@@ -67,6 +72,8 @@ class Server:
         self._sockets: list[str] = []
         self._dispatcher = ThreadedTaskDispatcher()
         self._servers: list[Any] = []
+        self._connections = _room_for_connections(settings)
+        self._incoming = Incoming(settings.max_at_once_bytes)
         try:
             for address in listen:
                 self._servers += self._open(address)
@@ -104,20 +111,25 @@ class Server:
         for server in self._servers:
             wasyncore.dispatcher.close(server)  # and not its trigger, which is still needed
         self._unlink()
-        # Half of the time at most, so that the other half is for what is held.
-        answer_until = time.monotonic() + max(0.0, until - time.monotonic()) / 2
+        answer_until = until - self._to_deliver(max(0.0, until - time.monotonic()))
         while self._channels() and time.monotonic() < answer_until:
             for channel in self._channels():
                 channel.will_close = channel.will_close or not channel.busy
             self._turn(0.05)
+        delivered = self._app.close(max(0.0, until - time.monotonic()))
+        self._dispatcher.shutdown(timeout=max(_TO_LEAVE, until - time.monotonic()))
         unanswered = sum(channel.busy for channel in self._channels())
         if unanswered:
             logger.warning("stopping with %d requests unanswered", unanswered)
-        delivered = self._app.close(max(0.0, until - time.monotonic()))
-        self._dispatcher.shutdown(timeout=max(_TO_LEAVE, until - time.monotonic()))
         if not self._dispatcher.threads:  # else one may still ring, with a number reused by then
             self._close()
         return delivered and not unanswered
+
+    def _to_deliver(self, seconds: float) -> float:
+        """Of so many seconds to finish, those for what is held once all is answered."""
+        if self._settings.mode == PASS_THROUGH:  # its answers are what is held
+            return min(_LAST_COPIES, seconds / 4)
+        return seconds / 2
 
     def _close(self) -> None:
         wasyncore.close_all(self._map)
@@ -134,15 +146,18 @@ class Server:
         settings = self._settings
         options: dict[str, Any] = {
             "ident": None,
-            "connection_limit": _CONNECTIONS,
+            "connection_limit": self._connections,
             "channel_timeout": _IDLE_TIMEOUT,
             "cleanup_interval": 1,
             "max_request_header_size": MAX_HEAD,
             # waitress refuses what is as large as that.
             "max_request_body_size": settings.max_body_bytes + 1,
+            # In memory, never in a file: `Incoming` bounds them.
+            "inbuf_overflow": settings.max_body_bytes + MAX_HEAD,
             "log_socket_errors": False,
             "asyncore_use_poll": True,
-            "clear_untrusted_proxy_headers": True,
+            # They go on, as with the Agent; nothing here goes by them.
+            "clear_untrusted_proxy_headers": False,
         }
         try:
             if address.startswith("unix:"):
@@ -178,6 +193,7 @@ class Server:
         return server
 
     def _made(self, kind: type[Any], adjustments: Any, sockinfo: Any) -> Any:
+        adjustments.incoming = self._incoming
         server = kind(
             self._app,
             map=self._map,
@@ -206,6 +222,29 @@ def stopped_by_signals(server: Server) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _room_for_connections(settings: Settings) -> int:
+    """How many tracers' connections there may be, each of which takes a file descriptor.
+
+    One more than there are descriptors, and requests that came in can't go on.
+
+    Raises:
+        ConfigError: if there is no room for the requests that may be in hand.
+    """
+    others = 2 * settings.max_at_once + _SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = others + _CONNECTIONS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    room = _CONNECTIONS if soft == resource.RLIM_INFINITY else min(_CONNECTIONS, soft - others)
+    if room < settings.max_at_once:
+        raise ConfigError(
+            f"max_at_once is {settings.max_at_once}, but the limit of open files (ulimit -n) is "
+            f"{hard}; wanted: at least {others + settings.max_at_once}, or a lower max_at_once"
+        )
+    return room
 
 
 def _address(sock: socket.socket) -> str:

@@ -131,7 +131,8 @@ def _endpoints(environ: Mapping[str, str], route: Route) -> tuple[Endpoint, ...]
         site = value_of(environ, name) or _DEFAULT_SITE
         checked(name, check_site, site)
         url = route.intake.format(site=site)
-    primary = checked(name, lambda url: Endpoint(url, _api_key(environ, route)), url)
+    api_key = _api_key(environ, route)
+    primary = checked(name, lambda url: Endpoint(url, api_key), url)
     additional = f"{route.variable}_ADDITIONAL_ENDPOINTS"
     endpoints = (primary, *additional_endpoints(environ, additional))
     for endpoint in endpoints:

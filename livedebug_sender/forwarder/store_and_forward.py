@@ -12,8 +12,10 @@ from ..batch import Batch
 from ..config import SenderConfig
 from ..endpoint import Endpoint
 from ..engine import Engine
+from ..errors import Refused as NoRoom
 from ..options import Options
 from ..payload import Upload
+from ..problems import Problems
 from ..request import Request
 from ..sender import Sender
 from ..stats import Stats
@@ -44,6 +46,7 @@ class StoreAndForward:
             shutdown_timeout=settings.grace,
         )
         config = _Destinations(settings)
+        self._problems = Problems()
         self._senders = [ParcelSender(config, options) for _ in range(ways)]
         self._turns = itertools.count()
 
@@ -57,10 +60,12 @@ class StoreAndForward:
         turn = next(self._turns)
         for n in range(len(self._senders)):
             sender = self._senders[(turn + n) % len(self._senders)]
-            if sender.enqueue(route.track, parcel):
+            if sender.takes(route.track, parcel):
                 return in_json({}, 202)
         if self._closed:
             raise Refused(503, "shutting down")
+        self._problems.note(route.path, f"{route.path}: the queue is full, tracers get a 429")
+        self._problems.report()
         retry_after = ("Retry-After", str(RETRY_AFTER))
         raise Refused(429, "the queue is full; slow down and try again", retry_after)
 
@@ -74,6 +79,7 @@ class StoreAndForward:
         for sender in self._senders:
             sender.begin_close(timeout)
         left = [sender.close(max(0.0, until - time.monotonic())) for sender in self._senders]
+        self._problems.report(final=True)
         return all(left)
 
 
@@ -99,6 +105,14 @@ class ParcelSender(Sender):
         super().__init__(config)
         self._options = options
         self._new_engine = ParcelEngine
+
+    def takes(self, track: Track, parcel: Parcel) -> bool:
+        """Queue a request; False, and no word of it, if there is no room."""
+        try:
+            self._here().lanes[track].offer(parcel, None)
+        except NoRoom:
+            return False
+        return True
 
     def begin_close(self, timeout: float) -> None:
         """Begin what `close` waits for."""

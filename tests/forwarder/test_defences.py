@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from conftest import KEY
@@ -13,6 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running_forwarder import ROUTES, Running, running
 from servers import Arrived, RecordingServer
+from waiting import until
+
+from livedebug_sender.forwarder.strict import StrictServer
 
 V2 = b"/debugger/v2/input"
 SETTINGS = settings(
@@ -69,6 +75,8 @@ AMBIGUOUS = {
     "TE twice": (b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity"),
     "TE that isn't last": (b"Transfer-Encoding: chunked, gzip",),
     "TE folded": (b"Content-Length: 4", b"Transfer-Encoding:", b" chunked"),
+    "TE without a coding": (b"Transfer-Encoding:",),
+    "TE of commas": (b"Transfer-Encoding: ,",),
     "TE behind a bare LF": (b"Content-Length: 4\nTransfer-Encoding: chunked",),
     "TE behind a bare CR": (b"Content-Length: 4\rTransfer-Encoding: chunked",),
     "two CLs": (b"Content-Length: 4", b"Content-Length: 5"),
@@ -110,6 +118,15 @@ BAD_CHUNKS = {
 @pytest.mark.parametrize("chunks", BAD_CHUNKS.values(), ids=BAD_CHUNKS.keys())
 def test_chunks_that_are_none_are_refused(forwarder, intake, chunks):
     received = forwarder.raw(post(b"Transfer-Encoding: chunked", body=chunks + SMUGGLED))
+    assert statuses(received) == [400]
+    assert intake.requests == []
+
+
+@pytest.mark.parametrize(
+    "endless", [b"2;" + b"a" * 70_000, b"0\r\n" + b"A: b\r\n" * 12_000], ids=["line", "trailer"]
+)
+def test_a_line_of_a_chunk_or_a_trailer_without_end_is_refused(forwarder, intake, endless):
+    received = forwarder.raw(post(b"Transfer-Encoding: chunked", body=endless), end=False)
     assert statuses(received) == [400]
     assert intake.requests == []
 
@@ -261,7 +278,54 @@ def test_too_many_at_once_are_a_503_and_the_pages_are_still_served(bounds, body)
         assert forwarder.post(ROUTES[2], body).status == 202
 
 
+def test_bodies_that_are_still_coming_in_are_bounded_together():
+    half = post(b"Content-Length: 1000", body=b"x" * 600)
+    bounds = {"max_at_once_bytes": 1500, "max_body_bytes": 1000}
+    with RecordingServer() as intake, running(intake.url, **bounds) as forwarder:
+        with forwarder.connect() as one, forwarder.connect() as other:
+            one.sendall(half)
+            other.sendall(half)
+            assert until(lambda: forwarder.server._incoming._held == 1200)
+            received = forwarder.raw(half, end=False)
+            assert statuses(received) == [503]
+            assert b"Retry-After: 1\r\n" in received
+            one.sendall(b"x" * 200)
+            one.sendall(b"x" * 200)
+            assert statuses(one.recv(1000)) in ([202], [503])
+        assert until(lambda: forwarder.server._incoming._held == 0)
+        assert forwarder.post(ROUTES[2], b"x" * 1000).status == 202
+
+
+def test_a_large_body_needs_no_file(monkeypatch, intake, forwarder):
+    monkeypatch.setattr(tempfile, "tempdir", "/no/such/directory")
+    assert forwarder.post(ROUTES[2], b"x" * 3_000_000).status == 202
+    (arrived,) = intake.requests
+    assert len(arrived.body) == 3_000_000
+
+
 # ---- how slow ----
+
+
+class Server:
+    """What waitress's servers have."""
+
+    def __init__(self, **channels: Any) -> None:
+        self.active_channels = channels
+        self.receive_timeout = 1.0
+
+    def maintenance(self, now: float) -> None:
+        pass
+
+
+class OldServer(StrictServer, Server):
+    pass
+
+
+def test_a_half_request_behind_one_that_is_being_answered_cuts_nothing():
+    slow = SimpleNamespace(receiving_since=0.0, requests=[], will_close=False)
+    answered = SimpleNamespace(receiving_since=0.0, requests=["one"], will_close=False)
+    OldServer(slow=slow, answered=answered).maintenance(0.0)
+    assert (slow.will_close, answered.will_close) == (True, False)
 
 
 @pytest.mark.parametrize(

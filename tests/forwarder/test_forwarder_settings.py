@@ -99,8 +99,8 @@ def test_options_come_from_the_environment_and_what_is_given_wins():
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"DD_API_KEY": ""}, "no API key for .* set DD_API_KEY"),
-        ({"DD_API_KEY": "a b"}, "DD_API_KEY: the API key has white space"),
+        ({"DD_API_KEY": ""}, "^no API key for .* set DD_API_KEY"),
+        ({"DD_API_KEY": "a b"}, "^DD_API_KEY: the API key has white space"),
         ({"DD_SITE": "evil.com/@x"}, "DD_SITE: the site is"),
         ({"DD_APM_SYMDB_DD_URL": "debugger-intake.datadoghq.eu"}, "DD_APM_SYMDB_DD_URL: the URL"),
         ({"DD_APM_SYMDB_DD_URL": "unix:///run/x"}, "DD_APM_SYMDB_DD_URL: .* is no intake"),

@@ -32,6 +32,16 @@ def test_a_body_of_known_length_is_read_to_that_length():
     assert read(5, b"12345678", CONTENT_LENGTH="") == b""
 
 
+def test_a_body_that_the_server_cannot_read_is_a_400():
+    class Cut(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError("no more data")
+
+    with pytest.raises(Refused) as caught:
+        read_body({"wsgi.input": Cut()}, None, 5)
+    assert caught.value.status == 400
+
+
 def test_a_chunked_body_is_read_to_its_end():
     terminated = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
     assert read(5, b"12345", **terminated) == b"12345"

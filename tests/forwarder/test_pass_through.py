@@ -55,6 +55,15 @@ def test_symdb_tags_arrive_in_the_header():
     assert arrived.headers["x-datadog-additional-tags"] == f"{HOST_TAGS},a:b,c:d"
 
 
+def test_the_way_a_request_came_goes_on_with_it():
+    with RecordingServer() as intake, running(intake.url) as forwarder:
+        came = {"X_Forwarded_For": "198.51.100.7", "X_Forwarded_Proto": "https"}
+        forwarder.post(ROUTES[2], **came)
+        (arrived,) = intake.requests
+    assert arrived.headers["x-forwarded-for"] == "198.51.100.7, 127.0.0.1"
+    assert arrived.headers["x-forwarded-proto"] == "https"
+
+
 def test_every_request_gets_an_id_of_its_own():
     with RecordingServer() as intake, running(intake.url) as forwarder:
         for _ in range(3):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import resource
 import socket
 import threading
 import time
@@ -12,11 +13,11 @@ from socket import AF_UNIX
 
 import pytest
 from running_forwarder import ROUTES, environ, running
-from servers import RecordingServer, Reply
+from servers import Arrived, RecordingServer, Reply
 
 from livedebug_sender import ConfigError
 from livedebug_sender.forwarder import Forwarder, Settings
-from livedebug_sender.forwarder.server import Server
+from livedebug_sender.forwarder.server import Server, _room_for_connections
 
 
 def served(listen: list[str]) -> Server:
@@ -80,6 +81,58 @@ def test_an_idle_connection_holds_nobody_at_the_end():
         forwarder.stop()
         assert time.monotonic() - begun < 8
     assert forwarder.delivered is True
+
+
+def test_the_last_answers_get_all_but_the_end_of_the_time_to_finish():
+    gate = threading.Event()
+
+    def answer(arrived: Arrived) -> int:
+        gate.wait(20)
+        return 202
+
+    with (
+        RecordingServer(answer) as intake,
+        RecordingServer() as additional,
+        running(intake.url, additional.url, timeout=30, grace=8.0) as forwarder,
+    ):
+        seen: list[int] = []
+        tracer = threading.Thread(target=lambda: seen.append(forwarder.post(ROUTES[2]).status))
+        tracer.start()
+        intake.wait_for(1)
+        threading.Timer(4.5, gate.set).start()  # more than half of it
+        forwarder.stop()
+        tracer.join(20)
+        assert seen == [202]
+        assert len(additional.requests) == 1
+    assert forwarder.delivered is True
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "raised", "connections"),
+    [
+        (1024, 4096, 1192, 1000),
+        (1024, 1024, 1024, 832),
+        (300, 600, 600, 408),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 0, 1000),
+        (100, resource.RLIM_INFINITY, 1192, 1000),
+    ],
+)
+def test_connections_leave_descriptors_for_what_is_in_hand(
+    monkeypatch, soft, hard, raised, connections
+):
+    limits = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit))
+    settings = Settings.from_env(environ("http://127.0.0.1:1"))
+    assert _room_for_connections(settings) == connections
+    assert limits == ([(raised, hard)] if raised else [])
+
+
+def test_too_few_descriptors_for_what_may_be_in_hand_are_said_at_the_start(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (200, 200))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    with pytest.raises(ConfigError, match=r"max_at_once is 64, .*200; wanted: at least 256"):
+        _room_for_connections(Settings.from_env(environ("http://127.0.0.1:1")))
 
 
 def test_a_status_without_a_name_comes_back_too():

@@ -113,6 +113,21 @@ def test_a_full_queue_is_a_429_and_nothing_taken_is_lost(bounds):
     assert len(intake.requests) == taken + 1
 
 
+def test_the_log_tells_of_a_full_queue_once_and_only_if_a_tracer_was_refused(caplog):
+    with RawServer(hang) as intake:
+        bounds = {"queue_items": 8, "connections": 2, "timeout": 30, "grace": 0.2}
+        with storing(intake.url, **bounds) as forwarder:
+            answers = []
+            while 429 not in answers:  # past the first of the queues that is full
+                assert "full" not in caplog.text
+                answers.append(forwarder.post(ROUTES[2]).status)
+            for _ in range(5):
+                assert forwarder.post(ROUTES[2]).status == 429
+            assert caplog.text.count("full") == 1
+    assert "queue is full, tracers get a 429 (5 times)" in caplog.text
+    assert "queue_full" not in caplog.text
+
+
 def test_several_requests_of_one_route_are_under_way_at_once():
     together = threading.Barrier(3)
 
