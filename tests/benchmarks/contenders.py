@@ -113,11 +113,26 @@ def put_nowait(count: int, size: int, times: int) -> Figures:
 
 @contender
 def put_encoded(count: int, size: int, times: int) -> Figures:
+    """Into one queue, flushed in between as its uploader does."""
     from ddtrace.debugging._encoding import LogSignalJsonEncoder, SignalQueue
 
-    item = payload(size)
+    queue = SignalQueue(LogSignalJsonEncoder("x"))
+
+    def flushed() -> Callable[..., Any]:
+        flushed = queue.flush()
+        assert flushed is None or bytes(flushed[0])
+        return queue.put_encoded  # type: ignore[no-any-return]
+
+    return _calls(flushed, (None, payload(size)), count, times)
+
+
+@contender
+def put_in_new(count: int, size: int, times: int) -> Figures:
+    """Each time into a new queue, which finds the memory of the one before it."""
+    from ddtrace.debugging._encoding import LogSignalJsonEncoder, SignalQueue
+
     encoder = LogSignalJsonEncoder("x")
-    return _calls(lambda: SignalQueue(encoder).put_encoded, (None, item), count, times)
+    return _calls(lambda: SignalQueue(encoder).put_encoded, (None, payload(size)), count, times)
 
 
 @contender

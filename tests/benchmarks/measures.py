@@ -88,6 +88,7 @@ def _threads(function: str, name: str, **more: Any) -> Side:
 
 
 _PUT_ENCODED = Side("put_encoded", "put_encoded", {"count": 2000, "size": 1024, "times": 25})
+_PUT_IN_NEW = Side("put_encoded", "put_in_new", {"count": 2000, "size": 1024, "times": 25})
 _FROM_THREADS = _threads("enqueue_from_threads", "enqueue", url=URL)
 _BARE_THREADS = _threads("put_from_threads", "Queue.put_nowait")
 
@@ -105,7 +106,15 @@ def _sent(what: str, figure: str, count: int, size: int, aim: float | None) -> M
 MEASURES = (
     Measure("enqueue", "1 KB against queue.Queue", "wall", _enqueue(), _bare(), 1.5),
     Measure("enqueue", "1 KB against put_encoded", "wall", _enqueue(), _PUT_ENCODED, 0.8),
-    Measure("enqueue", "100 KB against 1 KB", "wall", _enqueue(100_000, 100), _enqueue(), 1.25),
+    Measure("enqueue", "1 KB against the same, new queues", "wall", _enqueue(), _PUT_IN_NEW, 0.8),
+    Measure(
+        "enqueue",
+        "100 KB against 1 KB",
+        "wall",
+        _enqueue(100_000, 100),
+        _enqueue(1024, 100),
+        1.25,
+    ),
     _alone("enqueue", "into 20,000 waiting against into none", "ratio", 1.25, "enqueue_growing"),
     Measure("enqueue", "8 threads, 99.9 %", "p999", _FROM_THREADS, _BARE_THREADS, None),
     _sent("CPU, 1 KB", "cpu", 100_000, 1024, 1.0),
