@@ -6,14 +6,14 @@ Make a `SenderConfig`, make a `Sender` of it, `enqueue` payloads, `flush` at shu
 
 from typing import TYPE_CHECKING
 
-from . import loading
 from .config import SenderConfig
-from .endpoint import Endpoint, debugger_intake_endpoint, derive_endpoint_path
 from .errors import ConfigError, DeliveryError, InvalidPayload, PayloadRejected, SenderError
+from .protocol.endpoint import Endpoint, debugger_intake_endpoint, derive_endpoint_path
+from .protocol.tags import generate_tags
+from .protocol.tracks import Track, agent_info_supports_debugger_v2_endpoint, track_of_payload
+from .runtime import lazy_import
 from .sender import Sender
 from .stats import Stats
-from .tags import generate_tags
-from .track import Track, agent_info_supports_debugger_v2_endpoint, track_of_payload
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -45,5 +45,5 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """The synchronous side is loaded when it is first asked for."""
     if name in ("PayloadSender", "send", "send_symdb"):
-        return getattr(loading.sync_module(), name)
+        return getattr(lazy_import.sync_module(), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

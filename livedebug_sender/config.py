@@ -6,9 +6,9 @@ import os
 import threading
 from collections.abc import Mapping
 
-from .endpoint import Endpoint, derive_endpoint_path, with_path
 from .errors import ConfigError
-from .track import DIAGNOSTICS_PATH, V2_TRACKS, Track
+from .protocol.endpoint import Endpoint, derive_endpoint_path, with_path
+from .protocol.tracks import DIAGNOSTICS_PATH, V2_TRACKS, Track
 
 # Guards: every change of any config, from its reading to its writing. Re-entrant, for a
 # signal handler; held by whoever forks, so that no child finds it taken.

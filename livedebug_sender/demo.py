@@ -21,14 +21,14 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from .body import MULTIPART_TYPE
 from .config import SenderConfig
-from .endpoint import Endpoint, debugger_intake_endpoint
 from .errors import ConfigError
+from .protocol.body import MULTIPART_TYPE
+from .protocol.endpoint import Endpoint, debugger_intake_endpoint
+from .protocol.tags import generate_tags
+from .protocol.tracks import Track, track_of_payload
 from .sender import Sender
 from .stats import Stats
-from .tags import generate_tags
-from .track import Track, track_of_payload
 
 #: Seconds for everything to arrive; a real site may be far away.
 _PATIENCE = 30.0

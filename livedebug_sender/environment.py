@@ -11,16 +11,16 @@ from functools import partial
 from typing import TypeVar
 
 from .config import SenderConfig
-from .endpoint import (
+from .errors import ConfigError
+from .protocol.endpoint import (
     Endpoint,
     check_api_key,
     check_url,
     debugger_intake_endpoint,
     derive_endpoint_path,
 )
-from .errors import ConfigError
-from .tags import check_tags
-from .track import Track
+from .protocol.tags import check_tags
+from .protocol.tracks import Track
 
 Value = TypeVar("Value")
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from .around import AroundRequest
 from .errors import ConfigError
+from .transport.request_hook import AroundRequest
 
 if TYPE_CHECKING:
     import requests

@@ -8,19 +8,19 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from . import lifecycle, loading
-from .around import AroundRequest
 from .config import SenderConfig
 from .errors import ConfigError, Refused
 from .options import MiB, OnDrop, Options
+from .protocol.tags import check_tags
+from .protocol.tracks import Track
+from .runtime import lazy_import, shutdown
 from .stats import Stats
-from .tags import check_tags
-from .track import Track
+from .transport.request_hook import AroundRequest
 
 if TYPE_CHECKING:
     import requests
 
-    from .engine import Engine
+    from .delivery.engine import Engine
 
 
 class Sender:
@@ -93,7 +93,7 @@ class Sender:
             session_factory=session_factory,
             around_request=around_request,
         )
-        self._new_engine = loading.engine_class()
+        self._new_engine = lazy_import.engine_class()
         self._closed = False
         self._engine: Engine | None = None
         self._engines: dict[int, Engine] = {}
@@ -193,7 +193,7 @@ class Sender:
         if not engine.mark[0]:  # an ancestor had the same process id
             engine = self._engines[pid] = self._new_engine(self._config, self._tags, self._options)
         engine.closed = engine.closed or self._closed
-        lifecycle.register(engine)
+        shutdown.register(engine)
         self._engine = engine
         for other in [key for key in list(self._engines) if key != pid]:
             self._engines.pop(other, None)

@@ -14,19 +14,19 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import loading
 from .config import SenderConfig
-from .container import identity_headers
-from .endpoint import Endpoint, derive_endpoint_path, path_of
 from .errors import ConfigError, PayloadRejected, SenderError
-from .payload import Item, Upload, check_content_type, encode_body, encode_payload
-from .problems import Problems
-from .request import Request, build_request
-from .tags import check_tags, cut_tags
-from .track import DIAGNOSTICS_PATH, V2_TRACKS, Track
+from .protocol.endpoint import Endpoint, derive_endpoint_path, path_of
+from .protocol.payload import Item, Upload, check_content_type, encode_body, encode_payload
+from .protocol.request import Request, build_request
+from .protocol.tags import check_tags, cut_tags
+from .protocol.tracks import DIAGNOSTICS_PATH, V2_TRACKS, Track
+from .runtime import lazy_import
+from .runtime.container import identity_headers
+from .runtime.log_limiter import Problems
 
 if TYPE_CHECKING:
-    from .transport import Transport
+    from .transport.transport import Transport
 
 
 class _PerThread(threading.local):
@@ -40,7 +40,7 @@ class _PerThread(threading.local):
     def transport(self) -> Transport:
         self._renew_after_fork()
         if self._transport is None:
-            self._transport = loading.transport_class()()
+            self._transport = lazy_import.transport_class()()
         return self._transport
 
     def identity(self) -> Mapping[str, str]:
@@ -179,7 +179,7 @@ def _send_to_additional(requests: Sequence[Request]) -> None:
 def _post_and_forget(request: Request) -> None:
     """Best effort, on a connection of its own, since its thread is a temporary one."""
     with suppress(Exception):
-        transport = loading.transport_class()()
+        transport = lazy_import.transport_class()()
         try:
             transport.post(request)
         finally:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .around import AroundRequest
 from .errors import ConfigError
+from .transport.request_hook import AroundRequest
 
 
 def untraced_by_opentelemetry() -> AroundRequest:

@@ -9,15 +9,12 @@ from typing import Any
 
 import pytest
 import trustme
+from sample_data import SAMPLES
 
-import livedebug_sender
 from livedebug_sender import Endpoint, Sender, SenderConfig
 
-SAMPLES = Path(livedebug_sender.__file__).parent / "samples"
 # See setup.cfg, `addopts`.
 pytest_plugins = ["livedebug_sender.pytest_plugin"]
-
-KEY = "0123456789abcdef0123456789abcdef"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,7 +15,7 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer, ThreadingUnix
 from typing import Any
 from urllib.parse import urlsplit
 
-from livedebug_sender.body import MULTIPART_TYPE
+from livedebug_sender.protocol.body import MULTIPART_TYPE
 
 PATIENCE = 15.0
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import KEY
+from sample_data import KEY
 
 from livedebug_sender import (
     ConfigError,

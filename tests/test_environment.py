@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import KEY
+from sample_data import KEY
 from servers import RecordingServer, socket_file
 
 from livedebug_sender import ConfigError, Sender, SenderConfig, environment

@@ -9,7 +9,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 DOCS = TESTS.parent / "docs"
-NAMED = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
+NAMED = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
 
 
 @pytest.mark.parametrize("page", ["faults.rst", "security.md"])

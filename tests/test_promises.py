@@ -27,9 +27,9 @@ from livedebug_sender import (
     Sender,
     SenderConfig,
     Track,
-    lifecycle,
     send,
 )
+from livedebug_sender.runtime import shutdown as lifecycle
 
 Make = Callable[..., Sender]
 KEY = "0123456789abcdef0123456789abcdef"
@@ -447,7 +447,7 @@ def test_an_exception_of_send_carries_no_key() -> None:
 
 
 def test_the_repr_of_a_request_shows_no_key() -> None:
-    from livedebug_sender import request as module
+    from livedebug_sender.protocol import request as module
 
     headers = {"DD-API-KEY": KEY}
     made = module.Request(Endpoint("http://h", KEY), "/p", headers, b"")  # type: ignore[arg-type]

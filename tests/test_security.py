@@ -13,9 +13,9 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import pytest
 import requests
 import urllib3
-from conftest import KEY
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from sample_data import KEY
 from servers import RecordingServer, Reply
 
 from livedebug_sender import (
@@ -31,12 +31,12 @@ from livedebug_sender import (
     generate_tags,
     send,
 )
-from livedebug_sender.endpoint import path_of
 from livedebug_sender.errors import InvalidPayload
-from livedebug_sender.payload import Upload, check_content_type
-from livedebug_sender.request import Request, build_request
-from livedebug_sender.tags import check_tags
-from livedebug_sender.transport import Transport
+from livedebug_sender.protocol.endpoint import path_of
+from livedebug_sender.protocol.payload import Upload, check_content_type
+from livedebug_sender.protocol.request import Request, build_request
+from livedebug_sender.protocol.tags import check_tags
+from livedebug_sender.transport.transport import Transport
 
 TOKEN = "test-session-token-000000"
 

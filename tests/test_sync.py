@@ -28,7 +28,7 @@ from livedebug_sender import (
     send_symdb,
     sync,
 )
-from livedebug_sender.problems import Problems
+from livedebug_sender.runtime.log_limiter import Problems
 
 KEY = "0123456789abcdef0123456789abcdef"
 DEBUGGER_TRACKS = [track for track in Track if track is not Track.SYMDB]

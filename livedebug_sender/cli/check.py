@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..track import Track
+from ..protocol.tracks import Track
 from .diagnosis import Diagnosis, Finding
 from .endpoints import config_of, endpoint_options, mode_of
 from .words import plain, print_json, stdout

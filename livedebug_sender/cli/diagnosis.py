@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..endpoint import Endpoint, path_of
 from ..errors import DeliveryError
-from ..payload import Item, Upload
-from ..request import build_request
-from ..track import V2_TRACKS, Track, agent_info_supports_debugger_v2_endpoint
-from ..transport import Transport
+from ..protocol.endpoint import Endpoint, path_of
+from ..protocol.payload import Item, Upload
+from ..protocol.request import build_request
+from ..protocol.tracks import V2_TRACKS, Track, agent_info_supports_debugger_v2_endpoint
+from ..transport.transport import Transport
 from .way import Step, way_steps
 
 

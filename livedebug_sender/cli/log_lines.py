@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from ..problems import logger
+from ..runtime.log_limiter import logger
 
 
 class LogLines(logging.Handler):

@@ -14,9 +14,9 @@ import click
 
 from ..environment import tags_from_env
 from ..errors import ConfigError, InvalidPayload
-from ..payload import check_content_type
+from ..protocol.payload import check_content_type
+from ..protocol.tracks import Track
 from ..stats import Stats
-from ..track import Track
 from .endpoints import config_of, endpoint_options, mode_of
 from .log_lines import LogLines
 from .payload_files import Found, payloads_in

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from ..config import SenderConfig
 from ..options import MiB
+from ..protocol.tracks import Track
 from ..sender import Sender
 from ..stats import Stats
-from ..track import Track
 from .payload_files import Found
 
 MOST_PAYLOAD = MiB

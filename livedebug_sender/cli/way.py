@@ -16,7 +16,7 @@ import certifi
 import requests
 from requests.utils import get_environ_proxies, select_proxy
 
-from ..endpoint import Endpoint, socket_path
+from ..protocol.endpoint import Endpoint, socket_path
 
 #: A certificate with fewer days left is worth a word.
 _SOON = 14

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import requests
 
-from ..additional import Courier, DualShipping
-from ..endpoint import Endpoint
+from ..delivery.dual_shipping import Courier, DualShipping
 from ..errors import DeliveryError
-from ..problems import Problems
+from ..protocol.endpoint import Endpoint
+from ..runtime.log_limiter import Problems
 from ..stats import Stats
-from ..transport import TimedOut, Transport
+from ..transport.transport import TimedOut, Transport
 from .replies import Refused, Reply
 from .rewriting import Head, incoming_headers, outgoing_request
 from .routes import Route

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from ..endpoint import Endpoint
-from ..request import USER_AGENT, Headers, Request
-from ..tags import cut_tags
+from ..protocol.endpoint import Endpoint
+from ..protocol.request import USER_AGENT, Headers, Request
+from ..protocol.tags import cut_tags
 from .replies import Lines, Refused
 from .routes import Route
 

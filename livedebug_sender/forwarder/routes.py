@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..track import ROUTES as TRACK_ROUTES
-from ..track import V2_PATH, Track
+from ..protocol.tracks import ROUTES as TRACK_ROUTES
+from ..protocol.tracks import V2_PATH, Track
 
 
 @dataclass(frozen=True)

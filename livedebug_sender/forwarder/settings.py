@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from ..endpoint import Endpoint, check_api_key, check_site
 from ..environment import additional_endpoints, checked, value_of
 from ..errors import ConfigError
 from ..options import MiB
-from ..tags import check_tags
+from ..protocol.endpoint import Endpoint, check_api_key, check_site
+from ..protocol.tags import check_tags
 from ..version import __version__
 from .routes import ROUTES, Route
 

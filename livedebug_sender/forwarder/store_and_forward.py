@@ -8,18 +8,18 @@ from collections import Counter
 from dataclasses import fields
 from types import MappingProxyType
 
-from ..batch import Batch
 from ..config import SenderConfig
-from ..endpoint import Endpoint
-from ..engine import Engine
+from ..delivery.batch import Batch
+from ..delivery.engine import Engine
 from ..errors import Refused as NoRoom
 from ..options import Options
-from ..payload import Upload
-from ..problems import Problems
-from ..request import Request
+from ..protocol.endpoint import Endpoint
+from ..protocol.payload import Upload
+from ..protocol.request import Request
+from ..protocol.tracks import Track
+from ..runtime.log_limiter import Problems
 from ..sender import Sender
 from ..stats import Stats
-from ..track import Track
 from .replies import Refused, Reply, in_json
 from .rewriting import Head, outgoing_request
 from .routes import ROUTES, Route

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from ..track import ROUTES, Track, track_of_payload
+from ..protocol.tracks import ROUTES, Track, track_of_payload
 from .multipart import Part, parts_of, unpacked
 
 INTAKE_PATH = ROUTES[Track.LOGS].intake_path

@@ -9,7 +9,7 @@ from typing import Any
 
 from waitress import create_server, wasyncore
 
-from ..track import Track
+from ..protocol.tracks import Track
 from .app import create_app
 from .browsers import is_loopback
 from .misbehaving import Misbehaviour, parse_misbehaviour

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import trustme
-from conftest import KEY
 from running_cli import run
+from sample_data import KEY
 from servers import Arrived, Proxy, RawServer, RecordingServer, Reply, cut, free_port, socket_file
 
 from livedebug_sender import Endpoint, Track, derive_endpoint_path

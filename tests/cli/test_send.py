@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import KEY, SAMPLES
 from running_cli import run
+from sample_data import KEY, SAMPLES
 from servers import Arrived, RecordingServer, Reply, free_port
 
 from livedebug_sender.cli import sending

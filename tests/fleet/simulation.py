@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from livedebug_sender.backoff import LONGEST, try_for_long
+from livedebug_sender.delivery.retry import LONGEST, try_for_long
 from livedebug_sender.options import Options
 
 DOCS = Path(__file__).parent.parent.parent / "docs"

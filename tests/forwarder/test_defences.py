@@ -11,10 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import KEY
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running_forwarder import ROUTES, Running, running
+from sample_data import KEY
 from servers import Arrived, RecordingServer
 from waiting import until
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import KEY
 from running_forwarder import ROUTES, environ
+from sample_data import KEY
 from servers import Arrived, RawServer, RecordingServer, free_port, hang
 
 from livedebug_sender.forwarder.command import forward

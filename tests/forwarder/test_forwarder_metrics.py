@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from conftest import KEY
 from running_forwarder import ROUTES, running
+from sample_data import KEY
 from servers import RecordingServer, free_port
 
 from livedebug_sender import Stats

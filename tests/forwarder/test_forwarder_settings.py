@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import KEY
 from running_forwarder import PREFIXES, ROUTES
+from sample_data import KEY
 
 import livedebug_sender.forwarder
 from livedebug_sender import ConfigError, __version__

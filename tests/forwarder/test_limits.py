@@ -6,8 +6,8 @@ import io
 from typing import Any
 
 import pytest
-from conftest import KEY
 from running_forwarder import ROUTES, environ
+from sample_data import KEY
 from servers import RecordingServer
 
 from livedebug_sender.forwarder import Forwarder, Settings

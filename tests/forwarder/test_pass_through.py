@@ -11,8 +11,8 @@ import uuid
 from urllib.parse import parse_qsl
 
 import pytest
-from conftest import KEY
 from running_forwarder import DEBUGGER_ROUTES, ROUTES, running
+from sample_data import KEY
 from servers import RawServer, RecordingServer, Reply, cut, drip, free_port, hang
 
 from livedebug_sender import __version__

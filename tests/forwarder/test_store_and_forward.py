@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from conftest import KEY
 from running_forwarder import ROUTES, Running, environ, running
+from sample_data import KEY
 from servers import Arrived, RawServer, RecordingServer, free_port, hang
 
 from livedebug_sender.forwarder import Forwarder, Settings

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SAMPLES
+from sample_data import SAMPLES
 
 from livedebug_sender import Sender, Track, generate_tags
 from livedebug_sender.demo import sample_payloads

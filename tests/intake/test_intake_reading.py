@@ -5,14 +5,14 @@ import json
 from typing import Any
 
 import pytest
-from conftest import SAMPLES
+from sample_data import SAMPLES
 
 from livedebug_sender import Endpoint, Track
 from livedebug_sender.intake.multipart import parts_of, unpacked
 from livedebug_sender.intake.reading import Reading, glance_at, read
-from livedebug_sender.payload import Upload
-from livedebug_sender.request import build_request
-from livedebug_sender.track import ROUTES
+from livedebug_sender.protocol.payload import Upload
+from livedebug_sender.protocol.request import build_request
+from livedebug_sender.protocol.tracks import ROUTES
 
 JSON = {"content-type": "application/json"}
 V2 = "/debugger/v2/input"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from conftest import KEY, SAMPLES
+from sample_data import KEY, SAMPLES
 
 from livedebug_sender import Sender, Track, agent_info_supports_debugger_v2_endpoint
 from livedebug_sender.demo import sample_payloads
@@ -93,7 +93,7 @@ def test_other_paths_are_answered_404_and_counted(intake: Intake) -> None:
 def test_told_to_fail_it_fails_and_a_sender_gets_through_all_the_same(
     intake: Intake, make_sender: Callable[..., Sender], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livedebug_sender.backoff.FIRST", 0.01)
+    monkeypatch.setattr("livedebug_sender.delivery.retry.FIRST", 0.01)
     intake.misbehave("503:1")
     sender = make_sender(intake.url)
     sender.enqueue("logs", [{"n": 1}])

@@ -19,8 +19,8 @@ import pytest
 
 pytest.importorskip("ddtrace")
 
-from conftest import KEY
 from running_forwarder import Running, running
+from sample_data import KEY
 from servers import Arrived, RecordingServer
 
 from livedebug_sender import Endpoint, Sender, SenderConfig, Track, __version__

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from running_recipes import PATIENCE, environ_for, messages
 from servers import RecordingServer
-from test_hosts import running
+from web_servers import running
 
 
 def ask(port: int, path: str) -> str:

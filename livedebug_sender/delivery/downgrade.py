@@ -1,0 +1,79 @@
+"""Agents without ``/debugger/v2/input``: going around them, and back once upgraded."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..config import SenderConfig
+from ..protocol.tracks import agent_info_supports_debugger_v2_endpoint
+from ..runtime.log_limiter import Problems
+
+if TYPE_CHECKING:
+    from ..protocol.endpoint import Endpoint
+    from ..transport.transport import Transport
+
+_NEVER = float("inf")
+
+
+class AgentWatch:
+    """Decides when the sender's config is downgraded, and when that is undone.
+
+    While it is, the agent's ``/info`` is asked once every `recheck_after` seconds (give
+    or take a quarter, so that a fleet doesn't ask in step), and only when there is
+    something to send. An agent without a readable ``/info`` is tried instead.
+    """
+
+    def __init__(
+        self,
+        config: SenderConfig,
+        recheck_after: float,
+        problems: Problems,
+        clock: Callable[[], float],
+    ) -> None:
+        self._config = config
+        self._recheck_after = recheck_after
+        self._problems = problems
+        self._clock = clock
+        # Guards: the times of the next questions, so that one lane asks and not two.
+        self._lock = threading.RLock()
+        self._ask_at = float("-inf")
+        self._check_at = _NEVER
+
+    def downgrade(self, host: str) -> None:
+        with self._lock:
+            self._check_at = self._clock() + self._recheck_after * random.uniform(0.75, 1.25)
+        if self._config.downgrade_to_diagnostics_endpoint():
+            self._problems.note(
+                ("downgrade", host),
+                f"the agent at {host} has no /debugger/v2/input: snapshots and logs go to "
+                "/debugger/v1/diagnostics until it is upgraded",
+            )
+
+    def lacks_v2(self, transport: Transport, agent: Endpoint, deadline: float | None) -> bool:
+        """Does the agent's own word say that it has no ``/debugger/v2/input``?
+
+        Asked at most once in `recheck_after` seconds, however many requests it refuses.
+        """
+        with self._lock:
+            if self._clock() < self._ask_at:
+                return False
+            self._ask_at = self._clock() + self._recheck_after
+        return self._says_no(transport, agent, deadline)
+
+    def recheck(self, transport: Transport, agent: Endpoint, deadline: float | None) -> None:
+        """Undo the downgrade if it is time to ask and the agent was upgraded."""
+        with self._lock:
+            due = self._clock() >= self._check_at
+            if not due and self._check_at != _NEVER:
+                return
+            self._check_at = self._clock() + self._recheck_after * random.uniform(0.75, 1.25)
+        # A downgrade that the host itself asked for is left alone at first, too.
+        if due and not self._says_no(transport, agent, deadline):
+            self._config.reset_endpoints()
+
+    def _says_no(self, transport: Transport, agent: Endpoint, deadline: float | None) -> bool:
+        info = transport.agent_info(agent, deadline)
+        return info is not None and not agent_info_supports_debugger_v2_endpoint(info)

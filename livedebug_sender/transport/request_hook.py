@@ -1,0 +1,38 @@
+"""The hook `around_request`: its context manager around a request, its faults kept out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from ..runtime.log_limiter import Problems
+
+#: Makes the context manager for one request.
+AroundRequest = Callable[[], AbstractContextManager[object]]
+
+
+def without_faults(hook: AroundRequest, problems: Problems) -> AroundRequest:
+    """The same, but what it raises is noted, and the request made as without it."""
+
+    def note(error: Exception) -> None:
+        problems.note("around_request", f"around_request raised {type(error).__name__}")
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        try:
+            manager = hook()
+            manager.__enter__()
+        except Exception as error:
+            note(error)
+            yield
+            return
+        try:
+            yield
+        finally:
+            try:
+                # Never with the request's own exception, which may hold the API key.
+                manager.__exit__(None, None, None)
+            except Exception as error:
+                note(error)
+
+    return around

@@ -1,0 +1,105 @@
+"""Under the servers that fork: what every process enqueues arrives, once."""
+
+from __future__ import annotations
+
+import json
+import signal
+import ssl
+import sys
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from servers import RecordingServer
+from web_servers import PATIENCE, running
+
+#: Enqueues once when it is loaded, which with preloading is in the parent, and in each
+#: request; answers with what it enqueued.
+APPLICATION = """
+import itertools, json, os, sys
+from livedebug_sender import Endpoint, Sender, SenderConfig
+
+config = SenderConfig()
+config.set_endpoint(Endpoint(os.environ["INTAKE"], timeout=20))
+sender = Sender(config, shutdown_timeout=20)
+if os.environ["EARLY"] == "yes":
+    sender.enqueue("logs", {"pid": os.getpid(), "n": -1})
+    if "uwsgi" in sys.modules:
+        # Before uWSGI has forked no thread is started: it would block its workers.
+        sender.flush()
+numbers = itertools.count()
+
+def app(environ, start_response):
+    payload = {"pid": os.getpid(), "n": next(numbers)}
+    assert sender.enqueue("logs", payload)
+    body = json.dumps(payload).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Path:
+    (tmp_path / "application.py").write_text(APPLICATION)
+    return tmp_path
+
+
+def ask(port: int) -> tuple[int, int]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE) as answer:
+        told = json.load(answer)
+    return told["pid"], told["n"]
+
+
+def use(
+    command: list[str], folder: Path, intake: RecordingServer, early: str, ready: int = 2
+) -> str:
+    """Ask often, end the server by SIGTERM; all that was enqueued arrived once. Its log."""
+    with running(command, folder, ready, INTAKE=intake.url, EARLY=early) as (server, port):
+        enqueued = [ask(port) for _ in range(40)]
+        server.send_signal(signal.SIGTERM)
+        server.wait(PATIENCE)
+    arrived = Counter((e["pid"], e["n"]) for e in intake.elements())
+    assert {one: count for one, count in arrived.items() if one[1] >= 0} == Counter(enqueued)
+    # While it was loaded: by the process that forks, or by each that was forked.
+    assert any(n == -1 for _, n in arrived) == (early == "yes")
+    assert set(arrived.values()) == {1}
+    return (folder / "log").read_text()
+
+
+@pytest.mark.parametrize("early", ["yes", "no"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("worker", ["sync", "gthread", "gevent"])
+def test_gunicorn_with_preload_delivers_what_every_process_enqueued_once(
+    application: Path,
+    worker: str,
+    scheme: str,
+    early: str,
+    server_tls: ssl.SSLContext,
+    trusted: None,
+) -> None:
+    pytest.importorskip("gunicorn")
+    if worker == "gevent":
+        pytest.importorskip("gevent")
+    command = [sys.executable, "-m", "gunicorn", "--preload", "-w", "2", "-k", worker]
+    command += ["--threads", "4"] if worker == "gthread" else []
+    command += ["--graceful-timeout", "10", "-b", "127.0.0.1:0", "application:app"]
+    with RecordingServer(tls=server_tls if scheme == "https" else None) as intake:
+        log = use(command, application, intake, early)
+    assert "Traceback" not in log
+    assert "MonkeyPatchWarning" not in log
+
+
+@pytest.mark.parametrize("early", ["yes", "no"])
+@pytest.mark.parametrize("lazy", [True, False])
+def test_uwsgi_delivers_what_every_process_enqueued_once(
+    application: Path, lazy: bool, early: str
+) -> None:
+    pytest.importorskip("pyuwsgi")
+    command = [sys.executable, "-c", "import pyuwsgi; pyuwsgi.run()", "--master"]
+    command += ["--enable-threads", "--die-on-term", "--processes", "2", "--need-app"]
+    command += ["--http-socket", "127.0.0.1:0", "--module", "application:app"]
+    command += ["--lazy-apps"] if lazy else []
+    with RecordingServer() as intake:
+        log = use(command, application, intake, early, ready=2 if lazy else 1)
+    assert "Traceback" not in log

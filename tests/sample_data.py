@@ -1,0 +1,12 @@
+"""The API key and the payloads that tests use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import livedebug_sender
+
+#: As long as a real one.
+KEY = "0123456789abcdef0123456789abcdef"
+#: A real tracer's payloads, by track.
+SAMPLES = Path(livedebug_sender.__file__).parent / "samples"

@@ -1,0 +1,45 @@
+"""A web server that forks, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 40.0
+
+
+@contextmanager
+def running(
+    command: list[str], folder: Path, ready: int, **environ: str
+) -> Iterator[tuple[Any, int]]:
+    """A server process and the port that it chose, once so many processes are ready."""
+    path = os.pathsep.join([str(folder), *sys.path])
+    log = folder / "log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": path, **environ},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        until = time.monotonic() + PATIENCE
+        # A process that is ended while it loads the application would show a traceback.
+        while len(re.findall(r"WSGI app 0|Booting worker", log.read_text())) < ready:
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.02)
+        port = re.search(r"127\.0\.0\.1:([1-9]\d*)", log.read_text())
+        assert port
+        yield server, int(port[1])
+    finally:
+        server.kill()
+        server.wait()
