@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
 
 from .errors import ConfigError
+from .protocol.tracks import Track
 from .transport.request_hook import AroundRequest
+from .units import MiB, parse_count, parse_seconds, parse_size
 
 if TYPE_CHECKING:
     import requests
 
-MiB = 1024 * 1024
-
-#: Called as ``on_drop(track, reason, count)``.
-OnDrop = Callable[[str, str, int], object]
+#: Called as ``on_drop(track, reason, count)``. The track is a `Track` where it is one of
+#: them, else whatever string `enqueue` was given; a callback may be written for either.
+OnDrop = Callable[[str, str, int], object] | Callable[[Track, str, int], object]
+#: What becomes of a snapshot that is over the bound.
+Oversize = Literal["drop", "prune"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """Times in seconds, sizes in bytes; every bound is a positive number."""
+    """Times in seconds, sizes in bytes; a str with a unit (`units`) is parsed to them."""
 
     max_queue_items: int = 5000
     max_queue_bytes: int = 32 * MiB
@@ -32,43 +34,45 @@ class Options:
     retry_for: float = 300.0
     shutdown_timeout: float = 3.0
     recheck_after: float = 60.0
-    oversize: str = "drop"
+    oversize: Oversize = "drop"
     on_drop: OnDrop | None = None
     session_factory: Callable[[], requests.Session] | None = None
     around_request: AroundRequest | None = None
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name.startswith("max_"):
-                _check_count(field.name, value)
-            elif field.name == "oversize":
-                if value not in ("drop", "prune"):
-                    raise ConfigError(f"oversize is {value!r:.80}; 'drop' or 'prune' is wanted")
-            elif field.name in ("on_drop", "session_factory", "around_request"):
-                _check_callable(field.name, value)
-            else:
-                # No lingering and no retrying are meaningful; no time to shut down too.
-                _check_seconds(field.name, value, zero=field.name != "recheck_after")
+        for name, parse in _PARSERS.items():
+            object.__setattr__(self, name, parse(name, getattr(self, name)))
 
 
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise ConfigError(f"{name} is {value!r}; a positive whole number is wanted")
+def _zero_or_more_seconds(name: str, value: object) -> float:
+    return parse_seconds(name, value, zero=True)
 
 
-def _check_seconds(name: str, value: object, *, zero: bool) -> None:
-    wanted = "a finite number of seconds, " + ("0 or more" if zero else "more than 0")
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigError(f"{name} is {value!r:.80}; {wanted} is wanted")
-    try:
-        finite = math.isfinite(value)
-    except OverflowError:  # an integer beyond all floats
-        finite = False
-    if not finite or value < 0 or (value == 0 and not zero):
-        raise ConfigError(f"{name} is {value!r:.80}; {wanted} is wanted")
+def _oversize(name: str, value: object) -> object:
+    if value not in get_args(Oversize):
+        raise ConfigError(f"{name} is {value!r:.80}; expected: 'drop' or 'prune'")
+    return value
 
 
-def _check_callable(name: str, value: object) -> None:
+def _callable(name: str, value: object) -> object:
     if value is not None and not callable(value):
-        raise ConfigError(f"{name} is {value!r}; a callable or None is wanted")
+        raise ConfigError(f"{name} is {value!r:.80}; expected: a callable or None")
+    return value
+
+
+_PARSERS: dict[str, Callable[[str, object], object]] = {
+    "max_queue_items": parse_count,
+    "max_queue_bytes": parse_size,
+    "max_payload_bytes": parse_size,
+    "max_batch_items": parse_count,
+    "max_batch_bytes": parse_size,
+    # No lingering and no retrying are meaningful; no time to shut down too.
+    "linger": _zero_or_more_seconds,
+    "retry_for": _zero_or_more_seconds,
+    "shutdown_timeout": _zero_or_more_seconds,
+    "recheck_after": parse_seconds,
+    "oversize": _oversize,
+    "on_drop": _callable,
+    "session_factory": _callable,
+    "around_request": _callable,
+}

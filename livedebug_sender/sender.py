@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from .config import SenderConfig
 from .errors import ConfigError, Refused
-from .options import MiB, OnDrop, Options
+from .options import OnDrop, Options, Oversize
 from .protocol.tags import check_tags
 from .protocol.tracks import Track
 from .runtime import lazy_import, shutdown
 from .stats import Stats
 from .transport.request_hook import AroundRequest
+from .units import MiB, parse_seconds
 
 if TYPE_CHECKING:
     import requests
@@ -48,8 +49,10 @@ class Sender:
             the network, on the thread that makes it; what it raises is logged, no more.
             Ready ones are in `livedebug_sender.untraced`.
 
+    Sizes are in bytes and times in seconds, or have a unit: ``"64MiB"``, ``"200ms"``.
+
     Raises:
-        ConfigError: for a config, tags or an option that can't be meant.
+        ConfigError: for an invalid config, tags or option.
 
     Nothing is started or loaded before the first `enqueue`. A sender that is forgotten
     closes itself when the interpreter exits. In a forked child it starts afresh.
@@ -61,15 +64,15 @@ class Sender:
         *,
         tags: str = "",
         max_queue_items: int = 5000,
-        max_queue_bytes: int = 32 * MiB,
-        max_payload_bytes: int = MiB,
+        max_queue_bytes: int | str = 32 * MiB,
+        max_payload_bytes: int | str = MiB,
         max_batch_items: int = 4096,
-        max_batch_bytes: int = 4 * MiB,
-        linger: float = 0.1,
-        retry_for: float = 300.0,
-        shutdown_timeout: float = 3.0,
-        recheck_after: float = 60.0,
-        oversize: str = "drop",
+        max_batch_bytes: int | str = 4 * MiB,
+        linger: float | str = 0.1,
+        retry_for: float | str = 300.0,
+        shutdown_timeout: float | str = 3.0,
+        recheck_after: float | str = 60.0,
+        oversize: Oversize = "drop",
         on_drop: OnDrop | None = None,
         session_factory: Callable[[], requests.Session] | None = None,
         around_request: AroundRequest | None = None,
@@ -78,21 +81,22 @@ class Sender:
             raise ConfigError(f"config is a {type(config).__name__}; a SenderConfig is wanted")
         self._config = config
         self._tags = check_tags(tags)
-        self._options = Options(
-            max_queue_items=max_queue_items,
-            max_queue_bytes=max_queue_bytes,
-            max_payload_bytes=max_payload_bytes,
-            max_batch_items=max_batch_items,
-            max_batch_bytes=max_batch_bytes,
-            linger=linger,
-            retry_for=retry_for,
-            shutdown_timeout=shutdown_timeout,
-            recheck_after=recheck_after,
-            oversize=oversize,
-            on_drop=on_drop,
-            session_factory=session_factory,
-            around_request=around_request,
-        )
+        given: dict[str, Any] = {
+            "max_queue_items": max_queue_items,
+            "max_queue_bytes": max_queue_bytes,
+            "max_payload_bytes": max_payload_bytes,
+            "max_batch_items": max_batch_items,
+            "max_batch_bytes": max_batch_bytes,
+            "linger": linger,
+            "retry_for": retry_for,
+            "shutdown_timeout": shutdown_timeout,
+            "recheck_after": recheck_after,
+            "oversize": oversize,
+            "on_drop": on_drop,
+            "session_factory": session_factory,
+            "around_request": around_request,
+        }
+        self._options = Options(**given)
         self._new_engine = lazy_import.engine_class()
         self._closed = False
         self._engine: Engine | None = None
@@ -138,7 +142,7 @@ class Sender:
             return self._here().refuse(track, "invalid", type(error).__name__)
         return True
 
-    def flush(self, timeout: float | None = None) -> bool:
+    def flush(self, timeout: float | str | None = None) -> bool:
         """Wait until all that was enqueued before is delivered, or dropped by the rules.
 
         Returns:
@@ -146,7 +150,7 @@ class Sender:
         """
         return self._here().flush(self._seconds(timeout))
 
-    def close(self, timeout: float | None = None) -> bool:
+    def close(self, timeout: float | str | None = None) -> bool:
         """Take no more, flush, then end the threads; in all within `timeout` seconds.
 
         Returns:
@@ -199,6 +203,8 @@ class Sender:
             self._engines.pop(other, None)
         return engine
 
-    def _seconds(self, timeout: float | None) -> float:
+    def _seconds(self, timeout: float | str | None) -> float:
         seconds = self._options.shutdown_timeout if timeout is None else timeout
+        if isinstance(seconds, str):
+            seconds = parse_seconds("timeout", seconds, zero=True)
         return min(max(0.0, seconds), threading.TIMEOUT_MAX)

@@ -72,7 +72,7 @@ def test_an_endpoint_is_an_endpoint(endpoint: Any) -> None:
             getattr(made, method)(endpoint)
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, "3", None, True])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "3s", "", None, True])
 @pytest.mark.parametrize(
     "name",
     [
@@ -88,11 +88,28 @@ def test_a_bound_is_a_positive_whole_number(name: str, value: Any) -> None:
         Sender(config(), **{name: value})
 
 
-@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "3", None, True])
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "3MiB", None, True])
 @pytest.mark.parametrize("name", ["linger", "retry_for", "shutdown_timeout", "recheck_after"])
 def test_a_time_is_a_finite_number_of_seconds(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=name):
         Sender(config(), **{name: value})
+
+
+def test_bounds_and_times_may_have_units() -> None:
+    with Sender(
+        config(),
+        max_queue_bytes="2KiB",
+        max_payload_bytes="1.5kB",
+        max_batch_bytes="1KiB",
+        linger="20ms",
+        retry_for="5m",
+        shutdown_timeout="3s",
+        recheck_after="1h",
+    ) as sender:
+        assert sender.enqueue("logs", b"[" + b"1" * 1498 + b"]")
+        assert not sender.enqueue("logs", b"[" + b"1" * 1499 + b"]")
+        assert sender.flush("0ms") is False
+        assert sender.close("0s") is False
 
 
 @pytest.mark.parametrize("name", ["on_drop", "session_factory", "around_request"])

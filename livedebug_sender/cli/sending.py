@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ..config import SenderConfig
-from ..options import MiB
 from ..protocol.tracks import Track
 from ..sender import Sender
 from ..stats import Stats
+from ..units import MiB
 from .payload_files import Found
 
 MOST_PAYLOAD = MiB

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 from ..options import OnDrop
 from ..protocol.tracks import Track
@@ -17,7 +18,7 @@ from ..runtime.atomic import STEP, AtomicInteger
 from ..runtime.log_limiter import Problems
 from ..stats import REFUSED
 
-_TRACKS = {track.value for track in Track}
+_TRACKS = {track.value: track for track in Track}
 
 
 class Refusals:
@@ -37,7 +38,8 @@ class DropReport:
     """Tells the owner of the sender, and the log, of each drop."""
 
     def __init__(self, on_drop: OnDrop | None, problems: Problems) -> None:
-        self._on_drop = on_drop
+        # It may be written for a `Track`, or for any str: what is no track comes as one.
+        self._on_drop: Callable[[Any, str, int], object] | None = on_drop
         self._problems = problems
         # Threads that are inside `on_drop` now: a drop that the callback itself causes
         # is counted and not reported, or a full queue would recurse without end.
@@ -53,7 +55,7 @@ class DropReport:
             return first
         self._inside.add(me)
         try:
-            self._on_drop(track, reason, count)
+            self._on_drop(_TRACKS.get(track, track), reason, count)
         except KeyboardInterrupt:
             raise  # the user's
         except BaseException as error:  # SystemExit too would end a worker, or the host

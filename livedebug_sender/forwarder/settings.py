@@ -11,9 +11,9 @@ from typing import Any
 
 from ..environment import additional_endpoints, checked, value_of
 from ..errors import ConfigError
-from ..options import MiB
 from ..protocol.endpoint import Endpoint, check_api_key, check_site
 from ..protocol.tags import check_tags
+from ..units import MiB
 from ..version import __version__
 from .routes import ROUTES, Route
 

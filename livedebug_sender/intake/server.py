@@ -10,10 +10,11 @@ from typing import Any
 from waitress import create_server, wasyncore
 
 from ..protocol.tracks import Track
+from ..units import MiB
 from .app import create_app
 from .browsers import is_loopback
 from .misbehaving import Misbehaviour, parse_misbehaviour
-from .store import Kept, MiB, Store
+from .store import Kept, Store
 
 #: Requests at once; one that is delayed on purpose holds its thread.
 _THREADS = 16

@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ..units import MiB
 from .probes import ProbeBook
 from .reading import Glance, Payload, Reading, read
 from .totals import Totals
 
-MiB = 1024 * 1024
 #: What a request and the glance at a payload take, about, beside the body.
 _REQUEST_COST = 4096
 _GLANCE_COST = 1024
