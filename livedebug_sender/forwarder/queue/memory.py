@@ -1,0 +1,196 @@
+"""A queue in memory: fast, bounded, and gone with the process."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from .request_queue import (
+    FLOODING_SHARE,
+    QueueFull,
+    QueueOptions,
+    QueueStats,
+    QueueUnavailable,
+    Taken,
+)
+from .stored_request import StoredRequest
+
+#: Seconds after which a tracer may try again when the queue is full.
+RETRY_AFTER = 5.0
+
+
+@dataclass(eq=False)
+class _Kept:
+    request: StoredRequest
+    size: int
+    redeliveries: int = 0
+
+
+class _Route:
+    """What waits of one route."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self.ready: deque[_Kept] = deque()
+        #: (when it may be taken, tie-breaker, it), a heap.
+        self.later: list[tuple[float, int, _Kept]] = []
+        self.news = threading.Condition(lock)
+
+
+class MemoryQueue:
+    """A `RequestQueue` in memory.
+
+    Args:
+        clock: seconds, monotonic.
+        wall: seconds since 1970.
+    """
+
+    durable = False
+
+    def __init__(
+        self,
+        options: QueueOptions,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        self._wall = wall
+        self._turns = itertools.count()
+        # Guards: everything below. Held for moments only.
+        self._lock = threading.Lock()
+        self._routes = {route: _Route(self._lock) for route in options.routes}
+        self._taken: set[_Kept] = set()
+        self._items = 0
+        self._bytes = 0
+        self._redelivered = 0
+        self._expired = 0
+        self._dead: Counter[str] = Counter()
+        self._closed = False
+
+    def put(self, request: StoredRequest) -> None:
+        size = request.size
+        with self._lock:
+            if self._closed:
+                raise QueueUnavailable("shutting down", RETRY_AFTER)
+            share = FLOODING_SHARE if request.route in self._options.flooding else 1.0
+            most = self._options.max_items
+            too_many = most is not None and self._items + 1 > max(1, int(most * share))
+            if too_many or self._bytes + size > self._options.max_bytes * share:
+                raise QueueFull("the queue is full", RETRY_AFTER)
+            self._items += 1
+            self._bytes += size
+            route = self._routes[request.route]
+            route.ready.append(_Kept(request, size))
+            route.news.notify()
+
+    def take(self, route: str, timeout: float | None = None) -> Taken | None:
+        until = None if timeout is None else self._clock() + timeout
+        kept_for = self._routes[route]
+        with self._lock:
+            while not self._closed:
+                self._promote(kept_for)
+                kept = self._next(kept_for)
+                if kept is not None:
+                    self._taken.add(kept)
+                    self._redelivered += kept.redeliveries > 0
+                    return Taken(kept.request, kept, kept.redeliveries)
+                waits = [until] if until is not None else []
+                waits += [kept_for.later[0][0]] if kept_for.later else []
+                left = min(waits) - self._clock() if waits else None
+                if until is not None and until <= self._clock():
+                    return None
+                kept_for.news.wait(left)
+        return None
+
+    def acknowledge(self, taken: Taken) -> None:
+        with self._lock:
+            self._settle(taken)
+
+    def release(self, taken: Taken, delay: float = 0.0) -> None:
+        kept = taken.handle
+        assert isinstance(kept, _Kept)
+        with self._lock:
+            if kept not in self._taken:
+                return
+            self._taken.remove(kept)
+            kept.redeliveries += 1
+            route = self._routes[kept.request.route]
+            heapq.heappush(route.later, (self._clock() + delay, next(self._turns), kept))
+            route.news.notify()
+
+    def bury(self, taken: Taken, reason: str) -> None:
+        """Counted, and not kept: memory has no use for dead letters."""
+        with self._lock:
+            if self._settle(taken):
+                self._dead[reason] += 1
+
+    def stats(self) -> QueueStats:
+        options = self._options
+        with self._lock:
+            oldest = min(
+                (
+                    kept.request.received_at
+                    for route in self._routes.values()
+                    for kept in (
+                        *itertools.islice(route.ready, 1),
+                        *(one[2] for one in route.later),
+                    )
+                ),
+                default=None,
+            )
+            taken = min((kept.request.received_at for kept in self._taken), default=None)
+            ages = [self._wall() - at for at in (oldest, taken) if at is not None]
+            shares = [self._bytes / options.max_bytes]
+            shares += [self._items / options.max_items] if options.max_items else []
+            return QueueStats(
+                items=self._items,
+                bytes=self._bytes,
+                limit=options.max_bytes,
+                fullness=max(shares),
+                oldest_age=max(0.0, *ages) if ages else None,
+                redelivered=self._redelivered,
+                expired=self._expired,
+                dead=MappingProxyType(dict(self._dead)),
+            )
+
+    def close(self, timeout: float) -> int:
+        with self._lock:
+            self._closed = True
+            for route in self._routes.values():
+                route.news.notify_all()
+            return self._items
+
+    def _promote(self, route: _Route) -> None:
+        """Let what was released come first, once its time has come."""
+        while route.later and route.later[0][0] <= self._clock():
+            route.ready.appendleft(heapq.heappop(route.later)[2])
+
+    def _next(self, route: _Route) -> _Kept | None:
+        """The next that is not too old."""
+        oldest = self._wall() - self._options.max_age
+        while route.ready:
+            kept = route.ready.popleft()
+            if kept.request.received_at >= oldest:
+                return kept
+            self._expired += 1
+            self._forget(kept)
+        return None
+
+    def _settle(self, taken: Taken) -> bool:
+        kept = taken.handle
+        assert isinstance(kept, _Kept)
+        if kept not in self._taken:
+            return False
+        self._taken.remove(kept)
+        self._forget(kept)
+        return True
+
+    def _forget(self, kept: _Kept) -> None:
+        self._items -= 1
+        self._bytes -= kept.size

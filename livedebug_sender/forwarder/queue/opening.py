@@ -1,0 +1,38 @@
+"""From ``memory``, ``disk:/path/to/folder`` or ``kafka://...`` to a queue."""
+
+from __future__ import annotations
+
+from ...errors import ConfigError
+from .memory import MemoryQueue
+from .request_queue import QueueOptions, RequestQueue
+
+MEMORY = "memory"
+DISK = "disk:"
+KAFKA = "kafka://"
+
+_EXPECTED = f"{MEMORY}, {DISK}/path/to/folder or {KAFKA}host:port[,host:port...]/topic"
+
+
+def check_queue_url(url: str) -> str:
+    """The URL, if it names a queue; else ConfigError. Opens nothing."""
+    if url == MEMORY:
+        return url
+    if url.startswith(DISK) and url.removeprefix(DISK).startswith("/"):
+        return url
+    if url.startswith(KAFKA):
+        brokers, slash, topic = url.removeprefix(KAFKA).partition("/")
+        if brokers and slash and topic:
+            return url
+    raise ConfigError(f"the queue is {url!r:.200}; expected: {_EXPECTED}")
+
+
+def open_queue(url: str, options: QueueOptions) -> RequestQueue:
+    """The queue of that URL, open, with what waits there from before.
+
+    Raises:
+        ConfigError: for a URL or a place that can't be had.
+    """
+    check_queue_url(url)
+    if url == MEMORY:
+        return MemoryQueue(options)
+    raise ConfigError(f"the queue is {url!r:.200}; this release has only: {MEMORY}")
