@@ -51,7 +51,7 @@ def test_every_cut_is_noticed():
 
 def test_a_later_version_is_told_from_damage():
     encoded = bytearray(encode(a_request()))
-    encoded[4] = 2
+    encoded[8] = 2
     with pytest.raises(NewerRecord, match="version 2"):
         decode(bytes(encoded))
 
