@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from ...options import MiB
+from ...units import MiB
 from .stored_request import StoredRequest
 
 #: Of the bounds, what requests to `QueueOptions.flooding` routes may use.
