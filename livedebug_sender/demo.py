@@ -7,6 +7,7 @@ and an additional one, or to a real agent or site, and prints what arrived where
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from .config import SenderConfig
@@ -30,12 +31,15 @@ from .protocol.tracks import Track, track_of_payload
 from .sender import Sender
 from .stats import Stats
 
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
 #: Seconds for everything to arrive; a real site may be far away.
 _PATIENCE = 30.0
 _SAMPLES = {
     Track.DIAGNOSTICS: ("diagnostics.json",),
     Track.LOGS: ("logs.json",),
-    Track.SNAPSHOTS: ("snapshots.json", "large_snapshot.json"),
+    Track.SNAPSHOTS: ("snapshots.json", "large_snapshot.json.gz"),
 }
 _HEADINGS = ("intake", "track", "path", "payloads", "bytes", "requests", "tags")
 _HINT = """
@@ -115,10 +119,15 @@ def sample_payloads() -> dict[Track, list[Any]]:
     """Every element of every sample file, and the symdb body."""
     folder = files(__package__) / "samples"
     payloads = {
-        track: [element for name in names for element in json.loads((folder / name).read_bytes())]
+        track: [element for name in names for element in json.loads(_text(folder / name))]
         for track, names in _SAMPLES.items()
     }
     return payloads | {Track.SYMDB: [(folder / "symdb.body").read_bytes()]}
+
+
+def _text(file: Traversable) -> bytes:
+    packed = file.read_bytes()
+    return gzip.decompress(packed) if file.name.endswith(".gz") else packed
 
 
 def send_samples(config: SenderConfig) -> tuple[Stats, bool]:

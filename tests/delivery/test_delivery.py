@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sample_data import KEY, SAMPLES
+from sample_data import KEY, SAMPLES, large_snapshot
 from servers import Arrived, RecordingServer, Reply
 
 from livedebug_sender import Endpoint, Sender, Stats, Track
@@ -40,7 +40,7 @@ def test_a_whole_array_is_one_payload_of_which_each_element_arrives(
 
 
 def test_the_large_snapshot_arrives_byte_for_byte(make_sender: Make) -> None:
-    large = (SAMPLES / "large_snapshot.json").read_bytes().strip()
+    large = large_snapshot().strip()
     with RecordingServer() as intake, make_sender(intake.url) as sender:
         assert sender.enqueue("snapshots", large)
         assert sender.flush(10)

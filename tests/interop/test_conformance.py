@@ -6,6 +6,7 @@ two put on the wire has to be equal, but for the differences in the table.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -24,8 +25,8 @@ pytest.importorskip("ddtrace")
 from ddtrace.internal.native import DebuggerSender, DebuggerTrackType, SymDBSender
 from ddtrace.internal.native_runtime import get_native_runtime
 from recorder import Recorded, Recorder, recording_server
+from sample_data import SAMPLES
 
-import livedebug_sender
 from livedebug_sender import (
     Endpoint,
     PayloadRejected,
@@ -140,7 +141,6 @@ SYMDB_BODIES = {
 }
 CONTENT_TYPE = 'multipart/form-data; boundary="===============2010921862130815950=="'
 
-SAMPLES = Path(livedebug_sender.__file__).parent / "samples"
 
 NATIVE_TRACKS = {
     Track.DIAGNOSTICS: DebuggerTrackType.Diagnostics,
@@ -329,7 +329,7 @@ def test_a_symdb_body_is_forwarded_as_the_reference_forwards_it(
     [
         (Track.DIAGNOSTICS, "diagnostics.json"),
         (Track.SNAPSHOTS, "snapshots.json"),
-        (Track.SNAPSHOTS, "large_snapshot.json"),
+        (Track.SNAPSHOTS, "large_snapshot.json.gz"),
         (Track.LOGS, "logs.json"),
         (Track.SYMDB, "symdb.body"),
     ],
@@ -338,6 +338,8 @@ def test_the_samples_travel_as_the_reference_sends_them(
     server: Recorder, mode: str, track: Track, name: str, way: str
 ) -> None:
     payload = (SAMPLES / name).read_bytes()
+    if name.endswith(".gz"):
+        payload = gzip.decompress(payload)
     if track is not Track.SYMDB:
         payload = payload.rstrip()  # the reference would take the last newline for a bracket
     compare(Case(server, mode, track, TAGS["plain"], payload), way)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +11,12 @@ pytest.importorskip("ddtrace")
 
 from ddtrace.internal.native import DebuggerSender, DebuggerTrackType, SymDBSender
 from ddtrace.internal.native_runtime import get_native_runtime
+from sample_data import SAMPLES
 
-import livedebug_sender
 from livedebug_sender.intake.server import Intake
 
 pytestmark = pytest.mark.interop
 
-SAMPLES = Path(livedebug_sender.__file__).parent / "samples"
 NATIVE_TRACKS = {
     "diagnostics": DebuggerTrackType.Diagnostics,
     "snapshots": DebuggerTrackType.Snapshots,

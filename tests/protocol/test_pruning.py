@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_data import SAMPLES
+from sample_data import large_snapshot
 from servers import RecordingServer
 
 from livedebug_sender import ConfigError, Sender, SenderConfig
 from livedebug_sender.protocol.pruning import prune
 
-LARGE = (SAMPLES / "large_snapshot.json").read_bytes()
+LARGE = large_snapshot()
 PRUNED = {"pruned": True}
 
 
