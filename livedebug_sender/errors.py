@@ -38,7 +38,7 @@ class DeliveryError(SenderError):
     """No answer came: refused, reset, timed out, no such host, TLS."""
 
 
-class Refused(Exception):
+class EnqueueRejected(Exception):
     """A payload that can't be queued.
 
     Attributes:

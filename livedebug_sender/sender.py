@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .config import SenderConfig
-from .errors import ConfigError, Refused
+from .errors import ConfigError, EnqueueRejected
 from .options import OnDrop, Options, Oversize
 from .protocol.tags import check_tags
 from .protocol.tracks import Track
@@ -136,7 +136,7 @@ class Sender:
             if engine is None or not engine.mark[0]:
                 engine = self._here()
             engine.lanes[track].offer(payload, content_type)
-        except Refused as refused:
+        except EnqueueRejected as refused:
             return self._here().refuse(track, refused.reason, refused.detail)
         except Exception as error:  # out of memory, or a payload more hostile than known
             return self._here().refuse(track, "invalid", type(error).__name__)

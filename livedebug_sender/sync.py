@@ -23,7 +23,7 @@ from .protocol.tags import check_tags, cut_tags
 from .protocol.tracks import DIAGNOSTICS_PATH, V2_TRACKS, Track
 from .runtime import lazy_import
 from .runtime.container import identity_headers
-from .runtime.log_limiter import Problems
+from .runtime.log_limiter import LogLimiter
 
 if TYPE_CHECKING:
     from .transport.transport import Transport
@@ -56,7 +56,7 @@ class _PerThread(threading.local):
 
 
 _here = _PerThread()
-_problems = Problems()
+_problems = LogLimiter()
 
 
 def send(payload: Any, config: SenderConfig, track: Track | str, tags: str = "") -> None:

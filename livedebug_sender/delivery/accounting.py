@@ -15,7 +15,7 @@ from typing import Any
 from ..options import OnDrop
 from ..protocol.tracks import Track
 from ..runtime.atomic import STEP, AtomicInteger
-from ..runtime.log_limiter import Problems
+from ..runtime.log_limiter import LogLimiter
 from ..stats import REFUSED
 
 _TRACKS = {track.value: track for track in Track}
@@ -37,7 +37,7 @@ class Refusals:
 class DropReport:
     """Tells the owner of the sender, and the log, of each drop."""
 
-    def __init__(self, on_drop: OnDrop | None, problems: Problems) -> None:
+    def __init__(self, on_drop: OnDrop | None, problems: LogLimiter) -> None:
         # It may be written for a `Track`, or for any str: what is no track comes as one.
         self._on_drop: Callable[[Any, str, int], object] | None = on_drop
         self._problems = problems

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..config import SenderConfig
 from ..options import Options
-from ..runtime.log_limiter import Problems
+from ..runtime.log_limiter import LogLimiter
 from .accounting import DropReport
 from .capacity import Room
 from .dual_shipping import DualShipping
@@ -25,7 +25,7 @@ class Context(NamedTuple):
     config: SenderConfig
     options: Options
     room: Room
-    problems: Problems
+    problems: LogLimiter
     drops: DropReport
     dual_shipping: DualShipping
     agent_watch: AgentWatch

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..config import SenderConfig
 from ..protocol.tracks import agent_info_supports_debugger_v2_endpoint
-from ..runtime.log_limiter import Problems
+from ..runtime.log_limiter import LogLimiter
 
 if TYPE_CHECKING:
     from ..protocol.endpoint import Endpoint
@@ -30,7 +30,7 @@ class AgentWatch:
         self,
         config: SenderConfig,
         recheck_after: float,
-        problems: Problems,
+        problems: LogLimiter,
         clock: Callable[[], float],
     ) -> None:
         self._config = config

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DeliveryError
 from ..runtime import lazy_import
-from ..runtime.log_limiter import Problems
+from ..runtime.log_limiter import LogLimiter
 from ..runtime.threads import uwsgi_is_to_fork
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Courier:
         max_requests: int,
         max_bytes: int,
         new_transport: Callable[[], Transport],
-        problems: Problems,
+        problems: LogLimiter,
         clock: Callable[[], float],
     ) -> None:
         self._name = endpoint.url

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ..config import SenderConfig
-from ..errors import Refused
+from ..errors import EnqueueRejected
 from ..options import Options
 from ..protocol.endpoint import Endpoint, path_of
 from ..protocol.request import Request, build_request
@@ -22,7 +22,7 @@ from ..protocol.tracks import Track
 from ..runtime import lazy_import, shutdown
 from ..runtime.container import identity_headers
 from ..runtime.fork import fork_mark
-from ..runtime.log_limiter import Problems
+from ..runtime.log_limiter import LogLimiter
 from ..stats import Stats
 from ..transport.request_hook import without_faults
 from .accounting import DropReport, Refusals
@@ -54,7 +54,7 @@ class OpenLanes(dict[object, Lane]):
         self[lane.track] = lane
         try:
             return self._find(track)
-        except Refused:  # closed in between
+        except EnqueueRejected:  # closed in between
             self.clear()
             raise
 
@@ -67,7 +67,7 @@ class Engine:
         self._config = config
         self._options = options
         self._clock = time.monotonic
-        self._problems = Problems()
+        self._problems = LogLimiter()
         self._refusals = Refusals()
         self._identity: Mapping[str, str] | None = None
         self._tags = cut_tags(tags)
@@ -98,14 +98,14 @@ class Engine:
     # ---- in ----
 
     def _find(self, track: object) -> Lane:
-        """The lane of a track that takes payloads; `Refused` if there is none."""
+        """The lane of a track that takes payloads; `EnqueueRejected` if there is none."""
         if self.closed:
-            raise Refused("closed", "the sender was closed")
+            raise EnqueueRejected("closed", "the sender was closed")
         lane: Lane | None = self._lanes.get(track)  # type: ignore[call-overload]
         if lane is None:
-            raise Refused("invalid", "no such track")
+            raise EnqueueRejected("invalid", "no such track")
         if not self._config.endpoints_for(lane.track):
-            raise Refused("invalid", "no endpoint is set for this track")
+            raise EnqueueRejected("invalid", "no endpoint is set for this track")
         return lane
 
     def refuse(self, track: object, reason: str, detail: str) -> bool:

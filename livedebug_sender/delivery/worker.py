@@ -11,7 +11,7 @@ import math
 import threading
 from typing import cast
 
-from ..errors import InvalidPayload, Refused
+from ..errors import EnqueueRejected, InvalidPayload
 from ..protocol.payload import (
     CLOSING,
     Item,
@@ -86,7 +86,7 @@ class Lane:
     # ---- called by anybody ----
 
     def offer(self, payload: object, content_type: object) -> None:
-        """Queue a payload, or raise `Refused`.
+        """Queue a payload, or raise `EnqueueRejected`.
 
         All a host pays for a payload is here, so nothing is called that need not be.
         """
@@ -105,7 +105,7 @@ class Lane:
             mine = self._count(ITEM + size, STEP)
             near = (mine + self._others() + alarm) & PASSED
             if near and self._context.room.full():
-                raise Refused("queue_full", "the queue is full")
+                raise EnqueueRejected("queue_full", "the queue is full")
             queue.append(item)
         except BaseException:  # refused, or a signal handler raised in the middle
             if mine:
@@ -130,11 +130,11 @@ class Lane:
             else:
                 item = Upload(encode_body(payload), check_content_type(content_type))
         except InvalidPayload as error:
-            raise Refused("invalid", str(error)) from None
+            raise EnqueueRejected("invalid", str(error)) from None
         if len(item) > self._max_taken:
-            raise Refused("too_large", f"{len(item)} bytes of at most {self._max_taken}")
+            raise EnqueueRejected("too_large", f"{len(item)} bytes of at most {self._max_taken}")
         if self._closing:  # while a large object was being encoded
-            raise Refused("closed", "the sender was closed")
+            raise EnqueueRejected("closed", "the sender was closed")
         return item
 
     def rouse(self) -> bool:

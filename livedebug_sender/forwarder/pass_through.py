@@ -13,7 +13,7 @@ import requests
 from ..delivery.dual_shipping import Courier, DualShipping
 from ..errors import DeliveryError
 from ..protocol.endpoint import Endpoint
-from ..runtime.log_limiter import Problems
+from ..runtime.log_limiter import LogLimiter
 from ..stats import Stats
 from ..transport.transport import TimedOut, Transport
 from .replies import Refused, Reply
@@ -37,7 +37,7 @@ class PassThrough:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._problems = Problems()
+        self._problems = LogLimiter()
         # Transports that nobody uses now; each serves one request at a time.
         self._idle: deque[Transport] = deque()
         self._dual_shipping = DualShipping(self._new_courier)

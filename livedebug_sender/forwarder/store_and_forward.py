@@ -11,13 +11,13 @@ from types import MappingProxyType
 from ..config import SenderConfig
 from ..delivery.batch import Batch
 from ..delivery.engine import Engine
-from ..errors import Refused as NoRoom
+from ..errors import EnqueueRejected
 from ..options import Options
 from ..protocol.endpoint import Endpoint
 from ..protocol.payload import Upload
 from ..protocol.request import Request
 from ..protocol.tracks import Track
-from ..runtime.log_limiter import Problems
+from ..runtime.log_limiter import LogLimiter
 from ..sender import Sender
 from ..stats import Stats
 from .replies import Refused, Reply, in_json
@@ -46,7 +46,7 @@ class StoreAndForward:
             shutdown_timeout=settings.grace,
         )
         config = _Destinations(settings)
-        self._problems = Problems()
+        self._problems = LogLimiter()
         self._senders = [ParcelSender(config, options) for _ in range(ways)]
         self._turns = itertools.count()
 
@@ -110,7 +110,7 @@ class ParcelSender(Sender):
         """Queue a request; False, and no word of it, if there is no room."""
         try:
             self._here().lanes[track].offer(parcel, None)
-        except NoRoom:
+        except EnqueueRejected:
             return False
         return True
 

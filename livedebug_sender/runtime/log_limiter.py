@@ -28,7 +28,7 @@ class _Problem:
         self.logged_at = float("-inf")
 
 
-class Problems:
+class LogLimiter:
     """The problems of one sender in one process, by key."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

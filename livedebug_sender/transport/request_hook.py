@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from ..runtime.log_limiter import Problems
+from ..runtime.log_limiter import LogLimiter
 
 #: Makes the context manager for one request.
 AroundRequest = Callable[[], AbstractContextManager[object]]
 
 
-def without_faults(hook: AroundRequest, problems: Problems) -> AroundRequest:
+def without_faults(hook: AroundRequest, problems: LogLimiter) -> AroundRequest:
     """The same, but what it raises is noted, and the request made as without it."""
 
     def note(error: Exception) -> None:

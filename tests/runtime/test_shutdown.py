@@ -12,7 +12,7 @@ from servers import RawServer, RecordingServer, hang
 from livedebug_sender import Endpoint, PayloadRejected, Sender, SenderConfig
 from livedebug_sender.runtime import lazy_import as loading
 from livedebug_sender.runtime import shutdown as lifecycle
-from livedebug_sender.runtime.log_limiter import QUIET_FOR, Problems
+from livedebug_sender.runtime.log_limiter import QUIET_FOR, LogLimiter
 
 Make = Callable[..., Sender]
 
@@ -136,7 +136,7 @@ def test_a_problem_is_said_once_then_counted_and_said_again_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     now = 0.0
-    problems = Problems(clock=lambda: now)
+    problems = LogLimiter(clock=lambda: now)
     assert problems.note("key", "trouble")
     assert not problems.note("key", "trouble")
     problems.report()
