@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 
+from .environment import endpoints_from_env
 from .errors import ConfigError
 from .protocol.endpoint import Endpoint, derive_endpoint_path, with_path
 from .protocol.tracks import DIAGNOSTICS_PATH, V2_TRACKS, Track
@@ -37,32 +38,64 @@ class SenderConfig:
         self._additional_debugger: tuple[Endpoint, ...] = ()
         self._additional_symdb: tuple[Endpoint, ...] = ()
         self._downgraded = False
+        self._decided_by: str | None = None
         self._endpoints: dict[Track, tuple[Endpoint, ...]] = {}
         self._derive()
 
     @classmethod
     def from_env(
-        cls, environ: Mapping[str, str] = os.environ, *, agentless: bool | None = None
+        cls, environ: Mapping[str, str] | None = None, *, agentless: bool | None = None
     ) -> SenderConfig:
-        """The config of the environment, as Datadog's tracers and Agent read it.
+        """The config that ``DD_*`` variables describe.
 
-        ``DD_API_KEY`` means agentless at ``DD_SITE``; else the agent at
-        ``DD_TRACE_AGENT_URL``, else ``DD_AGENT_HOST`` and ``DD_TRACE_AGENT_PORT``, else
-        ``/var/run/datadog/apm.socket`` if it is there, else ``http://localhost:8126``.
+        The first of these that is given chooses between an agent and the intake:
+
+        1. the argument `agentless`;
+        2. ``DD_AGENTLESS_ENABLED`` (``true``, ``1``, ``false``, ``0``);
+        3. an agent that is named (``DD_TRACE_AGENT_URL``, ``DD_AGENT_HOST`` or
+           ``DD_TRACE_AGENT_PORT``): an agent;
+        4. ``DD_API_KEY``: the intake;
+        5. else an agent.
+
+        The intake is that of ``DD_SITE`` (default ``datadoghq.com``), and ``DD_API_KEY``
+        has to be set for it. The agent is ``DD_TRACE_AGENT_URL``; else ``DD_AGENT_HOST``
+        and ``DD_TRACE_AGENT_PORT``; else the socket ``/var/run/datadog/apm.socket`` if
+        it exists; else ``http://localhost:8126``.
+
+        ``DD_APM_DEBUGGER_ADDITIONAL_ENDPOINTS``,
+        ``DD_APM_DEBUGGER_DIAGNOSTICS_ADDITIONAL_ENDPOINTS`` and
+        ``DD_APM_SYMDB_ADDITIONAL_ENDPOINTS`` (JSON, ``{url: [key, ...]}``) name
+        additional endpoints.
 
         Args:
-            agentless: overrides that choice.
+            environ: the variables; None means the environment of the process.
+            agentless: overrides the environment's choice.
 
         Raises:
-            ConfigError: names the variable and what is wrong, never a key.
+            ConfigError: names the variable and what is wrong with it, never a key.
         """
-        from .environment import config_from_env
+        found = endpoints_from_env(environ, agentless=agentless)
+        config = cls()
+        config.set_endpoint(found.primary)
+        config.set_symdb_endpoint(found.primary)
+        for endpoint in found.additional_debugger:
+            config.add_additional_debugger_endpoint(endpoint)
+        for endpoint in found.additional_symdb:
+            config.add_additional_symdb_endpoint(endpoint)
+        config._decided_by = found.decided_by
+        return config
 
-        return config_from_env(environ, agentless=agentless)
+    @property
+    def decided_by(self) -> str | None:
+        """What in the environment chose the primary endpoint, such as ``"DD_API_KEY"``.
+
+        None for an endpoint that was set by `set_endpoint`.
+        """
+        return self._decided_by
 
     @property
     def downgraded(self) -> bool:
-        """Do snapshots and logs go to the agent's diagnostics route?"""
+        """Whether snapshots and logs go to the agent's diagnostics route."""
         return self._downgraded
 
     def set_endpoint(self, endpoint: Endpoint) -> None:
@@ -71,6 +104,7 @@ class SenderConfig:
         with _changing:
             self._debugger = checked
             self._downgraded = False
+            self._decided_by = None
             self._derive()
 
     def set_symdb_endpoint(self, endpoint: Endpoint) -> None:
@@ -98,7 +132,7 @@ class SenderConfig:
         """Send snapshots and logs to the agent's diagnostics route from now on.
 
         Returns:
-            True if that changed something; False when agentless, or done before.
+            Whether that changed anything: not when agentless, nor when done before.
         """
         return self._set_downgraded(True)
 
@@ -146,5 +180,5 @@ class SenderConfig:
 
 def _checked(endpoint: object) -> Endpoint:
     if not isinstance(endpoint, Endpoint):
-        raise ConfigError(f"the endpoint is a {type(endpoint).__name__}; an Endpoint is wanted")
+        raise ConfigError(f"the endpoint is a {type(endpoint).__name__}; expected: an Endpoint")
     return endpoint

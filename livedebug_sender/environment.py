@@ -1,4 +1,7 @@
-"""Config and tags from ``DD_*`` variables."""
+"""Endpoints and tags from ``DD_*`` variables, as plain values.
+
+No function here has an environment as its default: `help` and the docs would show it.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ import re
 import stat
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from .config import SenderConfig
 from .errors import ConfigError
 from .protocol.endpoint import (
+    DEFAULT_SITE,
     Endpoint,
     check_api_key,
     check_url,
@@ -25,8 +28,12 @@ from .protocol.tracks import Track
 Value = TypeVar("Value")
 
 AGENT_SOCKET = "/var/run/datadog/apm.socket"
-_DEFAULT_SITE = "datadoghq.com"
 _DEFAULT_PORT = "8126"
+_API_KEY = "DD_API_KEY"
+_AGENTLESS = "DD_AGENTLESS_ENABLED"
+#: Each names an agent, which then is preferred to an API key.
+_AGENT = ("DD_TRACE_AGENT_URL", "DD_AGENT_HOST", "DD_TRACE_AGENT_PORT")
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 #: JSON ``{url: [key, ...]}``, as in the Agent; both of the first feed the debugger tracks.
 _ADDITIONAL_DEBUGGER = (
@@ -36,31 +43,59 @@ _ADDITIONAL_DEBUGGER = (
 _ADDITIONAL_SYMDB = "DD_APM_SYMDB_ADDITIONAL_ENDPOINTS"
 
 
-def config_from_env(environ: Mapping[str, str], *, agentless: bool | None = None) -> SenderConfig:
-    """See `SenderConfig.from_env`."""
-    if agentless is None:
-        agentless = "DD_API_KEY" in environ
+class EnvironmentEndpoints(NamedTuple):
+    """Where an environment sends payloads, and why.
+
+    Attributes:
+        decided_by: what chose the primary, for the log: ``"DD_API_KEY"``.
+    """
+
+    primary: Endpoint
+    decided_by: str
+    additional_debugger: tuple[Endpoint, ...]
+    additional_symdb: tuple[Endpoint, ...]
+
+
+def endpoints_from_env(
+    environ: Mapping[str, str] | None = None, *, agentless: bool | None = None
+) -> EnvironmentEndpoints:
+    """The endpoints of an environment; see `SenderConfig.from_env` for the rules."""
+    environ = os.environ if environ is None else environ
+    agentless, decided_by = _mode(environ, agentless)
     primary = _intake(environ) if agentless else _agent(environ)
-    config = SenderConfig()
-    config.set_endpoint(primary)
-    config.set_symdb_endpoint(primary)
-    seen: list[Endpoint] = []
+    additional: dict[Endpoint, Endpoint] = {}
     for name in _ADDITIONAL_DEBUGGER:
         for endpoint in additional_endpoints(environ, name):
-            arrives_at = derive_endpoint_path(endpoint, Track.LOGS)
-            if arrives_at not in seen:
-                seen.append(arrives_at)
-                config.add_additional_debugger_endpoint(endpoint)
-    for endpoint in additional_endpoints(environ, _ADDITIONAL_SYMDB):
-        config.add_additional_symdb_endpoint(endpoint)
-    return config
+            # One that both variables name gets one copy.
+            additional.setdefault(derive_endpoint_path(endpoint, Track.LOGS), endpoint)
+    return EnvironmentEndpoints(
+        primary,
+        decided_by,
+        tuple(additional.values()),
+        tuple(additional_endpoints(environ, _ADDITIONAL_SYMDB)),
+    )
 
 
-def tags_from_env(environ: Mapping[str, str]) -> str:
+def _mode(environ: Mapping[str, str], agentless: bool | None) -> tuple[bool, str]:
+    """Is it agentless, and what decided that? The first that is given decides."""
+    if agentless is not None:
+        return agentless, "the argument agentless"
+    if value_of(environ, _AGENTLESS):
+        return checked(_AGENTLESS, _boolean, value_of(environ, _AGENTLESS)), _AGENTLESS
+    for name in _AGENT:
+        if value_of(environ, name):
+            return False, name
+    if _API_KEY in environ:
+        return True, _API_KEY
+    return False, "no variable: the default"
+
+
+def tags_from_env(environ: Mapping[str, str] | None = None) -> str:
     """``env:E,version:V`` and the tags of ``DD_TAGS``; only what is set.
 
     ``DD_ENV`` and ``DD_VERSION`` win over an ``env:`` and ``version:`` in ``DD_TAGS``.
     """
+    environ = os.environ if environ is None else environ
     tags = []
     named = {"env": value_of(environ, "DD_ENV"), "version": value_of(environ, "DD_VERSION")}
     for key, value in named.items():
@@ -73,11 +108,11 @@ def tags_from_env(environ: Mapping[str, str]) -> str:
 
 
 def _intake(environ: Mapping[str, str]) -> Endpoint:
-    if "DD_API_KEY" not in environ:
+    if _API_KEY not in environ:
         raise ConfigError("agentless, but DD_API_KEY is not set; set it to an API key")
-    key = value_of(environ, "DD_API_KEY")
-    checked("DD_API_KEY", check_api_key, key)
-    site = value_of(environ, "DD_SITE") if "DD_SITE" in environ else _DEFAULT_SITE
+    key = value_of(environ, _API_KEY)
+    checked(_API_KEY, check_api_key, key)
+    site = value_of(environ, "DD_SITE") if "DD_SITE" in environ else DEFAULT_SITE
     return checked("DD_SITE", lambda site: debugger_intake_endpoint(site, key), site)
 
 
@@ -102,22 +137,22 @@ def additional_endpoints(environ: Mapping[str, str], name: str) -> list[Endpoint
     text = value_of(environ, name)
     if not text:
         return []
-    wanted = 'wanted: JSON {"https://host": ["key", ...]} (the value is not shown: it has keys)'
+    expected = 'expected: JSON {"https://host": ["key", ...]} (not shown, since it has keys)'
     try:
         table = json.loads(text)
     except (ValueError, RecursionError):
-        raise ConfigError(f"{name} is no JSON; {wanted}") from None
+        raise ConfigError(f"{name} is not JSON; {expected}") from None
     if not isinstance(table, dict):
-        raise ConfigError(f"{name} is no JSON object; {wanted}")
+        raise ConfigError(f"{name} is not a JSON object; {expected}")
     endpoints = []
     for url, keys in table.items():
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-            raise ConfigError(f"{name} has an URL without a list of keys; {wanted}")
+            raise ConfigError(f"{name} has a URL without a list of keys; {expected}")
         try:
             check_url(url)
         except ConfigError:
             # Not shown: keys and URLs may be in each other's places.
-            raise ConfigError(f"{name} has a URL that can't be used; {wanted}") from None
+            raise ConfigError(f"{name} has an invalid URL; {expected}") from None
         for key in keys:
             endpoints.append(checked(name, partial(Endpoint, url), key.strip()))
     return endpoints
@@ -130,22 +165,28 @@ def value_of(environ: Mapping[str, str], name: str) -> str:
 
 
 def checked(name: str, check: Callable[[str], Value], value: str) -> Value:
-    """What `check` makes of the value, its complaint headed by the variable's name."""
+    """The result of `check(value)`; its `ConfigError` begins with the variable's name."""
     try:
         return check(value)
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from None
 
 
+def _boolean(value: str) -> bool:
+    if value.lower() not in _BOOLEANS:
+        raise ConfigError(f"{value!r:.80} is not a boolean; expected: true, 1, false or 0")
+    return _BOOLEANS[value.lower()]
+
+
 def _check_port(port: str) -> None:
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
-        raise ConfigError(f"the port is {port!r:.80}; a number from 1 to 65535 is wanted")
+        raise ConfigError(f"the port is {port!r:.80}; expected: a number from 1 to 65535")
 
 
 def _check_host(host: str) -> None:
     check_url(f"http://{host}:1")
     if re.search(r"[/?#@]", host):
-        raise ConfigError(f"the host is {host!r:.80}; a host name or address is wanted")
+        raise ConfigError(f"the host is {host!r:.80}; expected: a host name or an IP address")
 
 
 def _is_socket(path: str) -> bool:

@@ -1,26 +1,26 @@
-"""What the library raises. No message, and no attribute, ever holds an API key."""
+"""The library's exceptions. No message and no attribute of them ever holds an API key."""
 
 from __future__ import annotations
 
 
 class SenderError(Exception):
-    """Anything that this library raises on purpose."""
+    """The base of all exceptions that this library raises."""
 
 
 class ConfigError(SenderError, ValueError):
-    """A configuration that can't be meant; raised where it is given."""
+    """An invalid configuration; raised where it is given."""
 
 
 class InvalidPayload(SenderError, ValueError):
-    """A payload that is none on its face: empty, no JSON array or object, ..."""
+    """Not a JSON object or array, or, for symdb, not bytes with a content type."""
 
 
 class PayloadRejected(SenderError):
-    """The endpoint answered, and the answer is no success.
+    """The endpoint answered, but not with a 2xx status.
 
     Attributes:
         status: the HTTP status.
-        body: the answer's text, its first 4096 bytes.
+        body: the first 4096 bytes of the answer, as text.
         kind: ``"debugger"`` or ``"symdb"``.
     """
 
@@ -35,7 +35,7 @@ class PayloadRejected(SenderError):
 
 
 class DeliveryError(SenderError):
-    """No answer came: refused, reset, timed out, no such host, TLS."""
+    """No answer came: connection refused or reset, timed out, unknown host, TLS failure."""
 
 
 class EnqueueRejected(Exception):
@@ -43,7 +43,7 @@ class EnqueueRejected(Exception):
 
     Attributes:
         reason: as in ``Stats.dropped``.
-        detail: for people.
+        detail: human-readable.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

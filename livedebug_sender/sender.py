@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .config import SenderConfig
+from .environment import tags_from_env
 from .errors import ConfigError, EnqueueRejected
 from .options import OnDrop, Options, Oversize
 from .protocol.tags import check_tags
@@ -78,7 +79,7 @@ class Sender:
         around_request: AroundRequest | None = None,
     ) -> None:
         if not isinstance(config, SenderConfig):
-            raise ConfigError(f"config is a {type(config).__name__}; a SenderConfig is wanted")
+            raise ConfigError(f"config is a {type(config).__name__}; expected: a SenderConfig")
         self._config = config
         self._tags = check_tags(tags)
         given: dict[str, Any] = {
@@ -105,15 +106,23 @@ class Sender:
     @classmethod
     def from_env(
         cls,
-        environ: Mapping[str, str] = os.environ,
+        environ: Mapping[str, str] | None = None,
         *,
         agentless: bool | None = None,
         **options: Any,
     ) -> Sender:
-        """A sender with config and tags of the environment; see `SenderConfig.from_env`."""
-        from .environment import config_from_env, tags_from_env
+        """A sender whose config and tags the environment describes.
 
-        config = config_from_env(environ, agentless=agentless)
+        Args:
+            environ: the variables; None means the environment of the process.
+            agentless: overrides the environment's choice; see `SenderConfig.from_env`.
+            options: as of `Sender`. Without ``tags``: ``DD_ENV``, ``DD_VERSION`` and
+                ``DD_TAGS``.
+
+        Raises:
+            ConfigError: for an invalid variable, which it names, or an invalid option.
+        """
+        config = SenderConfig.from_env(environ, agentless=agentless)
         options.setdefault("tags", tags_from_env(environ))
         return cls(config, **options)
 

@@ -1,7 +1,7 @@
 """One attempt, on the calling thread, for callers that want the outcome.
 
-No queue, no retries: what comes of the attempt is returned or raised. Connections are
-kept for the next call, a set for each thread.
+No queue and no retries: the attempt's outcome is returned or raised. Each thread keeps
+its connections for its next call.
 """
 
 from __future__ import annotations
@@ -68,13 +68,14 @@ def send(payload: Any, config: SenderConfig, track: Track | str, tags: str = "")
         tags: as `generate_tags` makes them, not encoded.
 
     Raises:
-        PayloadRejected: the primary's answer is no 2xx.
+        PayloadRejected: the primary's answer is not a 2xx.
         DeliveryError: no answer came from the primary.
-        InvalidPayload: the payload is no JSON object or array.
-        ConfigError: for a track or tags that can't be meant, or no endpoint.
+        InvalidPayload: the payload is not a JSON object or array.
+        ConfigError: for an invalid track or tags, or a track without an endpoint.
 
-    Additional endpoints get their copy whatever the primary says; theirs is not heard.
-    The call lasts until they are done, at most their longest timeout longer.
+    Additional endpoints get their copy whatever the primary answers; their own answers
+    are discarded. The call returns when they are done, after their longest timeout at
+    the latest.
     """
     checked = _debugger_track(track)
     _send_to_all(config, checked, [encode_payload(payload)], tags)
@@ -95,13 +96,13 @@ class PayloadSender:
         tags: as `generate_tags` makes them, not encoded.
 
     Raises:
-        ConfigError: for an endpoint, a track (symdb is sent whole, by `send_symdb`) or
-            tags that can't be meant.
+        ConfigError: for an invalid endpoint, track or tags; symdb is not taken here,
+            since `send_symdb` sends it whole.
     """
 
     def __init__(self, endpoint: Endpoint, track: Track | str, tags: str = "") -> None:
         if not isinstance(endpoint, Endpoint):
-            raise ConfigError(f"the endpoint is a {type(endpoint).__name__}; an Endpoint is wanted")
+            raise ConfigError(f"the endpoint is a {type(endpoint).__name__}; expected: an Endpoint")
         self._track = _debugger_track(track)
         self._endpoint = _derived(endpoint, self._track)
         self._tags = _fitting(tags)
@@ -109,7 +110,7 @@ class PayloadSender:
         self._finished = False
 
     def append(self, payload: Any) -> None:
-        """Add a payload, as `send` takes it; `InvalidPayload` if it is none."""
+        """Add a payload, as `send` takes it; raises `InvalidPayload` as `send` does."""
         if self._finished:
             raise SenderError("append after finish: a PayloadSender makes one request")
         self._payloads.append(encode_payload(payload))
@@ -121,7 +122,7 @@ class PayloadSender:
             The number of payloads sent; 0, and no request, if there were none.
 
         Raises:
-            PayloadRejected: the answer is no 2xx.
+            PayloadRejected: the answer is not a 2xx.
             DeliveryError: no answer came.
         """
         if self._finished:
@@ -142,7 +143,7 @@ def _send_to_all(
     tags: str,
 ) -> None:
     if not isinstance(config, SenderConfig):
-        raise ConfigError(f"config is a {type(config).__name__}; a SenderConfig is wanted")
+        raise ConfigError(f"config is a {type(config).__name__}; expected: a SenderConfig")
     sent_tags = _fitting(tags)
     endpoints = config.endpoints_for(track)
     if not endpoints:
@@ -231,5 +232,5 @@ def _debugger_track(track: Track | str) -> Track:
         return Track(track)
     names = ", ".join(tracks)
     raise ConfigError(
-        f"the track is {str(track)!r:.80}; wanted: one of {names} (for symdb there is send_symdb)"
+        f"the track is {str(track)!r:.80}; expected: one of {names} (for symdb there is send_symdb)"
     )

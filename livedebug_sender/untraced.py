@@ -1,4 +1,4 @@
-"""For `around_request`: keeps the sender's own requests out of the host's traces."""
+"""Hooks for `around_request` that keep the sender's own requests out of the host's traces."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def untraced_by_opentelemetry() -> AroundRequest:
 
 
 def untraced_by_ddtrace() -> AroundRequest:
-    """Have ``ddtrace`` reject what it traces during each request.
+    """Have ``ddtrace`` discard what it traces during each request.
 
-    ``ddtrace`` can be turned off for a whole process only. So a trace of its own that
-    is rejected from the start is made the current one, for this thread and this request.
+    ``ddtrace`` can only be turned off for a whole process. So a new trace, rejected from
+    its start, is made the current one for this thread and this request.
 
     Raises:
         ConfigError: ``ddtrace`` is not installed, or is too old for this.
@@ -52,6 +52,6 @@ def untraced_by_ddtrace() -> AroundRequest:
 
 def _missing(tracer: str, package: str) -> str:
     return (
-        f"untraced_by_{tracer} needs {package}, which can't be imported; "
-        f"install it, or leave around_request out: nothing of {tracer} traces here"
+        f"untraced_by_{tracer} needs {package}, which can't be imported; install it, or leave "
+        f"around_request out if {tracer} does not trace this process"
     )

@@ -68,7 +68,7 @@ def test_an_endpoint_is_an_endpoint(endpoint: Any) -> None:
     made = SenderConfig()
     for method in ("set_endpoint", "set_symdb_endpoint", "add_additional_debugger_endpoint",
                    "add_additional_symdb_endpoint"):  # fmt: skip
-        with pytest.raises(ConfigError, match="an Endpoint is wanted"):
+        with pytest.raises(ConfigError, match="expected: an Endpoint"):
             getattr(made, method)(endpoint)
 
 

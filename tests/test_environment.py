@@ -8,7 +8,7 @@ import pytest
 from sample_data import KEY
 from servers import RecordingServer, socket_file
 
-from livedebug_sender import ConfigError, Sender, SenderConfig, environment
+from livedebug_sender import ConfigError, Endpoint, Sender, SenderConfig, environment
 
 SECOND = "f" * 32
 
@@ -44,6 +44,63 @@ V2 = "/debugger/v2/input"
 )  # fmt: skip
 def test_the_environment_chooses_the_endpoint(environ: dict[str, str], url: str) -> None:
     assert primary(environ) == url
+
+
+NAMED = [
+    {"DD_TRACE_AGENT_URL": "http://a:1"},
+    {"DD_AGENT_HOST": "a", "DD_TRACE_AGENT_PORT": "1"},
+    {"DD_TRACE_AGENT_PORT": "1"},
+]
+
+
+@pytest.mark.parametrize("named", NAMED)
+def test_an_agent_that_is_named_is_preferred_to_an_api_key(named: dict[str, str]) -> None:
+    config = SenderConfig.from_env({"DD_API_KEY": KEY, **named})
+    (endpoint,) = config.endpoints_for("snapshots")
+    assert (endpoint.api_key, endpoint.url.endswith(":1/debugger/v2/input")) == (None, True)
+    assert config.decided_by == next(iter(named))
+
+
+@pytest.mark.parametrize("named", [{}, *NAMED])
+@pytest.mark.parametrize("value", ["true", "True", "1", " TRUE\n"])
+def test_the_switch_for_agentless_is_preferred_to_an_agent(
+    named: dict[str, str], value: str
+) -> None:
+    environ = {"DD_API_KEY": KEY, "DD_AGENTLESS_ENABLED": value, **named}
+    config = SenderConfig.from_env(environ)
+    assert config.endpoints_for("logs")[0].agentless
+    assert config.decided_by == "DD_AGENTLESS_ENABLED"
+    assert not SenderConfig.from_env(environ, agentless=False).endpoints_for("logs")[0].agentless
+
+
+@pytest.mark.parametrize("value", ["false", "False", "0"])
+def test_the_switch_turned_off_means_an_agent_though_there_is_a_key(value: str) -> None:
+    config = SenderConfig.from_env({"DD_API_KEY": KEY, "DD_AGENTLESS_ENABLED": value})
+    assert config.endpoints_for("logs")[0].url == f"http://localhost:8126{V2}"
+    assert config.decided_by == "DD_AGENTLESS_ENABLED"
+
+
+def test_an_empty_switch_decides_nothing() -> None:
+    config = SenderConfig.from_env({"DD_API_KEY": KEY, "DD_AGENTLESS_ENABLED": " "})
+    assert config.decided_by == "DD_API_KEY"
+
+
+def test_what_decided_is_kept_until_another_endpoint_is_set() -> None:
+    assert SenderConfig.from_env({}, agentless=False).decided_by == "the argument agentless"
+    config = SenderConfig.from_env({})
+    assert config.decided_by == "no variable: the default"
+    config.set_endpoint(Endpoint("http://h"))
+    assert config.decided_by is None
+
+
+def test_without_an_argument_the_environment_of_the_process_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DD_TRACE_AGENT_URL", "http://from.the.process:1")
+    monkeypatch.setenv("DD_ENV", "prod")
+    monkeypatch.delenv("DD_AGENTLESS_ENABLED", raising=False)
+    assert SenderConfig.from_env().decided_by == "DD_TRACE_AGENT_URL"
+    assert "env:prod" in environment.tags_from_env()
 
 
 def test_the_agents_socket_is_used_if_it_is_there(
@@ -92,6 +149,9 @@ ADDITIONAL = "DD_APM_SYMDB_ADDITIONAL_ENDPOINTS"
 @pytest.mark.parametrize(
     ("environ", "name"),
     [
+        ({"DD_AGENTLESS_ENABLED": "true"}, "DD_API_KEY"),
+        ({"DD_AGENTLESS_ENABLED": "true", "DD_API_KEY": ""}, "DD_API_KEY"),
+        ({"DD_AGENTLESS_ENABLED": "perhaps"}, "DD_AGENTLESS_ENABLED"),
         ({"DD_API_KEY": ""}, "DD_API_KEY"),
         ({"DD_API_KEY": " \n"}, "DD_API_KEY"),
         ({"DD_API_KEY": "secret with spaces"}, "DD_API_KEY"),

@@ -147,7 +147,7 @@ def test_what_is_no_payload_on_its_face_is_refused_before_a_request(call: Any) -
         (lambda: send(b"[1]", config_for("http://localhost"), "symdb"), "send_symdb"),
         (lambda: send(b"[1]", config_for("http://localhost"), "traces"), "traces"),
         (lambda: send(b"[1]", config_for("http://localhost"), None), "None"),  # type: ignore[arg-type]
-        (lambda: send(b"[1]", config_for("http://localhost"), "logs", "a\r\nb"), "CR"),
+        (lambda: send(b"[1]", config_for("http://localhost"), "logs", "a\r\nb"), "control characters"),
     ],
 )
 def test_what_can_not_be_meant_is_a_config_error_that_names_it(call: Any, word: str) -> None:
@@ -391,7 +391,7 @@ def test_a_payload_sender_is_used_once() -> None:
         ((Endpoint("http://localhost"), "symdb"), "send_symdb"),
         ((Endpoint("http://localhost"), "traces"), "traces"),
         (("http://localhost", "logs"), "Endpoint"),
-        ((Endpoint("http://localhost"), "logs", "a\nb"), "LF"),
+        ((Endpoint("http://localhost"), "logs", "a\nb"), "control characters"),
     ],
 )
 def test_a_payload_sender_says_early_what_can_not_be_meant(arguments: Any, word: str) -> None:

@@ -41,7 +41,7 @@ def config_of(
     agent: str | None,
     site: str | None,
     api_key_file: Path | None,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
 ) -> SenderConfig:
     """The config of the environment with these options over it.
 
@@ -50,7 +50,7 @@ def config_of(
     """
     if agent is not None and (site is not None or api_key_file is not None):
         raise click.UsageError("--agent means an agent; --site and --api-key-file mean none")
-    given = dict(environ)
+    given = dict(os.environ if environ is None else environ)
     agentless: bool | None = None
     if agent is not None:
         given["DD_TRACE_AGENT_URL"], agentless = agent, False

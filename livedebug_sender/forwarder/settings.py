@@ -11,7 +11,7 @@ from typing import Any
 
 from ..environment import additional_endpoints, checked, value_of
 from ..errors import ConfigError
-from ..protocol.endpoint import Endpoint, check_api_key, check_site
+from ..protocol.endpoint import DEFAULT_SITE, Endpoint, check_api_key, check_site
 from ..protocol.tags import check_tags
 from ..units import MiB
 from ..version import __version__
@@ -26,7 +26,7 @@ MODES = (PASS_THROUGH, STORE_AND_FORWARD)
 #: Bytes of the request line and the headers of one request.
 MAX_HEAD = 64 * 1024
 
-_DEFAULT_SITE = "datadoghq.com"
+
 _DEFAULT_ENV = "none"  # the Agent's
 
 
@@ -83,12 +83,13 @@ class Settings:
             )
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ, **given: Any) -> Settings:
-        """Settings of the environment; what is `given` comes first.
+    def from_env(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
+        """Settings of the environment (None: the process's); what is `given` comes first.
 
         Raises:
             ConfigError: names the variable and what is wrong, never a key.
         """
+        environ = os.environ if environ is None else environ
         options = {**_options(environ), **given}
         timeout = options.get("timeout", cls.timeout)
         _check_positive("timeout", timeout)
@@ -128,7 +129,7 @@ def _endpoints(environ: Mapping[str, str], route: Route) -> tuple[Endpoint, ...]
     url = value_of(environ, name)
     if not url:
         name = "DD_SITE"
-        site = value_of(environ, name) or _DEFAULT_SITE
+        site = value_of(environ, name) or DEFAULT_SITE
         checked(name, check_site, site)
         url = route.intake.format(site=site)
     api_key = _api_key(environ, route)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from .payload import JSON_SPACE
+
 #: Bytes of a piece, about.
 PIECE = 1024 * 1024
 
@@ -23,7 +25,6 @@ _MULTIPART_HEAD = (
 _MULTIPART_TAIL = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 _OBJECT = ord("{")
-_JSON_SPACE = b" \t\n\r"
 
 
 def merge(payloads: Sequence[bytes], *, multipart: bool) -> bytes | Body:
@@ -43,7 +44,7 @@ def inside(payload: bytes) -> bytes:
     """What a payload adds to an array: itself, or what is between its brackets."""
     if payload[0] == _OBJECT:
         return payload
-    return payload[1:-1].strip(_JSON_SPACE)
+    return payload[1:-1].strip(JSON_SPACE)
 
 
 class Body:

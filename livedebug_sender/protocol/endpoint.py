@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field, replace
+from functools import partial
 from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import ConfigError
+from ..units import parse_seconds
 from .tracks import ROUTES, Track
 
+DEFAULT_SITE = "datadoghq.com"
+#: Seconds to connect, and seconds for the answer.
+DEFAULT_TIMEOUT = 3.0
 _SCHEMES = ("http", "https", "unix", "file")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _SITE = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
@@ -17,51 +21,72 @@ _HEADER_TOKEN = re.compile(r"[!-~]+\Z")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Endpoint:
-    """A base URL, with an API key (the Datadog intake itself) or without (an agent).
+    """A base URL, with an API key (the Datadog intake itself) or without one (an agent).
 
     Args:
         url: ``http://``, ``https://``, ``unix:///path/to.sock`` or ``file:///path``.
         api_key: its presence is what makes the endpoint agentless.
-        timeout: seconds to connect, and seconds for the answer.
-        test_token: goes into ``X-Datadog-Test-Session-Token``.
+        timeout: for connecting, and again for the answer: seconds, or with a unit
+            (``"200ms"``).
+        test_token: the value of ``X-Datadog-Test-Session-Token``.
 
     Raises:
-        ConfigError: for a value that can't be used. Keys are never shown.
+        ConfigError: for an invalid value. Keys are never shown.
     """
 
     url: str
-    api_key: str | None = field(default=None, repr=False)
-    timeout: float = 3.0
-    test_token: str | None = field(default=None, repr=False)
+    api_key: str | None = field(repr=False)
+    #: In seconds, whatever unit it was given in.
+    timeout: float
+    test_token: str | None = field(repr=False)
 
-    def __post_init__(self) -> None:
-        check_url(self.url)
-        if self.api_key is not None:
-            check_api_key(self.api_key)
-        _check_timeout(self.timeout)
-        if self.test_token is not None:
-            _check_token("the test token", self.test_token)
+    # Written out, since what is taken (a time with a unit) is more than what is kept.
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None = None,
+        timeout: float | str = DEFAULT_TIMEOUT,
+        test_token: str | None = None,
+    ) -> None:
+        check_url(url)
+        if api_key is not None:
+            check_api_key(api_key)
+        if test_token is not None:
+            _check_token("the test token", test_token)
+        set_field = partial(object.__setattr__, self)  # the class is frozen
+        set_field("url", url)
+        set_field("api_key", api_key)
+        set_field("timeout", parse_seconds("the timeout", timeout))
+        set_field("test_token", test_token)
 
     @property
     def agentless(self) -> bool:
+        """Whether this is the intake itself: whether it has an API key."""
         return self.api_key is not None
 
     @property
     def scheme(self) -> str:
+        """``http``, ``https``, ``unix`` or ``file``."""
         return urlsplit(self.url).scheme
 
 
-def debugger_intake_endpoint(site: str, api_key: str, *, timeout: float = 3.0) -> Endpoint:
+def debugger_intake_endpoint(
+    site: str, api_key: str, *, timeout: float | str = DEFAULT_TIMEOUT
+) -> Endpoint:
     """The intake of a Datadog site, ``https://debugger-intake.{site}``.
 
+    Args:
+        site: a plain host name, such as ``"datadoghq.com"``.
+        timeout: as of `Endpoint`.
+
     Raises:
-        ConfigError: for a site that is no plain host name, or a key that can't be one.
+        ConfigError: for a site that is not a plain host name, or an invalid key.
     """
     check_site(site)
     if api_key is None:
-        raise ConfigError("the API key is missing: the intake wants one")
+        raise ConfigError("the API key is None; expected: a str, since the intake requires a key")
     return Endpoint(f"https://debugger-intake.{site}", api_key=api_key, timeout=timeout)
 
 
@@ -102,68 +127,58 @@ def socket_path(endpoint: Endpoint) -> str:
 
 
 def check_url(url: object) -> None:
-    wanted = "wanted: http://host:port, https://host, unix:///path/to.sock or file:///path"
+    expected = "expected: http://host:port, https://host, unix:///path/to.sock or file:///path"
     if not isinstance(url, str):
-        raise ConfigError(f"the URL is a {type(url).__name__}; {wanted}")
+        raise ConfigError(f"the URL is a {type(url).__name__}; {expected}")
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - parses the port, and raises for a bad one
     except ValueError as error:
-        raise ConfigError(f"the URL {_shown(url)!r} can't be read ({error}); {wanted}") from None
+        raise ConfigError(f"the URL {_shown(url)!r} is invalid ({error}); {expected}") from None
     if parts.username is not None or parts.password is not None:
-        raise ConfigError(f"the URL {_shown(url)!r} has user info; leave it out; {wanted}")
+        raise ConfigError(f"the URL {_shown(url)!r} has user info; remove it; {expected}")
     if _UNPRINTABLE.search(url):
         raise ConfigError(f"the URL {_shown(url)!r} has white space or control characters")
     if parts.scheme not in _SCHEMES:
-        raise ConfigError(f"the URL {_shown(url)!r} has another scheme; {wanted}")
+        raise ConfigError(f"the URL {_shown(url)!r} has an unknown scheme; {expected}")
     if parts.scheme in ("http", "https") and not parts.hostname:
-        raise ConfigError(f"the URL {_shown(url)!r} has no host; {wanted}")
+        raise ConfigError(f"the URL {_shown(url)!r} has no host; {expected}")
     if parts.scheme == "file" and (parts.netloc or len(parts.path) < 2):
-        raise ConfigError(f"the URL {_shown(url)!r} has no absolute path; {wanted}")
+        raise ConfigError(f"the URL {_shown(url)!r} has no absolute path; {expected}")
     if parts.scheme == "unix" and not unquote(parts.netloc or parts.path).strip("/"):
-        raise ConfigError(f"the URL {_shown(url)!r} has no path to a socket; {wanted}")
+        raise ConfigError(f"the URL {_shown(url)!r} has no path to a socket; {expected}")
     if parts.scheme == "unix" and not unquote(parts.netloc or parts.path).startswith("/"):
-        raise ConfigError(f"the URL {_shown(url)!r} has no absolute path; {wanted}")
+        raise ConfigError(f"the URL {_shown(url)!r} has no absolute path; {expected}")
 
 
 def check_site(site: object) -> None:
     if not isinstance(site, str) or len(site) > 200 or not _SITE.match(site):
         shown = f"{site!r:.80}" if isinstance(site, str) else f"a {type(site).__name__}"
         raise ConfigError(
-            f"the site is {shown}; wanted: a plain host name such as 'datadoghq.com', "
+            f"the site is {shown}; expected: a plain host name such as 'datadoghq.com', "
             "with no scheme, port or path"
         )
 
 
 def check_api_key(api_key: object) -> None:
-    """`ConfigError` for what can't be an API key; never shows it."""
+    """Raise `ConfigError` for an invalid API key, without showing it."""
     _check_token("the API key", api_key)
 
 
 def _check_token(what: str, token: object) -> None:
     if not isinstance(token, str):
-        raise ConfigError(f"{what} is a {type(token).__name__}; a str is wanted")
+        raise ConfigError(f"{what} is a {type(token).__name__}; expected: a str")
     if not token:
-        raise ConfigError(f"{what} is empty; leave it out (None) or give one")
+        raise ConfigError(f"{what} is empty; expected: a value, or None for none")
     if not _HEADER_TOKEN.match(token):
         raise ConfigError(
             f"{what} has white space, control or non-ASCII characters (not shown, "
-            f"{len(token)} characters); give it without them"
+            f"{len(token)} characters); expected: visible ASCII characters only"
         )
 
 
-def _check_timeout(timeout: object) -> None:
-    if (
-        isinstance(timeout, bool)
-        or not isinstance(timeout, (int, float))
-        or not math.isfinite(timeout)
-        or timeout <= 0
-    ):
-        raise ConfigError(f"the timeout is {timeout!r:.80}; a positive number of seconds is wanted")
-
-
 def _shown(url: str) -> str:
-    """A URL for a message: whatever may be user info may be a password."""
+    """A URL for a message, without anything that could be user info, hence a password."""
     before, at, host = url.rpartition("@")
     scheme, slashes, _ = before.partition("://")
     return (f"{scheme if slashes else ''}{slashes}***{at}{host}" if at else url)[:200]

@@ -1,7 +1,7 @@
 """What a caller hands over, turned into the bytes that wait in the queue.
 
-Pure: no thread, no socket, no clock. A payload is judged on its face only
-(is it a ``[...]`` or a ``{...}``?); what is inside is for the intake to judge.
+Pure: no thread, no socket, no clock. Of JSON text only the first and the last character
+are looked at (``[...]`` or ``{...}``); whether the rest is valid is left to the intake.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import Any
 
 from ..errors import InvalidPayload
 
-_JSON_SPACE = b" \t\n\r"
+#: White space around and between the tokens of JSON text.
+JSON_SPACE = b" \t\n\r"
 #: What has to be the last byte of JSON text, by its first; -1: it can't be the first.
 CLOSING = [-1] * 256
 CLOSING[ord("{")] = ord("}")
 CLOSING[ord("[")] = ord("]")
 # A header value in visible ASCII: what could end the line or the header is refused.
-_MOST_CONTENT_TYPE = 1000
+_MAX_CONTENT_TYPE = 1000
 _CONTENT_TYPE = re.compile(r"[!-~]+(?:[ \t]+[!-~]+)*\Z")
 
 
@@ -41,7 +42,7 @@ Item = bytes | Upload
 
 
 def encode_payload(payload: object) -> bytes:
-    """A JSON payload as UTF-8 bytes; `InvalidPayload` if it can't be one.
+    """A JSON payload as UTF-8 bytes; `InvalidPayload` for anything else.
 
     ``bytes`` are returned as they are, not copied, unless white space has to be cut
     off; a ``bytearray`` or ``memoryview`` is copied, so that its owner may go on
@@ -49,24 +50,24 @@ def encode_payload(payload: object) -> bytes:
     """
     encoded = payload if type(payload) is bytes else _encode(payload)
     if not encoded:
-        raise InvalidPayload("the payload is empty; a JSON object or array is wanted")
+        raise InvalidPayload("the payload is empty; expected: a JSON object or array")
     if CLOSING[encoded[0]] == encoded[-1]:
         return encoded
-    if encoded[0] in _JSON_SPACE or encoded[-1] in _JSON_SPACE:
-        return encode_payload(encoded.strip(_JSON_SPACE))
-    raise InvalidPayload("the payload is no JSON object or array: wanted {...} or [...]")
+    if encoded[0] in JSON_SPACE or encoded[-1] in JSON_SPACE:
+        return encode_payload(encoded.strip(JSON_SPACE))
+    raise InvalidPayload("the payload is not a JSON object or array; expected: {...} or [...]")
 
 
 def encode_body(payload: object) -> bytes:
-    """An opaque SymDB body as bytes; `InvalidPayload` if it is none or empty."""
+    """An opaque SymDB body as bytes; `InvalidPayload` if it is not bytes, or empty."""
     if type(payload) is bytes:
         body = payload
     elif isinstance(payload, (bytes, bytearray, memoryview)):
         body = _copied(payload)
     else:
-        raise InvalidPayload(f"a SymDB body is bytes; given: {type(payload).__name__}")
+        raise InvalidPayload(f"the SymDB body is a {type(payload).__name__}; expected: bytes")
     if not body:
-        raise InvalidPayload("the SymDB body is empty")
+        raise InvalidPayload("the SymDB body is empty; expected: at least one byte")
     return body
 
 
@@ -74,12 +75,12 @@ def check_content_type(content_type: object) -> str:
     """The content type of a SymDB body; `InvalidPayload` if it can't be a header value."""
     if (
         not isinstance(content_type, str)
-        or len(content_type) > _MOST_CONTENT_TYPE
+        or len(content_type) > _MAX_CONTENT_TYPE
         or not _CONTENT_TYPE.match(content_type)
     ):
         raise InvalidPayload(
-            "a SymDB body needs its content type, one line of ASCII text such as "
-            f"'multipart/form-data; boundary=...'; given: {content_type!r:.80}"
+            f"the content type is {content_type!r:.80}; expected: one line of ASCII text such "
+            "as 'multipart/form-data; boundary=...'"
         )
     return str.__str__(content_type)  # of an enumeration: its value
 
@@ -97,7 +98,7 @@ def _encode(payload: object) -> bytes:
     except BaseException as error:  # whatever a hostile object's own methods raise
         raise InvalidPayload(f"the payload can't be encoded: {type(error).__name__}") from error
     raise InvalidPayload(
-        f"a payload is bytes, str, a mapping or a list; given: {type(payload).__name__}"
+        f"the payload is a {type(payload).__name__}; expected: bytes, str, a mapping or a list"
     )
 
 
@@ -110,11 +111,11 @@ def _encode_json(payload: Mapping[Any, Any] | list[Any] | tuple[Any, ...]) -> by
         payload if isinstance(payload, (dict, list, tuple)) else dict(payload),
         separators=(",", ":"),
         ensure_ascii=False,
-        allow_nan=False,  # NaN and Infinity are no JSON
+        allow_nan=False,  # NaN and Infinity are not JSON
         default=_plain_mapping,
     )
-    # A lone surrogate (a file name that is no UTF-8, say) becomes its \udcxx escape,
-    # which is what JSON itself would write.
+    # A lone surrogate (of a file name that is not UTF-8, say) becomes its \udcxx escape,
+    # as `json.dumps` itself would write it without `ensure_ascii=False`.
     return text.encode("utf-8", "backslashreplace")
 
 

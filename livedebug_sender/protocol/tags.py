@@ -1,7 +1,8 @@
-"""Tags: made, checked, cut to what the Agent takes, and encoded for a query."""
+"""Tags: joined, checked, cut to what the Agent accepts, and encoded for a query."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from ..errors import ConfigError
 
 #: The Agent cuts tags after so many characters (``pkg/trace/api/debugger.go``).
 MAX_TAGS = 4001
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def generate_tags(
@@ -24,12 +26,12 @@ def generate_tags(
     tags in their order, each ``"key:value"``.
 
     Raises:
-        ConfigError: for something that is no str, or has CR or LF.
+        ConfigError: for a tag that is not a str, or has control characters.
     """
-    from socket import gethostname  # late: a tenth of what the library takes to import
+    from socket import gethostname  # late: a tenth of the time to import the library
 
     if isinstance(custom_tags, (str, bytes)):
-        raise ConfigError("custom_tags is one string; a sequence of 'key:value' is wanted")
+        raise ConfigError("custom_tags is one string; expected: a sequence of 'key:value'")
     tags = [
         f"debugger_version:{debugger_version}",
         f"env:{env}",
@@ -43,15 +45,17 @@ def generate_tags(
 
 
 def check_tags(tags: object) -> str:
-    """The tags as given; `ConfigError` if they are no text that can be a header."""
+    """The tags as given; `ConfigError` for what can't be the value of a header."""
     if not isinstance(tags, str):
-        raise ConfigError(f"tags are a {type(tags).__name__}; a str 'key:value,...' is wanted")
-    if "\r" in tags or "\n" in tags or "\0" in tags:
-        raise ConfigError(f"tags {tags!r:.80} have CR, LF or NUL; one line of text is wanted")
+        raise ConfigError(f"tags are a {type(tags).__name__}; expected: a str 'key:value,...'")
+    if _CONTROL.search(tags):
+        raise ConfigError(f"tags {tags!r:.80} have control characters; expected: one line of text")
     try:
         tags.encode("utf-8")
     except UnicodeEncodeError:
-        raise ConfigError(f"tags {tags!r:.80} have lone surrogates: no UTF-8") from None
+        raise ConfigError(
+            f"tags {tags!r:.80} have lone surrogates; expected: text that can be encoded as UTF-8"
+        ) from None
     return tags
 
 

@@ -22,8 +22,14 @@ _PRINTABLE = r"[ -~]+\Z"
 _HOST_NAMESPACE = 0xEFFFFFFB
 
 
-def identity_headers(environ: Mapping[str, str] = os.environ, root: str = "/") -> dict[str, str]:
-    """The headers that tell the container, as far as it is known; never raises."""
+def identity_headers(environ: Mapping[str, str] | None = None, root: str = "/") -> dict[str, str]:
+    """The headers that name the container, as far as it is known; never raises.
+
+    Args:
+        environ: for ``DD_EXTERNAL_ENV``; None means the environment of the process.
+        root: of the file system, for tests.
+    """
+    environ = os.environ if environ is None else environ
     headers = {}
     cgroups = _read(os.path.join(root, "proc/self/cgroup"))
     container = container_id(cgroups)

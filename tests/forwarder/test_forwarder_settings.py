@@ -105,7 +105,7 @@ def test_options_come_from_the_environment_and_what_is_given_wins():
         ({"DD_APM_SYMDB_DD_URL": "debugger-intake.datadoghq.eu"}, "DD_APM_SYMDB_DD_URL: the URL"),
         ({"DD_APM_SYMDB_DD_URL": "unix:///run/x"}, "DD_APM_SYMDB_DD_URL: .* is no intake"),
         ({"DD_APM_SYMDB_DD_URL": "https://u:pw@x"}, "has user info"),
-        ({"DD_APM_SYMDB_ADDITIONAL_ENDPOINTS": "{"}, "ADDITIONAL_ENDPOINTS is no JSON"),
+        ({"DD_APM_SYMDB_ADDITIONAL_ENDPOINTS": "{"}, "ADDITIONAL_ENDPOINTS is not JSON"),
         ({"DD_APM_SYMDB_ADDITIONAL_ENDPOINTS": '{"file:///x": ["k"]}'}, "is no intake"),
         ({"DD_ENV": "a,b"}, "DD_ENV is 'a,b'"),
         ({"DD_HOSTNAME": "a\nb"}, "DD_HOSTNAME: tags"),

@@ -77,7 +77,7 @@ def test_a_key_that_can_not_be_one_is_refused_and_not_shown(key: Any) -> None:
      None, 3, b"http://h", "http://h\\@evil"],
 )  # fmt: skip
 def test_a_url_needs_a_known_scheme_and_a_host(url: Any) -> None:
-    with pytest.raises(ConfigError, match=r"wanted|white space"):
+    with pytest.raises(ConfigError, match=r"expected|white space"):
         Endpoint(url)
 
 
@@ -93,10 +93,16 @@ def test_ordinary_urls_are_taken(url: str) -> None:
     assert Endpoint(url).scheme in ("http", "https")
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "3", None, True])
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "3MB", None, True])
 def test_a_timeout_is_a_positive_number(timeout: Any) -> None:
     with pytest.raises(ConfigError, match="timeout"):
         Endpoint("http://h", timeout=timeout)
+
+
+def test_a_timeout_may_have_a_unit_and_is_kept_in_seconds() -> None:
+    assert Endpoint("http://h", timeout="200ms").timeout == 0.2
+    assert Endpoint("http://h", None, "5m") == Endpoint("http://h", timeout=300)
+    assert debugger_intake_endpoint("datadoghq.eu", KEY, timeout="1.5s").timeout == 1.5
 
 
 @pytest.mark.parametrize("token", ["", "a\nb", "ü"])

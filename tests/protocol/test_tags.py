@@ -17,13 +17,30 @@ def test_generated_tags_have_their_order_and_are_not_encoded() -> None:
     )
 
 
-@pytest.mark.parametrize("custom", ["team:a", b"team:a", ["a\nb"], ["a\rb"], [3]])
+@pytest.mark.parametrize("custom", ["team:a", b"team:a", ["a\nb"], ["a\rb"], ["a\tb"], [3]])
 def test_custom_tags_are_strings_of_one_line(custom: Any) -> None:
     with pytest.raises(ConfigError):
         generate_tags("1", "e", "v", "r", custom)
 
 
-@pytest.mark.parametrize("tags", ["a\r\nX: y", "a\nb", "a\rb", "a\0b", "\ud800", None, b"a", 3])
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "a\r\nX: y",
+        "a\nb",
+        "a\rb",
+        "a\0b",
+        "a\tb",
+        "a\x1bb",
+        "a\x7fb",
+        "a\x85b",
+        "\x0b",
+        "\ud800",
+        None,
+        b"a",
+        3,
+    ],
+)
 def test_a_sender_refuses_tags_that_could_not_travel(tags: Any) -> None:
     config = SenderConfig()
     config.set_endpoint(Endpoint("http://h"))
