@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import logging
+import os
+import pkgutil
 import socket
+import subprocess
+import sys
 import threading
 import traceback
 import unicodedata
 from collections.abc import Iterator
 from contextlib import closing
+from types import ModuleType
+from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
@@ -19,6 +27,7 @@ from hypothesis import strategies as st
 from sample_data import KEY
 from servers import RecordingServer, Reply
 
+import livedebug_sender
 from livedebug_sender import (
     ConfigError,
     DeliveryError,
@@ -272,3 +281,49 @@ def test_key_and_token_are_in_no_repr_log_line_or_traceback(
     assert "refused the API key" in text
     assert KEY not in text
     assert TOKEN not in text
+
+
+def functions_of(scope: ModuleType | type) -> Iterator[Any]:
+    """The functions and methods that are defined in a module or a class."""
+    for value in vars(scope).values():
+        plain = inspect.unwrap(getattr(value, "__func__", value))
+        if isinstance(plain, type) and plain.__module__ == getattr(scope, "__name__", None):
+            yield from functions_of(plain)
+        elif inspect.isfunction(plain):
+            yield plain
+
+
+def test_no_default_of_any_function_is_the_environment() -> None:
+    functions = [
+        function
+        for found in pkgutil.walk_packages(livedebug_sender.__path__, "livedebug_sender.")
+        if not found.name.endswith(("__main__", ".app"))
+        for function in functions_of(importlib.import_module(found.name))
+    ]
+    assert len(functions) > 300
+    shown = [
+        f"{function.__module__}.{function.__qualname__}"
+        for function in functions
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is os.environ
+    ]
+    assert shown == []
+
+
+def test_help_and_signatures_show_no_value_of_the_environment() -> None:
+    """In a process of its own: a default is evaluated when the module is imported."""
+    program = (
+        "import inspect, pydoc, livedebug_sender as l\n"
+        "for name in set(l.__all__) - {'__version__'}:\n"
+        "    print(pydoc.render_doc(getattr(l, name)))\n"
+        "print(pydoc.render_doc(l))\n"
+        "print(inspect.signature(l.Sender.from_env), inspect.signature(l.SenderConfig.from_env))\n"
+    )
+    environ = {**os.environ, "DD_API_KEY": KEY, "SOME_VARIABLE": "some-secret-value"}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "from_env" in ran.stdout
+    assert KEY not in ran.stdout
+    assert "some-secret-value" not in ran.stdout

@@ -147,7 +147,10 @@ def test_what_is_no_payload_on_its_face_is_refused_before_a_request(call: Any) -
         (lambda: send(b"[1]", config_for("http://localhost"), "symdb"), "send_symdb"),
         (lambda: send(b"[1]", config_for("http://localhost"), "traces"), "traces"),
         (lambda: send(b"[1]", config_for("http://localhost"), None), "None"),  # type: ignore[arg-type]
-        (lambda: send(b"[1]", config_for("http://localhost"), "logs", "a\r\nb"), "control characters"),
+        (
+            lambda: send(b"[1]", config_for("http://localhost"), "logs", "a\r\nb"),
+            "control characters",
+        ),
     ],
 )
 def test_what_can_not_be_meant_is_a_config_error_that_names_it(call: Any, word: str) -> None:

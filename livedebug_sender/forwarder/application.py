@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -49,7 +48,7 @@ class Forwarder:
         atexit.register(self.close)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ, **options: Any) -> Forwarder:
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Forwarder:
         """A forwarder of the environment; see `Settings`."""
         return cls(Settings.from_env(environ, **options))
 
