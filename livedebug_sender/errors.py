@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+#: Of which kind of endpoint an answer is.
+Kind = Literal["debugger", "symdb"]
+
 
 class SenderError(Exception):
     """The base of all exceptions that this library raises."""
@@ -20,17 +25,17 @@ class PayloadRejected(SenderError):
 
     Attributes:
         status: the HTTP status.
-        body: the first 4096 bytes of the answer, as text.
+        body: the first 4096 bytes of the answer, as text, keys in it masked.
         kind: ``"debugger"`` or ``"symdb"``.
     """
 
-    def __init__(self, status: int, body: str, kind: str) -> None:
+    def __init__(self, status: int, body: str, kind: Kind) -> None:
         super().__init__(f"the {kind} endpoint answered {status}: {body:.200}")
         self.status = status
         self.body = body
-        self.kind = kind
+        self.kind: Kind = kind
 
-    def __reduce__(self) -> tuple[type[PayloadRejected], tuple[int, str, str]]:
+    def __reduce__(self) -> tuple[type[PayloadRejected], tuple[int, str, Kind]]:
         return PayloadRejected, (self.status, self.body, self.kind)
 
 

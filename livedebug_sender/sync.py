@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .config import SenderConfig
-from .errors import ConfigError, PayloadRejected, SenderError
-from .protocol.endpoint import Endpoint, derive_endpoint_path, path_of
+from .errors import ConfigError, Kind, PayloadRejected, SenderError
+from .protocol.endpoint import Endpoint, derive_endpoint_path, mask_secrets, path_of
 from .protocol.payload import Item, Upload, check_content_type, encode_body, encode_payload
 from .protocol.request import Request, build_request
 from .protocol.tags import check_tags, cut_tags
@@ -190,8 +190,9 @@ def _post_and_forget(request: Request) -> None:
 def _post(request: Request, track: Track) -> None:
     answer = _here.transport().post(request)
     if not 200 <= answer.status < 300:
-        kind = "symdb" if track is Track.SYMDB else "debugger"
-        raise PayloadRejected(answer.status, answer.body.decode("utf-8", "replace"), kind)
+        kind: Kind = "symdb" if track is Track.SYMDB else "debugger"
+        body = mask_secrets(request.endpoint, answer.body.decode("utf-8", "replace"))
+        raise PayloadRejected(answer.status, body, kind)
 
 
 def _request(

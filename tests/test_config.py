@@ -142,7 +142,9 @@ def test_what_is_no_snapshot_is_diagnostics(payload: Any) -> None:
     ("info", "supports"),
     [
         ({"endpoints": ["/v0.4/traces", "/debugger/v2/input"]}, True),
+        ({"endpoints": ["v0.4/traces", "debugger/v2/input"]}, True),
         ({"endpoints": ["/debugger/v1/input"]}, False),
+        ({"endpoints": [["debugger/v2/input"], {}, None, "debugger/v2/input/more"]}, False),
         ({"endpoints": "/debugger/v2/input"}, False),
         ({"endpoints": None}, False),
         ({}, False),

@@ -400,3 +400,24 @@ def test_a_payload_sender_is_used_once() -> None:
 def test_a_payload_sender_says_early_what_can_not_be_meant(arguments: Any, word: str) -> None:
     with pytest.raises(ConfigError, match=word):
         PayloadSender(*arguments)
+
+
+TOKEN = "a-test-token"
+
+
+@pytest.mark.parametrize(
+    "echo",
+    ["DD-API-KEY: {key}", "{key}{key} {upper}", "{token} is no token", "x" * 4080 + "{key}"],
+)
+def test_a_rejection_does_not_carry_a_key_that_the_server_echoes(echo: str) -> None:
+    body = echo.format(key=KEY, token=TOKEN, upper=KEY.upper()).encode()
+    with RecordingServer(Reply(403, body=body)) as intake:
+        config = SenderConfig()
+        config.set_endpoint(Endpoint(intake.url, KEY, test_token=TOKEN))
+        with pytest.raises(PayloadRejected) as caught:
+            send(b"[1]", config, "logs")
+    shown = f"{caught.value} {caught.value.body} {caught.value!r} {vars(caught.value)}".lower()
+    assert "***" in shown
+    for secret in (KEY, TOKEN):
+        for part in (secret[:6], secret[-6:]):
+            assert part not in shown

@@ -14,6 +14,7 @@ from .tracks import ROUTES, Track
 DEFAULT_SITE = "datadoghq.com"
 #: Seconds to connect, and seconds for the answer.
 DEFAULT_TIMEOUT = 3.0
+_MASK = "***"
 _SCHEMES = ("http", "https", "unix", "file")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _SITE = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
@@ -124,6 +125,22 @@ def socket_path(endpoint: Endpoint) -> str:
     """The path of a ``unix://`` endpoint's socket."""
     parts = urlsplit(endpoint.url)
     return unquote(parts.netloc or parts.path)
+
+
+def mask_secrets(endpoint: Endpoint, text: str) -> str:
+    """What an endpoint answered, without the key and the test token that it was sent.
+
+    Some servers and proxies show a request's headers on their error pages. The text may
+    have been cut, so the beginning of a secret at its end is masked too.
+    """
+    for secret in (endpoint.api_key, endpoint.test_token):
+        if secret:
+            text = re.sub(re.escape(secret), _MASK, text, flags=re.IGNORECASE)
+            end = next(
+                (n for n in range(len(secret) - 1, 3, -1) if text.endswith(secret[:n])), None
+            )
+            text = text[:-end] + _MASK if end else text
+    return text
 
 
 def check_url(url: object) -> None:

@@ -41,6 +41,20 @@ class Upload:
 Item = bytes | Upload
 
 
+def min_size(payload: object) -> int:
+    """Bytes that a payload takes at least, told without copying or encoding it.
+
+    0 for what is yet to be encoded to JSON. A subclass's own ``__len__`` is not asked.
+    """
+    if isinstance(payload, str):
+        return str.__len__(payload)
+    if isinstance(payload, bytes):
+        return bytes.__len__(payload)
+    if isinstance(payload, bytearray):
+        return bytearray.__len__(payload)
+    return payload.nbytes if isinstance(payload, memoryview) else 0
+
+
 def encode_payload(payload: object) -> bytes:
     """A JSON payload as UTF-8 bytes; `InvalidPayload` for anything else.
 

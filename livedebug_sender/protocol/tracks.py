@@ -1,4 +1,4 @@
-"""The tracks, and each one's row in the table of the wire.
+"""The tracks, and how each one travels: its paths, and where its tags go.
 
 Paths and headers as libdatadog's ``datadog-live-debugger`` sends them and the Datadog
 Agent's debugger and SymDB proxies forward them.
@@ -24,7 +24,7 @@ class Track(str, Enum):
 
 
 class Route(NamedTuple):
-    """How a track travels: its paths, and where tags and origin go."""
+    """A track's row in the table of the wire."""
 
     agent_path: str
     intake_path: str
@@ -61,9 +61,13 @@ def track_of_payload(payload: Mapping[str, Any]) -> Track:
 
 
 def agent_info_supports_debugger_v2_endpoint(info: Mapping[str, Any]) -> bool:
-    """Does an agent's ``/info`` (decoded) list ``/debugger/v2/input``?"""
+    """Whether an agent's ``/info`` (decoded) lists ``/debugger/v2/input``.
+
+    With or without the leading slash: agents differ in this.
+    """
     endpoints = _get(info, "endpoints")
-    return isinstance(endpoints, (list, tuple)) and V2_PATH in endpoints
+    listed = endpoints if isinstance(endpoints, (list, tuple)) else ()
+    return V2_PATH in listed or V2_PATH.removeprefix("/") in listed
 
 
 def _get(value: object, key: str) -> Any:

@@ -87,8 +87,86 @@ def test_what_can_not_be_cut_is_none(text: bytes) -> None:
     assert prune(text, 500) is None
 
 
+NUMBERS = [
+    "1e999", "-1e999", "1234567890123456789", "1.0", "1E5", "1e+05", "-0", "-0.0", "0.10",
+    "9" * 400, "0." + "3" * 400, "12345678901234567890.123456789012345678901234567890",
+]  # fmt: skip
+
+
+def with_raw(frame: str, captured: str) -> bytes:
+    """A snapshot that is too large, with JSON text in its frame and in its captures."""
+    return (
+        b'{"timestamp":%b,"debugger":{"snapshot":{"captures":{"lines":{"arguments":'
+        b'{"raw":{"value":%b},"large":{"value":"%b"}}}}}}}'
+    ) % (frame.encode(), captured.encode(), b"x" * 3000)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_numbers_stay_as_they_were_written(number: str) -> None:
+    assert prune(with_raw(number, number), 2000) == with_raw(number, number).replace(
+        b'{"value":"' + b"x" * 3000 + b'"}', b'{"pruned":true}'
+    )
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [r'"\u00e9\ud83d\ude00 \/ \u0000"', r'"\ud800"', '"é\U0001f600"', '{"b":1,"a":2,"b":3}',
+     r'"a \" { [ } ] notCapturedReason: \\"', r'["{","}",{"notCapturedReason":"\\"}]', "{}"],
+)  # fmt: skip
+def test_strings_keys_and_their_order_stay_as_they_were_written(raw: str) -> None:
+    pruned = prune(with_raw(raw, "1"), 2000)
+    assert pruned == with_raw(raw, "1").replace(
+        b'{"value":"' + b"x" * 3000 + b'"}', b'{"pruned":true}'
+    )
+
+
+@pytest.mark.parametrize("depth", [100, 5_000, 50_000])
+def test_the_depth_is_bounded_by_nothing_and_the_deepest_goes_first(depth: int) -> None:
+    nested = '{"v":' * depth + '"' + "x" * 1000 + '"' + "}" * depth
+    array = "[" * depth + nested + "]" * depth
+    text = with_raw(array, array)
+    pruned = prune(text, len(text) - 500)
+    assert pruned is not None
+    assert pruned.count(b'{"v":') == 2 * (depth - 1) + 1
+    assert pruned.count(b'{"pruned":true}') == 1
+
+
+def test_a_deep_one_is_cut_level_by_level_as_far_as_it_takes() -> None:
+    """In time that grows with the depth, not with its square."""
+    depth = 50_000
+    text = with_raw("1", '{"v":' * depth + "1" + "}" * depth)
+    pruned = prune(text, 10_000)
+    assert pruned is not None
+    assert 9_900 < len(pruned) <= 10_000
+
+
+def test_white_space_goes_before_any_value() -> None:
+    whole = snapshot({"a": {"value": "with  spaces\n"}, "b": {"value": 1.0}})
+    pretty = json.dumps(whole, indent=8).encode()
+    assert prune(pretty, len(encoded(whole))) == encoded(whole)
+
+
+def test_an_object_smaller_than_its_mark_is_not_replaced_by_it() -> None:
+    whole = snapshot({"small": {"v": 1}, "large": {"value": "x" * 300}})
+    one = captured(prune(encoded(whole), len(encoded(whole)) - 10))
+    assert one == {"small": {"v": 1}, "large": PRUNED}
+
+
+@pytest.mark.parametrize(
+    "text", [b'{"a":{}', b"{]", b'{"a":"}', b"{}}", b'[{"a":[}]]', b'{"a', b'{"a\\"}']
+)
+def test_brackets_that_do_not_match_are_not_cut(text: bytes) -> None:
+    assert prune(text, 1) is None
+    assert prune(text, 500) is None
+
+
+def test_a_string_without_an_end_takes_no_longer_than_one_with_an_end() -> None:
+    """It would take hours if each of its quotes were tried as a string's begin."""
+    assert prune(b'{"a":"' + b'\\"' * 1_000_000, 500) is None
+
+
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=30),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=30),
     lambda inner: (
         st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
     ),
@@ -100,6 +178,8 @@ values = st.recursive(
 def test_the_result_fits_or_there_is_none(value: dict[str, Any], most: int) -> None:
     cut = prune(encoded(snapshot(value)), most)
     assert cut is None or (len(cut) <= most and isinstance(json.loads(cut), dict))
+    if len(encoded(snapshot(value))) <= most:
+        assert cut == encoded(snapshot(value))
 
 
 def test_a_sender_that_prunes_delivers_large_snapshots_cut_and_all_others_whole() -> None:
