@@ -20,6 +20,7 @@ NewUrl = Callable[[Path], str]
 
 KINDS: dict[str, NewUrl] = {
     "memory": lambda folder: "memory",
+    "disk": lambda folder: f"disk:{folder / 'queue'}",
 }
 
 

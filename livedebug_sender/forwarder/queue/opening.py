@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ...errors import ConfigError
 from .memory import MemoryQueue
 from .request_queue import QueueOptions, RequestQueue
@@ -35,4 +37,8 @@ def open_queue(url: str, options: QueueOptions) -> RequestQueue:
     check_queue_url(url)
     if url == MEMORY:
         return MemoryQueue(options)
-    raise ConfigError(f"the queue is {url!r:.200}; this release has only: {MEMORY}")
+    if url.startswith(DISK):
+        from .disk.disk_queue import DiskQueue  # not every Python has sqlite3
+
+        return DiskQueue(Path(url.removeprefix(DISK)), options)
+    raise ConfigError(f"the queue is {url!r:.200}; this release has only: {MEMORY}, {DISK}")

@@ -1,0 +1,125 @@
+"""Requests that were refused for good, a file each: a line of JSON, then the request.
+
+Files, and no database, so that they can be looked at, sent again and dropped while a
+forwarder works with the queue: each of that is one rename or unlink.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..stored_request import DamagedRecord, StoredRequest, decode, encode_envelope
+from .folders import DEAD, REQUEUED
+from .segment import sync_folder
+
+SUFFIX = ".letter"
+#: So many are kept at most, however small.
+MAX_LETTERS = 10_000
+#: Seconds between two counts of what others wrote and removed.
+_RECOUNT = 30.0
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    reason: str
+    buried_at: float
+    request: StoredRequest
+
+
+class DeadLetters:
+    """Those of one folder; for one thread."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._dead = folder / DEAD
+        self._requeued = folder / REQUEUED
+        self._max_bytes = max_bytes
+        self._numbers = itertools.count()
+        self._counted_at = float("-inf")
+        self.items = 0
+        self.bytes = 0
+
+    def bury(self, letters: list[tuple[StoredRequest, str]]) -> None:
+        """Keep them, durably; OSError if that can't be."""
+        written = []
+        for request, reason in letters:
+            name = f"{time.time_ns():016x}-{os.getpid()}-{next(self._numbers)}{SUFFIX}"
+            head = json.dumps({"reason": reason, "buried_at": time.time()}).encode() + b"\n"
+            written.append((self._dead / f".{name}", self._dead / name))
+            _write(written[-1][0], head, encode_envelope(request), request.body)
+        for temporary, final in written:
+            temporary.rename(final)
+        sync_folder(self._dead)
+        self._make_room()
+
+    def claim_requeued(self, folder: Path) -> None:
+        """Move what is to be sent again into a process's own folder."""
+        for path in sorted(self._requeued.glob(f"*{SUFFIX}")):
+            with suppress(OSError):  # another process was faster
+                path.rename(folder / path.name)
+
+    def count(self) -> None:
+        """Count again, if it is time."""
+        if time.monotonic() - self._counted_at >= _RECOUNT:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """The oldest go first."""
+        self._counted_at = time.monotonic()
+        sizes = []
+        for path in letters_in(self._dead):
+            with suppress(OSError):
+                sizes.append((path, path.stat().st_size))
+        self.items, self.bytes = len(sizes), sum(size for _, size in sizes)
+        for path, size in sizes:
+            if self.bytes <= self._max_bytes and self.items <= MAX_LETTERS:
+                break
+            path.unlink(missing_ok=True)
+            self.items -= 1
+            self.bytes -= size
+
+
+def letters_in(folder: Path) -> list[Path]:
+    """The oldest first."""
+    return sorted(folder.glob(f"[!.]*{SUFFIX}"))
+
+
+def read_letter(path: Path) -> DeadLetter:
+    """DamagedRecord for one that can't be read; OSError for one that is gone."""
+    head, _, encoded = path.read_bytes().partition(b"\n")
+    try:
+        fields = json.loads(head)
+        reason, buried_at = str(fields["reason"]), float(fields["buried_at"])
+    except (ValueError, KeyError, TypeError):
+        raise DamagedRecord("its first line can't be read") from None
+    return DeadLetter(reason, buried_at, decode(encoded))
+
+
+def waiting_letters(folder: Path) -> Iterator[tuple[Path, StoredRequest | DamagedRecord]]:
+    """What is to be sent again."""
+    for path in letters_in(folder):
+        try:
+            yield path, read_letter(path).request
+        except DamagedRecord as error:
+            yield path, error
+        except OSError:
+            continue
+
+
+def _write(path: Path, *pieces: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

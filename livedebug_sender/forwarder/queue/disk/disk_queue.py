@@ -1,0 +1,201 @@
+"""The queue on a disk; see the package for its parts."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+
+from ..request_queue import QueueOptions, QueueStats, Taken
+from ..stored_request import StoredRequest
+from .dead_letters import DeadLetters
+from .folders import QueueFolder
+from .housekeeper import Housekeeper
+from .loading import load
+from .segment import ClosedSegment, DamagedSegment, request_of
+from .state import DiskState
+from .waiting import Lease
+from .writer import Writer
+
+
+class DiskQueue:
+    """A `RequestQueue` in a folder.
+
+    Args:
+        clock: seconds, monotonic.
+        wall: seconds since 1970.
+
+    Raises:
+        ConfigError: the folder can't be made or used.
+    """
+
+    durable = True
+
+    def __init__(
+        self,
+        folder: Path,
+        options: QueueOptions,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._state = DiskState(options, QueueFolder(folder), clock, wall)
+        damaged = load(self._state)
+        self._letters = DeadLetters(folder, options.max_dead_bytes)
+        self._writer = Writer(self._state)
+        self._housekeeper = Housekeeper(self._state, self._writer, self._letters)
+        self._state.measure()
+        self._writer.start()
+        self._housekeeper.start(damaged)
+
+    def put(self, request: StoredRequest) -> None:
+        self._writer.put(request, self._state.options.put_timeout)
+
+    def take(self, route: str, timeout: float | None = None) -> Taken | None:
+        until = None if timeout is None else self._state.clock() + timeout
+        while True:
+            lease = self._next(route, until)
+            if lease is None:
+                return None
+            request = self._read(lease)
+            if request is None:
+                continue
+            lease.size = request.size
+            if request.received_at >= self._state.wall() - self._state.options.max_age:
+                return Taken(request, lease, lease.redeliveries)
+            with self._state.lock:
+                self._state.counts.expired += self._settle(lease)
+
+    def acknowledge(self, taken: Taken) -> None:
+        with self._state.lock:
+            self._settle(_lease(taken))
+
+    def release(self, taken: Taken, delay: float = 0.0) -> None:
+        state = self._state
+        lease = _lease(taken)
+        with state.lock:
+            if state.waiting.release(lease, state.clock() + delay):
+                state.news[lease.table.route].notify()
+
+    def bury(self, taken: Taken, reason: str) -> None:
+        lease = _lease(taken)
+        with self._state.lock:
+            if lease.taken:
+                self._housekeeper.bury(lease, reason)
+
+    def stats(self) -> QueueStats:
+        state = self._state
+        with state.lock:
+            firsts = [
+                (state.files[table.segment], table.number, table.settled.first_gap())
+                for table in state.waiting.first_rows()
+                if table.segment in state.files
+            ]
+            counts = state.counts
+            stats = {
+                "items": state.waiting.items,
+                "bytes": state.bytes,
+                "limit": state.options.max_bytes,
+                "fullness": state.fullness(),
+                "free_disk": state.free,
+                "commits": counts.commits,
+                "commit_seconds": counts.commit_seconds,
+                "redelivered": counts.redelivered,
+                "expired": counts.expired,
+                "dead": MappingProxyType(dict(counts.dead)),
+                "dead_items": self._letters.items,
+                "dead_bytes": self._letters.bytes,
+                "set_aside": counts.set_aside,
+                "errors": counts.errors,
+            }
+        times = []
+        for segment, table, row in firsts:
+            try:
+                times.append(segment.received_at(table, row))
+            except (DamagedSegment, ClosedSegment):
+                continue
+        ages = [max(0.0, state.wall() - one) for one in times if one is not None]
+        return QueueStats(oldest_age=max(ages, default=None), **stats)  # type: ignore[arg-type]
+
+    def close(self, timeout: float) -> int:
+        state = self._state
+        until = time.monotonic() + timeout
+        with state.lock:
+            if state.closed:
+                return 0
+            state.closed = True
+            for news in state.news.values():
+                news.notify_all()
+        ended = self._housekeeper.close(timeout)
+        ended = self._writer.close(max(0.1, until - time.monotonic())) and ended
+        if ended:  # else they still work with the files
+            self._clear_up()
+        state.problems.report(final=True)
+        return 0
+
+    def _clear_up(self) -> None:
+        """Leave no more behind than what waits."""
+        state = self._state
+        for number in state.waiting.segments():
+            segment = state.files[number]
+            try:
+                # With nothing left in any, no note in any is of use.
+                if not state.waiting.items:
+                    segment.abandon()
+                else:
+                    segment.close()
+            except (sqlite3.Error, OSError) as error:
+                state.notice("close", f"closing {segment.path.name}: {error}")
+        state.folder.close()
+
+    def _next(self, route: str, until: float | None) -> Lease | None:
+        state = self._state
+        news = state.news[route]
+        with state.lock:
+            while not state.closed:
+                now = state.clock()
+                lease = state.waiting.take(route, now)
+                due = state.waiting.due(route)
+                if lease is not None:
+                    state.counts.redelivered += lease.redeliveries > 0
+                    if due is not None:  # who else waits has to know
+                        news.notify()
+                    return lease
+                if until is not None and now >= until:
+                    return None
+                ends = [end for end in (until, due) if end is not None]
+                news.wait(min(ends) - now if ends else None)
+        return None
+
+    def _read(self, lease: Lease) -> StoredRequest | None:
+        """None if it can't be read; its file is looked into then."""
+        state = self._state
+        while True:
+            with state.lock:
+                place = lease.place
+                request = state.waiting.recent(lease)
+                segment = state.files.get(place[0])
+            if request is not None:
+                return request
+            try:
+                if segment is None:
+                    raise DamagedSegment("it is gone")
+                return request_of(segment.row(*place[1:]))
+            except (DamagedSegment, ClosedSegment) as error:
+                with state.lock:
+                    if lease.place == place:  # else it has moved
+                        self._housekeeper.report_damage(lease, str(error))
+                        return None
+
+    def _settle(self, lease: Lease) -> bool:
+        settled = self._state.waiting.settle(lease)
+        if settled is None:
+            return False
+        self._writer.settle([settled])
+        return True
+
+
+def _lease(taken: Taken) -> Lease:
+    assert isinstance(taken.handle, Lease)
+    return taken.handle

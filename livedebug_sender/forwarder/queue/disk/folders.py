@@ -1,0 +1,158 @@
+"""The folder of a disk queue.
+
+::
+
+    FOLDER/lock                  held for moments, while one looks for what is left of others
+    FOLDER/<process>/lock        held by that process for its life
+    FOLDER/<process>/*.segment   its requests; see `segment`
+    FOLDER/dead/                 dead letters, of all; see `dead_letters`
+    FOLDER/requeued/             dead letters that are to be sent again
+    FOLDER/set-aside/            damaged files, for people
+
+A process that starts makes a folder of its own, and adopts those whose process is gone, all
+of them: what one of the dead had noted about the requests of another is then known.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ....errors import ConfigError
+from .segment import SUFFIX, path_of, sync_folder
+
+LOCK = "lock"
+DEAD = "dead"
+REQUEUED = "requeued"
+SET_ASIDE = "set-aside"
+_SHARED = (DEAD, REQUEUED, SET_ASIDE)
+
+
+class LockedFolder:
+    """A process's folder, locked."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    def segments(self) -> list[Path]:
+        return sorted(self.path.glob(f"*{SUFFIX}"))
+
+    def release(self) -> None:
+        """Give up the lock; what is in the folder stays."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def remove(self) -> bool:
+        """Away with it, if nothing but its lock is in it."""
+        if any(path.name != LOCK for path in self.path.iterdir()):
+            return False
+        (self.path / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
+        self.release()
+        return True
+
+
+class QueueFolder:
+    """The folder of a queue, for one process that works with it."""
+
+    def __init__(self, path: Path) -> None:
+        """Make what is not there.
+
+        Raises:
+            ConfigError: it can't be made or used.
+        """
+        self.path = path
+        self.adopted: list[LockedFolder] = []
+        try:
+            for folder in (path, *(path / name for name in _SHARED)):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _locked(path / LOCK):
+                self.adopted = list(lock_the_dead(path))
+                self.own = _make_own(path)
+            sync_folder(path)
+        except OSError as error:
+            for folder_ in self.adopted:
+                folder_.release()
+            raise ConfigError(
+                f"the queue's folder {str(path)!r:.200} can't be used: {error.strerror or error}; "
+                "expected: a folder on a local disk that this user may write to"
+            ) from None
+
+    def new_segment_path(self) -> Path:
+        """A name that no other segment has, and that sorts after those from before."""
+        return path_of(self.own.path, time.time_ns() // 1000 << 12 | secrets.randbelow(1 << 12))
+
+    def free(self) -> int:
+        """Bytes left on the disk for us."""
+        found = os.statvfs(self.path)
+        return found.f_bavail * found.f_frsize
+
+    def set_aside(self, path: Path) -> Path:
+        """Put a file where it is in nobody's way; its WAL goes with it."""
+        target = self.path / SET_ASIDE
+        for file in path.parent.glob(f"{path.name}*"):
+            with suppress(OSError):
+                file.rename(target / file.name)
+        sync_folder(target)
+        return target / path.name
+
+    def close(self) -> None:
+        """Give up the locks, and remove the folders that are empty."""
+        for folder in (*self.adopted, self.own):
+            with suppress(OSError):
+                folder.remove()
+            folder.release()
+
+
+def lock_the_dead(path: Path) -> Iterator[LockedFolder]:
+    """The folders of processes that are gone, each locked by us."""
+    for folder in sorted(path.iterdir()):
+        if folder.name in _SHARED or not folder.is_dir():
+            continue
+        locked = try_lock(folder)
+        if locked is not None:
+            yield locked
+
+
+def try_lock(folder: Path) -> LockedFolder | None:
+    """None if another process has it, or if it is gone."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Its process may have removed it just before it let go.
+        if os.stat(folder / LOCK).st_ino == os.fstat(descriptor).st_ino:
+            return LockedFolder(folder, descriptor)
+    except OSError:
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _make_own(path: Path) -> LockedFolder:
+    folder = path / f"{time.time_ns():016x}-{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    locked = try_lock(folder)
+    if locked is None:
+        raise OSError(f"{folder} can't be locked")
+    return locked
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

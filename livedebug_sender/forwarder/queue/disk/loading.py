@@ -1,0 +1,141 @@
+"""What a queue finds on the disk when it is opened. No start fails for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .salvage import Salvaged, salvage
+from .segment import (
+    SUFFIX,
+    DamagedSegment,
+    NewerSegment,
+    Segment,
+    TableSummary,
+    number_of,
+    remove_segment,
+    request_of,
+    wal_of,
+)
+from .settled import Settled
+from .state import DiskState
+
+
+@dataclass
+class Damage:
+    """A damaged file, to be salvaged.
+
+    Args:
+        routes: of its tables, as far as that is known.
+        settled: (route, row) of what is done with.
+    """
+
+    path: Path
+    number: int
+    problem: str
+    routes: tuple[str, ...]
+    settled: set[tuple[str, int]] = field(default_factory=set)
+    found: Salvaged | None = None
+    moved: int = 0
+
+
+def load(state: DiskState) -> list[Damage]:
+    """Open what the adopted folders hold; what is damaged is given back."""
+    damaged: list[Damage] = []
+    notes: list[Settled] = []
+    for folder in state.folder.adopted:
+        for path in folder.path.glob(f"*{SUFFIX}-wal"):
+            if not path.with_name(path.name.removesuffix("-wal")).exists():
+                path.unlink(missing_ok=True)  # what unlinking its database left
+        for path in folder.segments():
+            try:
+                notes += _load_one(state, path)
+            except NewerSegment as error:
+                state.notice(f"newer {path.name}", f"{path.name} is left alone: {error}")
+            except (DamagedSegment, OSError, sqlite3.Error) as error:
+                damage = _damage(state, path, str(error))
+                notes += damage.found.settled if damage.found else ()
+                damaged.append(damage)
+    by_number = defaultdict(list)
+    for damage in damaged:
+        by_number[damage.number].append(damage)
+    for note in notes:
+        state.waiting.settled(note)
+        for damage in by_number.get(note.segment, ()):
+            if note.table < len(damage.routes):
+                damage.settled.add((damage.routes[note.table], note.row))
+    return damaged
+
+
+def read_files(path: Path) -> Salvaged:
+    """What is whole in a segment's files."""
+    database = path.read_bytes()
+    wal = b""
+    with suppress(FileNotFoundError):
+        wal = wal_of(path).read_bytes()
+    return salvage(database, wal)
+
+
+def _load_one(state: DiskState, path: Path) -> list[Settled]:
+    try:
+        number = number_of(path)
+    except ValueError:
+        raise DamagedSegment("its name is none of a segment") from None
+    if number in state.files:
+        raise DamagedSegment("there is another one of its number")
+    if not path.stat().st_size and not wal_of(path).exists():
+        remove_segment(path)  # cut at its creation: nothing was promised yet
+        return []
+    segment = Segment.open(path)
+    try:
+        tables = segment.summary() if segment.sealed else None
+        if segment.sealed and tables is None:
+            raise DamagedSegment("its summary is damaged")
+        if tables is None:
+            tables = read_all(segment)
+            try:
+                segment.seal(tables)
+            except (sqlite3.Error, OSError) as error:  # a full disk: it is read as it is
+                state.notice("seal", f"{path.name} can't be sealed: {error}")
+        notes: list[Settled] = []
+        for found in segment.settled():
+            if found is None:
+                state.notice("notes", f"{path.name}: a note of what was delivered is damaged")
+            notes += found or ()
+    except BaseException:
+        segment.close()
+        raise
+    state.add_file(segment, tables)
+    state.refers[segment.number] = {note.segment for note in notes}
+    return notes
+
+
+def read_all(segment: Segment) -> list[TableSummary]:
+    """Read and check every row; DamagedSegment for the first that is not as it was."""
+    summaries = []
+    for table, route in enumerate(segment.routes):
+        rows = total = 0
+        for row in segment.rows(table):
+            if row.id != rows + 1:
+                raise DamagedSegment(f"row {rows + 1} of {route} is not there")
+            request_of(row)
+            rows, total = row.id, row.total
+        summaries.append(TableSummary(route, rows, total))
+    return summaries
+
+
+def _damage(state: DiskState, path: Path, problem: str) -> Damage:
+    try:
+        found = read_files(path)
+    except OSError as error:
+        found, problem = Salvaged(), f"{problem}; {error.strerror}"
+    try:
+        number = number_of(path)
+    except ValueError:
+        number = 0
+    # In the order of its tables: it was written by a release with these routes, or its
+    # notes about them are lost.
+    return Damage(path, number, problem, state.options.routes, found=found)

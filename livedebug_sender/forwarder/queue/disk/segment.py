@@ -1,0 +1,350 @@
+"""One file of the queue: a SQLite database of its own.
+
+A table for each route: requests have rows 1, 2, 3, ... in the order in which they came;
+none is ever changed or deleted. SQLite notices few flipped bits, so each row has a
+checksum. WAL, since a commit is then one write and one sync; ``synchronous=FULL``, as what
+is acknowledged after a commit in any other mode may be gone after a power cut. The WAL is
+checkpointed when the segment is sealed: most are emptied and unlinked before.
+
+One connection a file, locked exclusively: releases of SQLite before 3.51.3 may damage a WAL
+that two connections reset. A sealed file is read as immutable.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import struct
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from ..stored_request import DamagedRecord, StoredRequest, decode_parts
+from .settled import Settled, decode_settled
+
+SUFFIX = ".segment"
+VERSION = 1
+PAGE = 16 * 1024
+#: ``LDQS``, which ``file`` and the like show.
+APPLICATION = 0x4C445153
+
+_ROW_CHECKED = struct.Struct(">QQd")
+#: Where an envelope has its checksum, which covers the body.
+_ENVELOPE_CHECKSUM = slice(4, 8)
+
+
+class DamagedSegment(Exception):
+    """A file that can't be read, or holds what was not written; says what."""
+
+
+class ClosedSegment(Exception):
+    """It was closed meanwhile: what it held has moved."""
+
+
+class NewerSegment(Exception):
+    """A file of a later release."""
+
+
+class Row(NamedTuple):
+    """A request as it lies in a table.
+
+    Args:
+        total: bytes of this request and all before it in its table.
+    """
+
+    id: int
+    received_at: float
+    total: int
+    checksum: int
+    envelope: bytes
+    body: bytes
+
+
+@dataclass(frozen=True)
+class TableSummary:
+    route: str
+    rows: int
+    total: int
+
+
+def new_row(row: int, total: int, received_at: float, envelope: bytes, body: bytes) -> Row:
+    checksum = row_checksum(row, total, received_at, envelope)
+    return Row(row, received_at, total, checksum, envelope, body)
+
+
+def row_checksum(row: int, total: int, received_at: float, envelope: bytes) -> int:
+    fixed = _ROW_CHECKED.pack(row, total, received_at)
+    return zlib.crc32(envelope[_ENVELOPE_CHECKSUM], zlib.crc32(fixed))
+
+
+def request_of(row: Row) -> StoredRequest:
+    """The request of a row; DamagedSegment if it is not as it was written."""
+    try:
+        if row_checksum(row.id, row.total, row.received_at, row.envelope) != row.checksum:
+            raise DamagedSegment(f"row {row.id}: its checksum does not match")
+        return decode_parts(row.envelope, row.body)
+    except (DamagedRecord, TypeError, ValueError, struct.error) as error:
+        raise DamagedSegment(f"row {row.id}: {error}") from None
+
+
+class Segment:
+    """An open file. For any thread: a lock is held for each call."""
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, routes: Sequence[str], sealed: bool
+    ) -> None:
+        self.path = path
+        self.number = number_of(path)
+        self.routes = tuple(routes)
+        #: Is it complete, and without a WAL?
+        self.sealed = sealed
+        # Guards: the connection. Held during a commit, so during a sync.
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = connection
+        self._size = 0
+
+    @classmethod
+    def create(cls, path: Path, routes: Sequence[str]) -> Segment:
+        """A new file; sqlite3.Error or OSError where there can be none."""
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        connection = _connect(path)
+        try:
+            _set_up(connection)
+            connection.execute(f"PRAGMA page_size={PAGE}")
+            connection.execute("PRAGMA journal_mode=WAL").fetchall()
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"PRAGMA application_id={APPLICATION}")
+            connection.execute(f"PRAGMA user_version={VERSION}")
+            connection.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)")
+            connection.execute("CREATE TABLE settled (id INTEGER PRIMARY KEY, entries BLOB)")
+            for table in range(len(routes)):
+                connection.execute(
+                    f"CREATE TABLE requests_{table} (id INTEGER PRIMARY KEY, received_at REAL, "
+                    "total INTEGER, checksum INTEGER, envelope BLOB, body BLOB)"
+                )
+            connection.execute("INSERT INTO meta VALUES ('routes', ?)", [json.dumps(routes)])
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            remove_segment(path)
+            raise
+        sync_folder(path.parent)
+        return cls(path, connection, routes, sealed=False)
+
+    @classmethod
+    def open(cls, path: Path) -> Segment:
+        """One from before, to read it.
+
+        Raises:
+            DamagedSegment: among others, if it was cut at its creation.
+            NewerSegment
+        """
+        sealed = not wal_of(path).exists()
+        connection = _connect_sealed(path) if sealed else _connect(path)
+        try:
+            if not sealed:
+                _set_up(connection)
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            application = connection.execute("PRAGMA application_id").fetchone()[0]
+            if application == APPLICATION and version > VERSION:
+                raise NewerSegment(f"version {version}; this release reads up to {VERSION}")
+            found = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+            routes = [str(route) for route in json.loads(found["routes"])]
+            if sealed and "summary" not in found:
+                sealed = False
+                connection.close()
+                connection = _connect(path)
+                _set_up(connection)
+        except NewerSegment:
+            connection.close()
+            raise
+        except (sqlite3.Error, KeyError, ValueError, TypeError) as error:
+            connection.close()
+            raise DamagedSegment(str(error)) from None
+        return cls(path, connection, routes, sealed=sealed)
+
+    def append(self, rows: Sequence[tuple[int, Row]], settled: Sequence[bytes]) -> None:
+        """Commit rows, each with the number of its table, and encoded `Settled`, all or none.
+
+        Raises:
+            sqlite3.Error: nothing of it is in the file, as far as this process is concerned.
+        """
+        with self._lock:
+            connection = self._open_connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                for table, row in rows:
+                    connection.execute(
+                        f"INSERT INTO requests_{table} VALUES (?, ?, ?, ?, ?, ?)", row
+                    )
+                for entries in settled:
+                    connection.execute("INSERT INTO settled (entries) VALUES (?)", [entries])
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def row(self, table: int, row: int) -> Row:
+        """DamagedSegment if it can't be read."""
+        found = self._query(f"SELECT * FROM requests_{table} WHERE id = ?", row)
+        if not found:
+            raise DamagedSegment(f"row {row} of {self.routes[table]} is not there")
+        return Row(*found[0])
+
+    def received_at(self, table: int, row: int) -> float | None:
+        query = f"SELECT received_at FROM requests_{table} WHERE id = ?"
+        found = self._query(query, row)
+        return float(found[0][0]) if found else None
+
+    def rows_before(self, table: int, received_before: float) -> list[tuple[int, int]]:
+        """(row, total) of what came before a time."""
+        query = f"SELECT id, total FROM requests_{table} WHERE received_at < ?"
+        return [(int(row), int(total)) for row, total in self._query(query, received_before)]
+
+    def rows(self, table: int) -> Iterator[Row]:
+        """All, checked by nobody; DamagedSegment where they can't be read."""
+        last = 0
+        query = f"SELECT * FROM requests_{table} WHERE id > ? ORDER BY id LIMIT 64"
+        while found := self._query(query, last):
+            yield from (Row(*one) for one in found)
+            last = found[-1][0]
+
+    def settled(self) -> Iterator[list[Settled] | None]:
+        """What is written down here, None for what is damaged; DamagedSegment."""
+        for (entries,) in self._query("SELECT entries FROM settled"):
+            yield decode_settled(entries)
+
+    def summary(self) -> list[TableSummary] | None:
+        """What was written when it was sealed; None if it was not, or if it is damaged."""
+        found = self._query("SELECT value FROM meta WHERE name = 'summary'")
+        try:
+            checksum, text = str(found[0][0]).split(" ", 1)
+            if int(checksum) != zlib.crc32(text.encode()):
+                return None
+            return [TableSummary(*fields) for fields in json.loads(text)]
+        except (IndexError, ValueError, TypeError):
+            return None
+
+    def seal(self, tables: Sequence[TableSummary]) -> None:
+        """Write down how much is in it, and move it out of its WAL; sqlite3.Error or OSError.
+
+        It stays readable if that fails.
+        """
+        text = json.dumps([[table.route, table.rows, table.total] for table in tables])
+        with self._lock:
+            connection = self._open_connection()
+            value = f"{zlib.crc32(text.encode())} {text}"
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('summary', ?)", [value])
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise sqlite3.OperationalError("the checkpoint is busy")
+            # The last connection takes its WAL away.
+            connection.close()
+            self._connection = None
+            self._connection = _connect_sealed(self.path)
+            self.sealed = True
+            self._size = 0
+
+    def checkpoint(self) -> None:
+        """Move what is in the WAL to the database, and begin the WAL anew; sqlite3.Error."""
+        with self._lock:
+            self._open_connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def size(self) -> int:
+        """Bytes on the disk, the WAL included."""
+        if self.sealed and self._size:
+            return self._size
+        self._size = size_of(self.path) + size_of(wal_of(self.path))
+        return self._size
+
+    def grown(self) -> int:
+        """By how many bytes it grew since it was last asked for its size."""
+        before = self._size
+        return self.size() - before
+
+    def wal_size(self) -> int:
+        return size_of(wal_of(self.path))
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def abandon(self) -> None:
+        """Close and unlink."""
+        # Unlinked first: a connection that is closed would move the WAL into the file.
+        remove_segment(self.path)
+        self.close()
+
+    def _query(self, query: str, *values: float) -> list[Any]:
+        with self._lock:
+            connection = self._open_connection()
+            try:
+                return connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise DamagedSegment(str(error)) from None
+
+    def _open_connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise ClosedSegment(self.path.name)
+        return self._connection
+
+
+def number_of(path: Path) -> int:
+    """The number of a file; ValueError if its name is none of a segment."""
+    return int(path.name.removesuffix(SUFFIX), 16)
+
+
+def path_of(folder: Path, number: int) -> Path:
+    return folder / f"{number:016x}{SUFFIX}"
+
+
+def wal_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def remove_segment(path: Path) -> None:
+    # In this order: a WAL without its database is nothing, a database without its WAL
+    # would be one that lacks what was committed last.
+    path.unlink(missing_ok=True)
+    wal_of(path).unlink(missing_ok=True)
+
+
+def size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def sync_folder(folder: Path) -> None:
+    """Make sure that the names in it last."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    # Before the WAL is first read: then its index is in memory, and in no file.
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.execute("PRAGMA cache_size=-2000")
+
+
+def _connect_sealed(path: Path) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path))}?mode=ro&immutable=1"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)

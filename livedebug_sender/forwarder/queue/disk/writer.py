@@ -1,0 +1,295 @@
+"""The thread that commits: everything that came while it was busy, in one transaction.
+
+It never waits for more to come: while it syncs, others do. Requests that are done with are
+written down along with the next commit, or after `SETTLE_AFTER`.
+"""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+from ..request_queue import PutRefused, QueueFull, QueueUnavailable
+from ..stored_request import StoredRequest, encode_envelope
+from .segment import ClosedSegment, Row, Segment, TableSummary, new_row
+from .settled import Settled, encode_settled
+from .state import RETRY_AFTER, DiskState
+from .waiting import Place, Table
+
+#: Bytes after which a segment is complete, unless the queue's bound is small.
+SEGMENT_BYTES = 64 * 1024 * 1024
+#: So many segments fit into the queue's bound at least.
+_SEGMENTS = 8
+#: A WAL as long as a segment, with less than this share of requests in it, is begun anew:
+#: many small commits rewrite the same pages.
+_DENSE = 0.25
+#: Seconds after which what is done with is written down, if nothing else is.
+SETTLE_AFTER = 0.25
+#: Or that many.
+_SETTLE_ITEMS = 5000
+#: Seconds after a failed commit until what is done with is tried again.
+_AFTER_FAILURE = 2.0
+#: Seconds after which an empty segment that nobody writes to goes.
+_IDLE = 10.0
+
+
+@dataclass
+class Addition:
+    """A request to append; `moved_from`: where it lies so far."""
+
+    request: StoredRequest
+    size: int
+    envelope: bytes
+    moved_from: Place | None = None
+
+
+@dataclass
+class _Batch:
+    additions: list[Addition] = field(default_factory=list)
+    settled: list[Settled] = field(default_factory=list)
+    bytes: int = 0
+    done: threading.Event = field(default_factory=threading.Event)
+    failure: tuple[type[PutRefused], str] | None = None
+
+
+class Writer:
+    def __init__(self, state: DiskState) -> None:
+        self._state = state
+        self._segment_bytes = min(SEGMENT_BYTES, max(1, state.options.max_bytes // _SEGMENTS))
+        self._segment: Segment | None = None
+        self._tables: dict[str, Table] = {}
+        # Guarded by the state's lock.
+        self._work = threading.Condition(state.lock)
+        self._batch = _Batch()
+        self._pending = 0
+        self._settled: list[Settled] = []
+        self._settle_at = float("inf")
+        self._ending = False
+        self._thread = threading.Thread(
+            target=self._run, name="livedebug-queue-writer", daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, request: StoredRequest, timeout: float) -> None:
+        """As `RequestQueue.put`."""
+        addition = Addition(request, request.size, encode_envelope(request))
+        with self._state.lock:
+            if self._state.closed:
+                raise QueueUnavailable("shutting down", RETRY_AFTER)
+            self._state.check_room(request, addition.size, self._pending)
+            batch = self._add([addition], ())
+        _wait(batch, timeout)
+
+    def write(
+        self, additions: Sequence[Addition], settled: Sequence[Settled], timeout: float
+    ) -> None:
+        """Write down what lies elsewhere so far; PutRefused if that can't be done now."""
+        with self._state.lock:
+            if self._ending:
+                raise QueueUnavailable("shutting down", RETRY_AFTER)
+            batch = self._add(additions, settled)
+        _wait(batch, timeout)
+
+    def settle(self, settled: Sequence[Settled]) -> None:
+        """Write down what is done with, soon. The state's lock is held."""
+        if not settled:
+            return
+        if not self._settled:
+            self._settle_at = self._state.clock() + SETTLE_AFTER
+            self._work.notify()
+        self._settled += settled
+        if len(self._settled) == _SETTLE_ITEMS:
+            self._settle_at = 0.0
+            self._work.notify()
+
+    def unwritten(self) -> int:
+        """How much that is done with is not written down yet."""
+        return len(self._settled)
+
+    def close(self, timeout: float) -> bool:
+        """Commit what is pending, and end; False if that took too long."""
+        with self._state.lock:
+            self._ending = True
+            self._work.notify()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _add(self, additions: Sequence[Addition], settled: Sequence[Settled]) -> _Batch:
+        batch = self._batch
+        size = sum(addition.size for addition in additions)
+        self._work.notify()
+        batch.additions += additions
+        batch.settled += settled
+        batch.bytes += size
+        self._pending += size
+        return batch
+
+    def _run(self) -> None:
+        while True:
+            with self._state.lock:
+                idle_until = self._state.clock() + _IDLE
+                while not self._due() and not self._ending:
+                    if self._is_spent() and self._state.clock() >= idle_until:
+                        break
+                    self._work.wait(self._seconds_to_wait(idle_until))
+                ending = self._ending
+                batch, self._batch = self._batch, _Batch()
+                settled, self._settled = self._settled, []
+                self._settle_at = float("inf")
+            if batch.additions or batch.settled or settled:
+                self._commit(batch, settled)
+            elif not ending:
+                self._complete()
+            if ending:
+                self._complete()
+                return
+
+    def _due(self) -> bool:
+        batch = self._batch
+        return bool(batch.additions or batch.settled) or self._state.clock() >= self._settle_at
+
+    def _is_spent(self) -> bool:
+        """Is there an active segment of which nothing is left?"""
+        return self._segment is not None and not self._state.waiting.items and not self._settled
+
+    def _seconds_to_wait(self, idle_until: float) -> float | None:
+        until = min(self._settle_at, idle_until if self._is_spent() else float("inf"))
+        return None if until == float("inf") else max(0.0, until - self._state.clock())
+
+    def _commit(self, batch: _Batch, settled: list[Settled]) -> None:
+        begun = monotonic()
+        try:
+            segment = self._segment or self._begin()
+            rows = self._rows(batch.additions)
+            known = self._state.files
+            entries = [one for one in (*settled, *batch.settled) if one.segment in known]
+            entries += [
+                Settled(*one.moved_from, one.size) for one in batch.additions if one.moved_from
+            ]
+            segment.append(rows, [encode_settled(entries)] if entries else [])
+        except (sqlite3.Error, OSError, ClosedSegment) as error:
+            self._failed(error, batch, settled)
+            return
+        except Exception as error:  # ours: nobody may wait for it in vain
+            self._failed(error, batch, settled)
+            raise
+        wal = segment.wal_size()
+        free = self._state.folder.free()
+        with self._state.lock:
+            counts = self._state.counts
+            counts.commits += 1
+            counts.commit_seconds += monotonic() - begun
+            self._state.refers[segment.number].update(one.segment for one in entries)
+            self._enter(batch, rows)
+            self._state.bytes += segment.grown()
+            self._state.free = free
+            self._pending -= batch.bytes
+        batch.done.set()
+        if wal >= self._segment_bytes:
+            self._make_short(segment)
+
+    def _begin(self) -> Segment:
+        state = self._state
+        path = state.folder.new_segment_path()
+        segment = Segment.create(path, state.options.routes)
+        with state.lock:
+            state.add_file(segment, [TableSummary(route, 0, 0) for route in segment.routes])
+            self._tables = {one.route: one for one in state.waiting.tables(segment.number)}
+            state.active = segment.number
+            self._segment = segment
+        return segment
+
+    def _rows(self, additions: list[Addition]) -> list[tuple[int, Row]]:
+        ends = {route: (table.rows, table.total) for route, table in self._tables.items()}
+        rows = []
+        for one in additions:
+            route = one.request.route
+            last, total = ends[route]
+            ends[route] = last + 1, total + one.size
+            received_at = one.request.received_at
+            row = new_row(last + 1, total + one.size, received_at, one.envelope, one.request.body)
+            rows.append((self._tables[route].number, row))
+        return rows
+
+    def _enter(self, batch: _Batch, rows: list[tuple[int, Row]]) -> None:
+        """What is durable now may be taken."""
+        waiting = self._state.waiting
+        again = []
+        for one, (_, row) in zip(batch.additions, rows, strict=True):
+            table = self._tables[one.request.route]
+            waiting.appended(table, row.id, one.size, None if one.moved_from else one.request)
+            if one.moved_from:
+                waiting.moved(one.moved_from, table, row.id)
+                settled = Settled(table.segment, table.number, row.id, one.size)
+                # It was done with while it was moved.
+                known = one.moved_from[0] in self._state.files
+                if not waiting.settled(Settled(*one.moved_from, one.size)) and known:
+                    waiting.settled(settled)
+                    again.append(settled)
+            self._state.news[one.request.route].notify()
+        self.settle(again)
+
+    def _make_short(self, segment: Segment) -> None:
+        """Complete a segment that is long enough, or begin its WAL anew."""
+        stored = sum(table.total for table in self._tables.values())
+        if stored >= self._segment_bytes * _DENSE or not self._state.waiting.live(segment.number):
+            self._complete()
+            return
+        try:
+            segment.checkpoint()
+        except sqlite3.Error as error:
+            self._state.notice("checkpoint", f"a checkpoint failed: {error}")
+            self._complete()
+
+    def _complete(self) -> None:
+        """Write no more to the active segment."""
+        with self._state.lock:
+            if self._segment is not None:
+                self._state.to_seal.append(self._segment.number)
+                self._segment = None
+                self._state.active = None
+                self._state.chores.notify()
+
+    def _failed(self, error: Exception, batch: _Batch, settled: list[Settled]) -> None:
+        full = _is_full(error)
+        kind, words = (
+            (QueueFull, "the disk is full")
+            if full
+            else (QueueUnavailable, f"the disk fails: {error}")
+        )
+        segment = self._segment
+        # What can't be written to for any other reason is not written to again: after a
+        # failed sync nobody knows what is on the disk. And an empty one gives room.
+        if segment is not None and (not full or not self._state.waiting.live(segment.number)):
+            self._complete()
+        free = self._state.folder.free()
+        with self._state.lock:
+            self._state.free = free
+            self._pending -= batch.bytes
+            self._settled = settled + self._settled
+            if self._settled:
+                self._settle_at = self._state.clock() + _AFTER_FAILURE
+            self._state.chores.notify()
+        batch.failure = kind, words
+        batch.done.set()
+        self._state.notice("full" if full else "commit", words)
+
+
+def _wait(batch: _Batch, timeout: float) -> None:
+    if not batch.done.wait(timeout):
+        raise QueueUnavailable("the disk did not answer in time", RETRY_AFTER)
+    if batch.failure:
+        kind, words = batch.failure
+        raise kind(words, RETRY_AFTER)
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return "full" in str(error)
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
