@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ....runtime.log_limiter import Problems
+from ....runtime.log_limiter import LogLimiter
 from ..request_queue import FLOODING_SHARE, QueueFull, QueueOptions
 from ..stored_request import StoredRequest
 from .folders import QueueFolder
@@ -44,7 +44,7 @@ class DiskState:
         self.folder = folder
         self.clock = clock
         self.wall = wall
-        self.problems = Problems()
+        self.problems = LogLimiter()
         # Guards: everything below. Held for moments only, never during I/O but a `stat`.
         self.lock = threading.Lock()
         #: One for each route: there is something to take.
