@@ -10,7 +10,7 @@ import click
 from ..protocol.tracks import Track
 from .diagnosis import Diagnosis, Finding
 from .endpoints import config_of, endpoint_options, mode_of
-from .words import plain, print_json, stdout
+from .output import plain, print_json, stdout
 
 
 @click.command()

@@ -14,7 +14,7 @@ from ..protocol.payload import Item, Upload
 from ..protocol.request import build_request
 from ..protocol.tracks import V2_TRACKS, Track, agent_info_supports_debugger_v2_endpoint
 from ..transport.transport import Transport
-from .way import Step, way_steps
+from .connectivity import Step, connection_steps
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Diagnosis:
         parts = urlsplit(endpoint.url)
         origin = f"{parts.scheme}://{parts.netloc}"
         if origin not in self._ways:
-            self._ways[origin] = way_steps(endpoint)
+            self._ways[origin] = connection_steps(endpoint)
         finding.steps += self._ways[origin]
         if not finding.ok:
             return finding

@@ -14,7 +14,7 @@ from ..intake.browsers import is_loopback
 from ..intake.misbehaving import parse_misbehaviour
 from ..intake.server import Intake
 from ..intake.store import Kept, Store
-from .words import plain, print_json, stderr, stdout
+from .output import plain, print_json, stderr, stdout
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 #: Seconds between two looks for what came, and for a wish to stop.

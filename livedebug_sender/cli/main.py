@@ -12,6 +12,7 @@ from ..version import __version__
 #: Where each subcommand is; one of a module that is not there is not offered.
 _COMMANDS = {
     "send": ("livedebug_sender.cli.send", "Send files of payloads."),
+    "lint": ("livedebug_sender.cli.lint", "Say what is odd about payloads."),
     "check": ("livedebug_sender.cli.check", "Say whether payloads would arrive."),
     "intake": ("livedebug_sender.cli.intake", "Serve a local intake with a page to look at."),
     "forward": ("livedebug_sender.forwarder.command", "Forward tracers' payloads to Datadog."),

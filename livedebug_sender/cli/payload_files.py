@@ -7,21 +7,17 @@ top, or inside the array at its top. Nothing larger than one payload is held.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-#: Bytes that are read at once.
-_CHUNK = 256 * 1024
-# Up to the next bracket (and comma) that is in no string, or a string that goes on in
-# the next chunk; with a bound, since each repetition takes memory.
-_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
-_TO_BRACKET = re.compile(rb'[^"\[\]{}]*(?:%s[^"\[\]{}]*){0,500}' % _STRING, re.DOTALL)
-_TO_COMMA = re.compile(rb'[^"\[\]{},]*(?:%s[^"\[\]{},]*){0,500}' % _STRING, re.DOTALL)
-_IN_STRING = re.compile(rb'\\.|\\\Z|"', re.DOTALL)
-_SPACE = b" \t\r\n"
+from ..protocol.tracks import Track
+from .json_cutter import CHUNK, SPACE, JSONCutter
+
 _BOM = b"\xef\xbb\xbf"
+
+UNREADABLE = "unfit"
+TOO_LARGE = "too_large"
 
 
 @dataclass(frozen=True)
@@ -31,67 +27,81 @@ class Found:
     Attributes:
         place: such as ``line 3`` or ``payload 3``.
         offset: bytes of the file up to its end.
+        problem: what is wrong there; empty where there is a payload.
+        reason: of a problem: `UNREADABLE` or `TOO_LARGE`.
+        track: None where nobody has said or told it yet.
+        content_type: of a SymDB body.
+        line: of the file, from 1, in which the payload begins; None where not known.
     """
 
     place: str
     offset: int
     payload: bytes = b""
     problem: str = ""
+    reason: str = UNREADABLE
+    track: Track | None = None
+    content_type: str | None = None
+    line: int | None = None
 
 
-def payloads_in(file: BinaryIO, most: int) -> Iterator[Found]:
+def payloads_in(file: BinaryIO, max_bytes: int) -> Iterator[Found]:
     """The payloads of a file of JSON or JSON Lines.
 
     Args:
-        most: bytes of a payload; a larger one is passed over, and given as a problem.
+        max_bytes: bytes of a payload; a larger one is passed over, and given as a problem.
     """
-    first = file.readline(most + _CHUNK)
-    while first and not first.strip(_SPACE + _BOM):
-        first = file.readline(most + _CHUNK)
+    before = 0
+    first = file.readline(max_bytes + CHUNK)
+    while first and not first.strip(SPACE + _BOM):
+        before += first.count(b"\n")
+        first = file.readline(max_bytes + CHUNK)
     first = first.removeprefix(_BOM)
     if not first:
         return
     # A line that is a whole object can't be the start of anything but JSON Lines.
-    by_lines = first.lstrip(_SPACE).startswith(b"{") and not _problem(first)
-    yield from _by_lines(file, first, most) if by_lines else _by_values(file, first, most)
+    by_lines = first.lstrip(SPACE).startswith(b"{") and not _problem(first)
+    read = _by_lines if by_lines else _by_values
+    yield from read(file, first, max_bytes, before)
 
 
-def _by_lines(file: BinaryIO, line: bytes, most: int) -> Iterator[Found]:
-    number, offset = 0, 0
+def _by_lines(file: BinaryIO, line: bytes, max_bytes: int, number: int) -> Iterator[Found]:
+    too_large = f"larger than {max_bytes} bytes"
+    offset = 0
     while line:
         number += 1
         offset += len(line)
-        text = line.strip(_SPACE)
-        if len(text) > most:
+        text = line.strip(SPACE)
+        if len(text) > max_bytes:
             while line and not line.endswith(b"\n"):
-                line = file.readline(_CHUNK)
+                line = file.readline(CHUNK)
                 offset += len(line)
-            yield Found(f"line {number}", offset, problem=f"larger than {most} bytes")
+            yield Found(f"line {number}", offset, problem=too_large, reason=TOO_LARGE)
         elif text:
-            yield _judged(f"line {number}", offset, text)
-        line = file.readline(most + _CHUNK)
+            yield _judged(f"line {number}", offset, text, number)
+        line = file.readline(max_bytes + CHUNK)
 
 
-def _by_values(file: BinaryIO, chunk: bytes, most: int) -> Iterator[Found]:
-    cutter = _Cutter(most)
+def _by_values(file: BinaryIO, chunk: bytes, max_bytes: int, lines: int) -> Iterator[Found]:
+    too_large = f"larger than {max_bytes} bytes"
+    cutter = JSONCutter(max_bytes, lines)
     number = 0
     while chunk:
-        for piece in cutter.feed(chunk):
+        for line, piece in cutter.feed(chunk):
             number += 1
             place = f"payload {number}"
             if piece is None:
-                yield Found(place, cutter.offset, problem=f"larger than {most} bytes")
+                yield Found(place, cutter.offset, problem=too_large, reason=TOO_LARGE)
             else:
-                yield _judged(place, cutter.offset, piece)
-        chunk = file.read(_CHUNK)
+                yield _judged(place, cutter.offset, piece, line)
+        chunk = file.read(CHUNK)
     rest = cutter.rest()
     if rest:
         yield Found(f"after payload {number}", cutter.offset, problem=rest)
 
 
-def _judged(place: str, offset: int, text: bytes) -> Found:
+def _judged(place: str, offset: int, text: bytes, line: int) -> Found:
     problem = _problem(text)
-    return Found(place, offset, b"" if problem else text, problem)
+    return Found(place, offset, b"" if problem else text, problem, line=line)
 
 
 def _problem(text: bytes) -> str:
@@ -99,107 +109,13 @@ def _problem(text: bytes) -> str:
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except UnicodeDecodeError:
-        return "no UTF-8"
+        return "not UTF-8"
     except RecursionError:
         return "nested too deep"
     except ValueError as error:
-        return f"no JSON: {error}"
-    return "" if isinstance(value, (dict, list)) else "no JSON object or array"
+        return f"not JSON: {error}"
+    return "" if isinstance(value, (dict, list)) else "not a JSON object or array"
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
-
-
-class _Cutter:
-    """Cuts a stream of JSON into the values at its top or in its topmost arrays.
-
-    It only knows brackets, commas and strings; whether a piece is JSON is not its
-    business.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        #: Bytes that were fed.
-        self.offset = 0
-        self._depth = 0
-        self._in_array = False
-        self._in_string = False
-        self._escaped = False
-        # The value that is under way; None once it is too large.
-        self._value: bytearray | None = bytearray()
-
-    def feed(self, chunk: bytes) -> Iterator[bytes | None]:
-        """The values that end in this chunk; None for one that is too large."""
-        self.offset += len(chunk)
-        start = 0
-        position = self._string_end(chunk, 0)
-        while position < len(chunk):
-            # Inside a value no comma matters.
-            inside = self._depth > self._in_array
-            run = (_TO_BRACKET if inside else _TO_COMMA).match(chunk, position)
-            at = run.end() if run else position
-            position = at + 1
-            byte = chunk[at:position]
-            if byte == b'"':
-                self._in_string = True
-                position = self._string_end(chunk, position)
-            elif byte and self._ends_value(byte):
-                # The bracket that closes a value is its own; others are between values.
-                self._keep(chunk[start : position if inside else at])
-                start = position
-                yield from self._take()
-        self._keep(chunk[start:])
-
-    def rest(self) -> str:
-        """What is wrong with the end of the stream; empty if nothing is."""
-        if self._depth or self._in_string or self._value is None:
-            return "the file ends in the middle of a value"
-        return "no JSON object or array" if self._value.strip(_SPACE) else ""
-
-    def _string_end(self, chunk: bytes, position: int) -> int:
-        """Where the string under way ends; the chunk's end if it goes on."""
-        if not self._in_string:
-            return position
-        if self._escaped:
-            position += 1
-            self._escaped = False
-        for token in _IN_STRING.finditer(chunk, position):
-            if token[0] == b'"':
-                self._in_string = False
-                return token.end()
-            self._escaped = token[0] == b"\\"
-        return len(chunk)
-
-    def _ends_value(self, byte: bytes) -> bool:
-        """Does a value end at this bracket or comma? Keeps count of the depth."""
-        top = int(self._in_array)
-        if byte == b",":
-            return self._depth == top
-        if byte == b"[" and self._depth == 0:
-            self._in_array = True
-            self._depth = 1
-            return True
-        if byte in b"[{":
-            self._depth += 1
-            return False
-        if self._depth == top:  # the end of the topmost array, or a bracket too many
-            self._in_array = False
-            self._depth = 0
-            return True
-        self._depth -= 1
-        return self._depth == top
-
-    def _keep(self, piece: bytes) -> None:
-        if self._value is not None:
-            self._value += piece
-            if len(self._value) > self._most + _CHUNK:
-                self._value = None
-
-    def _take(self) -> Iterator[bytes | None]:
-        value, self._value = self._value, bytearray()
-        text = b"" if value is None else bytes(value).strip(_SPACE)
-        if value is None or len(text) > self._most:
-            yield None
-        elif text:
-            yield text
+    raise ValueError(f"{name} is not a JSON value")

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
@@ -18,56 +14,75 @@ from ..protocol.payload import check_content_type
 from ..protocol.tracks import Track
 from ..stats import Stats
 from .endpoints import config_of, endpoint_options, mode_of
+from .input_files import MAX_BODY, Expected, payloads_of, total_bytes
 from .log_lines import LogLines
-from .payload_files import Found, payloads_in
+from .output import counted, plain, print_json, stderr, stdout
+from .payload_files import UNREADABLE
 from .progress import SendingBar
-from .sending import MOST_BODY, MOST_PAYLOAD, Report, Sending
-from .words import counted, plain, print_json, stderr, stdout
+from .sending import MAX_PAYLOAD, Report, Sending
 
+_AUTO = "auto"
 _REASONS = {
-    "invalid": "no payload on its face",
-    "too_large": "too large",
+    "invalid": "not a JSON object or array",
+    "too_large": "larger than an endpoint takes; see --prune",
     "queue_full": "no room in the queue",
     "rejected": "refused by the endpoint",
     "undeliverable": "not delivered in time",
     "shutdown": "given up at the end",
-    "unfit": "not readable as a payload, not sent",
+    UNREADABLE: "not readable as a payload, not sent",
 }
 
 
 @click.command()
-@click.argument("track", type=click.Choice([str(track) for track in Track]))
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--content-type", metavar="TYPE", help="Of symdb bodies, which need one.")
+@click.argument("arguments", metavar="[TRACK] FILE...", nargs=-1, required=True)
+@click.option(
+    "--track",
+    type=click.Choice([_AUTO, *map(str, Track)]),
+    help="Instead of TRACK; auto (the default): each payload's own, told by its content.",
+)
+@click.option(
+    "--content-type",
+    metavar="TYPE",
+    help="Of symdb bodies; needed for those whose first line does not tell it.",
+)
 @click.option("--tags", metavar="TAGS", help="env:prod,version:2  [DD_ENV, DD_VERSION, DD_TAGS]")
 @click.option(
     "--retry-for",
-    type=click.FloatRange(0, 86400),
-    default=30.0,
+    default="30s",
     show_default=True,
-    metavar="SECONDS",
-    help="How long to try what can't be delivered.",
+    metavar="TIME",
+    help="How long to try what can't be delivered, such as 500ms, 30s or 5m.",
+)
+@click.option("--prune", is_flag=True, help="Cut snapshots that are too large until they fit.")
+@click.option(
+    "--skip",
+    type=click.IntRange(0),
+    default=0,
+    metavar="COUNT",
+    help="Leave out so many payloads at the beginning: to go on after an interruption.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
 @endpoint_options
 def send(
-    track: str,
-    files: tuple[str, ...],
+    arguments: tuple[str, ...],
+    track: str | None,
     content_type: str | None,
     tags: str | None,
-    retry_for: float,
+    retry_for: str,
+    prune: bool,
+    skip: int,
     as_json: bool,
     **where: Any,
 ) -> None:
-    """Send the payloads of a TRACK in FILEs; - is standard input.
+    """Send the payloads in FILEs; - is standard input.
 
     A file of the debugger tracks is JSON (an object, or an array of which each element
     is a payload) or JSON Lines, of any length. A file for symdb is one body, which is
-    sent as it is.
+    sent as it is. Either may be gzipped.
     """
-    kind = Track(track)
+    kind, files = _track_and_files(track, arguments)
     _check_content_type(kind, content_type)
-    total = _bytes_in(files)
+    total = total_bytes(files)
     config = config_of(**where)
     console = stderr()
     bar = SendingBar(console, total, shown=not as_json)
@@ -80,20 +95,21 @@ def send(
     try:
         sending = Sending(
             config,
-            kind,
             tags=tags_from_env(os.environ) if tags is None else tags,
-            content_type=content_type,
             retry_for=retry_for,
+            prune=prune,
+            skip=skip,
             look=bar.look,
             note=note,
         )
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
+    expected = Expected(kind, content_type, MAX_BODY if prune else MAX_PAYLOAD)
     with LogLines(note), bar:
-        stats = sending.run(_found_in(files, kind))
-    endpoint = config.endpoints_for(kind)[0]
+        stats = sending.run(payloads_of(files, expected))
+    endpoint = config.endpoints_for(kind or Track.LOGS)[0]
     summary = {
-        "track": track,
+        "track": str(kind or _AUTO),
         "url": endpoint.url,
         "mode": mode_of(endpoint.agentless),
         **_accounts(stats, sending.report),
@@ -105,66 +121,46 @@ def send(
     sys.exit(0 if summary["done"] else 1)
 
 
-def _check_content_type(track: Track, content_type: str | None) -> None:
-    if (track is Track.SYMDB) != (content_type is not None):
-        raise click.UsageError("--content-type is for symdb, which needs it, and no other track")
-    if content_type is not None:
-        try:
-            check_content_type(content_type)
-        except InvalidPayload as error:
-            raise click.UsageError(str(error)) from None
+def _track_and_files(
+    option: str | None, arguments: tuple[str, ...]
+) -> tuple[Track | None, tuple[str, ...]]:
+    """The track (None: each payload's own) and the files."""
+    first, *rest = arguments
+    if option is not None:
+        return (None if option == _AUTO else Track(option)), arguments
+    if first == _AUTO or first in list(Track):
+        if not rest:
+            raise click.UsageError(f"{first} is the track; a FILE is missing")
+        return (None if first == _AUTO else Track(first)), tuple(rest)
+    if first != "-" and not os.path.exists(first):
+        tracks = ", ".join([_AUTO, *Track])
+        raise click.UsageError(f"{first!r} is neither a track ({tracks}) nor a file that is there")
+    return None, arguments
 
 
-def _bytes_in(files: tuple[str, ...]) -> int | None:
-    """The length of all files; None if it can't be known. Says no before anything is sent."""
-    total: int | None = 0
-    for name in files:
-        path = Path(name)
-        if name == "-":
-            total = None
-        elif not path.exists() or path.is_dir() or not os.access(path, os.R_OK):
-            raise click.UsageError(f"{name!r} is no file that can be read")
-        elif total is not None:
-            total = total + path.stat().st_size if path.is_file() else None
-    return total
-
-
-def _found_in(files: tuple[str, ...], track: Track) -> Iterator[Found]:
-    before = 0
-    for name in files:
-        shown = "standard input" if name == "-" else name
-        offset = 0
-        with _opened(name) as file:
-            found = _body(file) if track is Track.SYMDB else payloads_in(file, MOST_PAYLOAD)
-            for one in found:
-                offset = one.offset
-                place = f"{shown}, {one.place}" if one.place else shown
-                yield replace(one, place=place, offset=before + offset)
-        before += offset
-
-
-def _opened(name: str) -> AbstractContextManager[BinaryIO]:
-    return nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb")
-
-
-def _body(file: BinaryIO) -> Iterator[Found]:
-    body = file.read(MOST_BODY + 1)
-    problem = "" if body else "empty"
-    if len(body) > MOST_BODY:
-        problem = f"larger than {MOST_BODY} bytes"
-    yield Found("", len(body), b"" if problem else body, problem)
+def _check_content_type(track: Track | None, content_type: str | None) -> None:
+    if content_type is None:
+        return
+    if track not in (None, Track.SYMDB):
+        raise click.UsageError(f"--content-type is for symdb only; {track} has one of its own")
+    try:
+        check_content_type(content_type)
+    except InvalidPayload as error:
+        raise click.UsageError(f"--content-type: {error}") from None
 
 
 def _accounts(stats: Stats, report: Report) -> dict[str, Any]:
     dropped = {reason: count for reason, count in sorted(stats.dropped.items()) if count}
-    if report.unfit:
-        dropped["unfit"] = report.unfit
+    for reason, count in report.passed_over.items():
+        dropped[reason] = dropped.get(reason, 0) + count
     return {
         "done": not report.stopped and not dropped and stats.delivered == report.offered,
-        "payloads": report.offered + report.unfit,
+        "payloads": report.offered + report.passed_over.total(),
         "delivered": stats.delivered,
         "dropped": dropped,
+        "skipped": report.skipped,
         "stopped": report.stopped,
+        "resume_at": report.resume_at,
         "requests": stats.requests,
         "retries": stats.retries,
         "bytes_sent": stats.bytes_sent,
@@ -185,6 +181,8 @@ def _print_summary(summary: dict[str, Any]) -> None:
         console.print(plain(f"  dropped {count:,}: {words} ({reason})", "red"))
     if summary["stopped"]:
         console.print(plain(f"  stopped before the end: {summary['stopped']}", "red"))
+        words = f"  to go on there: the same command with --skip {summary['resume_at']}"
+        console.print(plain(words, "yellow"))
     failed = summary["additional_failed"]
     if failed:
         words = f"  additional endpoints: {counted(failed, 'request')} failed"

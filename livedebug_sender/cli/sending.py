@@ -1,31 +1,31 @@
-"""Payloads into a `Sender` no faster than they leave it: nothing is dropped for lack of room."""
+"""Payloads into a `Sender`, no faster than they leave it: none is dropped for lack of room."""
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ..config import SenderConfig
-from ..protocol.tracks import Track
 from ..sender import Sender
 from ..stats import Stats
-from ..units import MiB
+from ..units import MiB, parse_seconds
+from .input_files import MAX_BODY
 from .payload_files import Found
 
-MOST_PAYLOAD = MiB
-MOST_BODY = 32 * MiB
-_MOST_ITEMS = 4096
+MAX_PAYLOAD = MiB
+MAX_ITEMS = 4096
 # So much waits in the queue at most. With a payload more, it is still less than what
 # floods may use of the bounds (90 %).
-_WAITING_ITEMS = _MOST_ITEMS // 2
-_WAITING_BYTES = MOST_BODY // 2
+WAITING_ITEMS = MAX_ITEMS // 2
+WAITING_BYTES = MAX_BODY // 2
 #: Seconds between two looks at how far it got.
 _LOOK = 0.1
 #: Seconds for the additional endpoints, at the end.
 _CLOSING = 10.0
 #: So many refused without one taken: the rest would be refused too.
 _HOPELESS = 1000
-_MOST_PROBLEMS = 50
+_MAX_PROBLEMS = 50
 
 
 @dataclass
@@ -33,17 +33,22 @@ class Report:
     """What became of the payloads.
 
     Attributes:
-        unfit: payloads that can't be offered: no JSON, too large.
+        passed_over: payloads that were not offered, by reason: not readable, too large.
+        skipped: payloads that were left out, as the user said.
         stopped: why not everything was read; empty if it was.
+        resume_at: how many payloads, from the first of the first file, have come to their
+            end, whatever that was; the next one is where to go on.
     """
 
     offered: int = 0
-    unfit: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
+    skipped: int = 0
     stopped: str = ""
+    resume_at: int = 0
     problems: list[str] = field(default_factory=list)
 
     def note(self, problem: str) -> None:
-        if len(self.problems) < _MOST_PROBLEMS:
+        if len(self.problems) < _MAX_PROBLEMS:
             self.problems.append(problem)
 
 
@@ -51,49 +56,57 @@ class Sending:
     """One run of ``send``.
 
     Args:
+        prune: cut snapshots that are too large, instead of passing them over.
+        skip: payloads, from the first of the first file, that are left out.
         look: called with the sender's accounts and the bytes that were read, often.
         note: called with what goes wrong, in words.
 
     Raises:
-        ConfigError: for tags that can't be meant.
+        ConfigError: for invalid tags or an invalid time.
     """
 
     def __init__(
         self,
         config: SenderConfig,
-        track: Track,
         *,
         tags: str,
-        content_type: str | None,
-        retry_for: float,
+        retry_for: float | str,
+        prune: bool,
+        skip: int,
         look: Callable[[Stats, int], None],
         note: Callable[[str], None],
     ) -> None:
         self.report = Report()
-        self._track = track
-        self._content_type = content_type
-        self._retry_for = retry_for
+        self._retry_for = parse_seconds("retry_for", retry_for, zero=True)
+        self._skip = skip
         self._look = look
         self._note = note
         self._read = 0
+        # What was offered and may not have come to its end: its number in all files.
+        self._under_way: dict[str, deque[int]] = {}
+        self._shut_down: Counter[str] = Counter()
         # What may be offered before the next look at the accounts.
         self._room_items = 0
         self._room_bytes = 0
         self._sender = Sender(
             config,
             tags=tags,
-            max_queue_items=_MOST_ITEMS,
-            max_queue_bytes=2 * MOST_BODY,
-            max_payload_bytes=MOST_PAYLOAD,
-            retry_for=retry_for,
+            max_queue_items=MAX_ITEMS,
+            max_queue_bytes=2 * MAX_BODY,
+            max_payload_bytes=MAX_PAYLOAD,
+            retry_for=self._retry_for,
+            oversize="prune" if prune else "drop",
             on_drop=self._dropped,
         )
 
     def run(self, found: Iterable[Found]) -> Stats:
         """Send all; the accounts when it is over."""
         try:
-            for one in found:
-                self._offer(one)
+            for number, one in enumerate(found, start=1):
+                if number <= self._skip:
+                    self.report.skipped += 1
+                else:
+                    self._offer(one, number)
                 if self.report.stopped:
                     break
             while not self.report.stopped and not self._sender.flush(_LOOK):
@@ -101,12 +114,13 @@ class Sending:
         except KeyboardInterrupt:
             self.report.stopped = "interrupted"
         self._sender.close(0.0 if self.report.stopped else _CLOSING)
+        self.report.resume_at = self._ended()
         return self._sender.stats()
 
-    def _offer(self, found: Found) -> None:
+    def _offer(self, found: Found, number: int) -> None:
         self._read = found.offset
-        if found.problem:
-            self.report.unfit += 1
+        if found.problem or found.track is None:
+            self.report.passed_over[found.reason] += 1
             self._note(f"{found.place}: {found.problem}")
             return
         self._wait_for_room(len(found.payload))
@@ -114,7 +128,20 @@ class Sending:
             self.report.offered += 1
             self._room_items -= 1
             self._room_bytes -= len(found.payload)
-            self._sender.enqueue(self._track, found.payload, content_type=self._content_type)
+            # As many as may be pending are remembered: no more can be lost at the end.
+            numbers = self._under_way.setdefault(found.track, deque(maxlen=MAX_ITEMS))
+            numbers.append(number)
+            self._sender.enqueue(found.track, found.payload, content_type=found.content_type)
+
+    def _ended(self) -> int:
+        """How many payloads came to their end before the first that the stop cut off."""
+        report = self.report
+        ended = report.skipped + report.passed_over.total() + report.offered
+        for track, lost in self._shut_down.items():
+            # A track's payloads leave in their order: those cut off are the last ones.
+            numbers = self._under_way[track]
+            ended = min(ended, numbers[-min(lost, len(numbers))] - 1)
+        return ended
 
     def _wait_for_room(self, size: int) -> None:
         while self._room_items < 1 or self._room_bytes < size:
@@ -124,11 +151,13 @@ class Sending:
                 self.report.stopped = "nothing was taken of what was sent so far"
             if self.report.stopped:
                 return
-            self._room_items = _WAITING_ITEMS - stats.pending
-            self._room_bytes = max(_WAITING_BYTES, size) - stats.pending_bytes
+            self._room_items = WAITING_ITEMS - stats.pending
+            self._room_bytes = max(WAITING_BYTES, size) - stats.pending_bytes
             if self._room_items < 1 or self._room_bytes < size:
                 self._sender.flush(_LOOK)
 
     def _dropped(self, track: str, reason: str, count: int) -> None:
+        if reason in ("shutdown", "undeliverable"):
+            self._shut_down[str(track)] += count
         if reason == "undeliverable":  # so would all be that comes after it
             self.report.stopped = f"no success within {self._retry_for:g} seconds"

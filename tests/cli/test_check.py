@@ -15,7 +15,7 @@ from sample_data import KEY
 from servers import Arrived, Proxy, RawServer, RecordingServer, Reply, cut, free_port, socket_file
 
 from livedebug_sender import Endpoint, Track, derive_endpoint_path
-from livedebug_sender.cli import way
+from livedebug_sender.cli import connectivity
 from livedebug_sender.cli.diagnosis import Diagnosis, meaning_of
 from livedebug_sender.intake.server import Intake
 
@@ -258,12 +258,12 @@ def test_an_address_that_swallows_packets_leaves_time_for_the_next() -> None:
             (socket.AF_INET, ("127.0.0.1", server.port)),
         ]
         started = time.monotonic()
-        step, found = way.connect_step(addresses, 1.0)
+        step, found = connectivity.connect_step(addresses, 1.0)
         assert step.ok
         assert found is not None
         found.close()
         assert time.monotonic() - started < 5
-        step, none = way.connect_step(addresses[:1], 0.2)
+        step, none = connectivity.connect_step(addresses[:1], 0.2)
         assert none is None
         assert "timed out" in step.said
         assert "firewall" in step.advice

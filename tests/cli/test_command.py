@@ -25,7 +25,7 @@ from livedebug_sender.intake.server import Intake
 def test_help_names_every_command_and_the_exit_codes() -> None:
     ended = run("--help")
     assert ended.exit_code == 0
-    for word in ("send", "check", "intake", "demo", "DD_API_KEY", "wrong use"):
+    for word in ("send", "lint", "check", "intake", "demo", "DD_API_KEY", "wrong use"):
         assert word in ended.stdout
 
 

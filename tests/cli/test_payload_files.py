@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livedebug_sender.cli import payload_files
+from livedebug_sender.cli.json_cutter import JSONCutter
 from livedebug_sender.cli.payload_files import Found, payloads_in
 
-MOST = 1024 * 1024
+MAX = 1024 * 1024
 
 
-def found_in(text: bytes, most: int = MOST) -> list[Found]:
-    return list(payloads_in(io.BytesIO(text), most))
+def found_in(text: bytes, max_bytes: int = MAX) -> list[Found]:
+    return list(payloads_in(io.BytesIO(text), max_bytes))
 
 
 def values(text: bytes) -> list[Any]:
@@ -62,10 +62,10 @@ def test_an_array_is_cut_into_its_elements_wherever_the_chunks_end(
     payloads: list[Any], chunk: int, indent: int | None, ascii_only: bool
 ) -> None:
     text = json.dumps(payloads, indent=indent, ensure_ascii=ascii_only).encode()
-    cutter = payload_files._Cutter(MOST)
+    cutter = JSONCutter(MAX, 0)
     cut = []
     for start in range(0, len(text), chunk):
-        cut += cutter.feed(text[start : start + chunk])
+        cut += [piece for _, piece in cutter.feed(text[start : start + chunk])]
     assert [json.loads(piece or b"?") for piece in cut] == payloads
     assert cutter.rest() == ""
 
@@ -73,17 +73,17 @@ def test_an_array_is_cut_into_its_elements_wherever_the_chunks_end(
 @pytest.mark.parametrize(
     ("text", "places"),
     [
-        (b'{"a": 1}\n{"b":\n{"c": 3}', [("line 2", "no JSON")]),
-        (b'{"a": 1}\n17\n', [("line 2", "no JSON object or array")]),
+        (b'{"a": 1}\n{"b":\n{"c": 3}', [("line 2", "not JSON")]),
+        (b'{"a": 1}\n17\n', [("line 2", "not a JSON object or array")]),
         (b'{"a": 1}\n{"b": NaN}\n', [("line 2", "NaN")]),
-        (b'{"a": 1}\n{"b": "\xff"}\n', [("line 2", "no UTF-8")]),
+        (b'{"a": 1}\n{"b": "\xff"}\n', [("line 2", "not UTF-8")]),
         (
             b'[{"a": 1}, 3, {"b" 2}, {}]',
-            [("payload 2", "no JSON object"), ("payload 3", "no JSON")],
+            [("payload 2", "not a JSON object"), ("payload 3", "not JSON")],
         ),
         (b'[{"a": 1}, {"b": ', [("after payload 1", "ends in the middle")]),
         (b'[{"a": "x', [("after payload 0", "ends in the middle")]),
-        (b"hello", [("after payload 0", "no JSON object or array")]),
+        (b"hello", [("after payload 0", "not a JSON object or array")]),
         (b'{"a":1}\n' + b'{"a":' * 100_000 + b"\n", [("line 2", "nested")]),
     ],
 )
@@ -98,7 +98,7 @@ def test_what_is_no_payload_is_said_with_its_place(
 
 def test_what_is_too_large_is_passed_over_in_lines() -> None:
     large = b'{"x": "' + b"x" * 900_000 + b'"}'
-    found = found_in(b'{"a": 1}\n' + large + b'\n{"b": 2}\n', most=1000)
+    found = found_in(b'{"a": 1}\n' + large + b'\n{"b": 2}\n', max_bytes=1000)
     assert [(one.place, bool(one.problem)) for one in found] == [
         ("line 1", False),
         ("line 2", True),
@@ -109,9 +109,21 @@ def test_what_is_too_large_is_passed_over_in_lines() -> None:
 
 def test_what_is_too_large_is_passed_over_in_an_array() -> None:
     large = b'{"x": "' + b"\\\\" * 500_000 + b'"}'
-    found = found_in(b'[{"a": 1}, ' + large + b', {"b": 2}]', most=1000)
+    found = found_in(b'[{"a": 1}, ' + large + b', {"b": 2}]', max_bytes=1000)
     assert [bool(one.problem) for one in found] == [False, True, False]
     assert json.loads(found[2].payload) == {"b": 2}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'\n\n{"a": 1}\n\n{"a":1}\n',
+        b'[\n\n{"a":\n 1},\n{"a":1}]',
+        b'\n\n[{"a":\n 1},\n{"a":1\n}\n]',
+    ],
+)
+def test_each_payload_has_the_line_in_which_it_begins(text: bytes) -> None:
+    assert [one.line for one in found_in(text)] == [3, 5]
 
 
 def test_the_offset_says_how_far_it_got() -> None:

@@ -5,8 +5,8 @@ import io
 from rich.console import Console
 
 from livedebug_sender import Stats
+from livedebug_sender.cli.output import counted, plain
 from livedebug_sender.cli.progress import SendingBar
-from livedebug_sender.cli.words import counted, plain
 
 
 def bar_on(terminal: bool, *, shown: bool = True) -> str:

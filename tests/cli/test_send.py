@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import gzip
 import json
+import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
-from running_cli import run
+from running_cli import run, start
 from sample_data import KEY, SAMPLES
 from servers import Arrived, RecordingServer, Reply, free_port
 
@@ -72,7 +76,7 @@ def test_what_is_no_payload_is_named_and_the_rest_is_sent(livedebug_intake: Inta
     stdin = b'{"n": 1}\n{"n": \n{"n": 3}\n'
     ended = run("send", "logs", "-", "--agent", livedebug_intake.url, stdin=stdin)
     assert ended.exit_code == 1
-    assert "standard input, line 2: no JSON" in ended.stderr
+    assert "standard input, line 2: not JSON" in ended.stderr
     assert "dropped 1: not readable" in ended.stdout
     assert [payload["n"] for payload in livedebug_intake.payloads()] == [1, 3]
 
@@ -123,8 +127,8 @@ def test_where_everything_is_refused_it_stops_reading(tmp_path: Path) -> None:
 def test_it_waits_for_room_and_drops_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sending, "_MOST_ITEMS", 20)
-    monkeypatch.setattr(sending, "_WAITING_ITEMS", 10)
+    monkeypatch.setattr(sending, "MAX_ITEMS", 20)
+    monkeypatch.setattr(sending, "WAITING_ITEMS", 10)
     file = tmp_path / "many.jsonl"
     file.write_bytes(b"".join(b'{"n": %d}\n' % n for n in range(500)))
     with RecordingServer() as agent:
@@ -136,8 +140,8 @@ def test_it_waits_for_room_and_drops_nothing(
 
 
 def test_it_waits_for_room_in_bytes_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sending, "MOST_BODY", 25_000)
-    monkeypatch.setattr(sending, "_WAITING_BYTES", 10_000)
+    monkeypatch.setattr(sending, "MAX_BODY", 25_000)
+    monkeypatch.setattr(sending, "WAITING_BYTES", 10_000)
     file = tmp_path / "many.jsonl"
     lengths = [n % 20_000 for n in range(0, 90_000, 777)]
     file.write_text("".join(json.dumps({"x": "x" * length}) + "\n" for length in lengths))
@@ -181,7 +185,7 @@ def test_an_empty_file_is_nothing_to_send_and_no_failure(livedebug_intake: Intak
 def test_a_symdb_body_that_cannot_be_sent_is_told(
     body: bytes, livedebug_intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livedebug_sender.cli.send.MOST_BODY", 1000)
+    monkeypatch.setattr("livedebug_sender.cli.input_files.MAX_BODY", 1000)
     options = ("--content-type", "text/plain", "--agent", livedebug_intake.url)
     ended = run("send", "symdb", "-", *options, stdin=body)
     assert ended.exit_code == 1
@@ -197,7 +201,9 @@ def test_a_symdb_body_that_cannot_be_sent_is_told(
         ("send", "metrics", "-"),
         ("send", "logs", "/no/such/file"),
         ("send", "logs", "/"),
-        ("send", "symdb", "-"),
+        ("send", "/no/such/file"),
+        ("send", "logs", "-", "--skip", "-1"),
+        ("send", "logs", "-", "--retry-for", "5 parsecs"),
         ("send", "symdb", "-", "--content-type", "a\nb"),
         ("send", "logs", "-", "--content-type", "text/plain"),
         ("send", "logs", "-", "--agent", "ftp://host"),
@@ -253,3 +259,109 @@ def test_what_arrived_cannot_steer_the_terminal(livedebug_intake: Intake, tmp_pa
     ended = run("send", "logs", file, "--agent", livedebug_intake.url)
     assert "\x1b" not in ended.output
     assert "[bold]b, line 2" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [("auto",), (), ("--track", "auto")])
+def test_each_payload_goes_to_its_own_track(
+    livedebug_intake: Intake, arguments: tuple[str, ...]
+) -> None:
+    files = [SAMPLES / name for name in ("diagnostics.json", "snapshots.json", "symdb.body")]
+    ended = run("send", *arguments, *files, "--agent", livedebug_intake.url)
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    for track in ("diagnostics", "snapshots"):
+        expected = json.loads((SAMPLES / f"{track}.json").read_bytes())
+        assert livedebug_intake.payloads(track) == expected
+    (upload,) = [request for request in livedebug_intake.requests if "/symdb/" in request.path]
+    assert upload.body == (SAMPLES / "symdb.body").read_bytes()
+    assert upload.headers["content-type"] == (SAMPLES / "symdb.content_type").read_text().strip()
+
+
+def test_an_array_of_several_tracks_goes_by_its_elements_as_they_are(
+    livedebug_intake: Intake,
+) -> None:
+    snapshot = b'{"n":12345678901234567890.10,"debugger":{"snapshot":{"captures":{"a":1}}}}'
+    stdin = b'[[{"n":1e2},' + snapshot + b"]]"
+    ended = run("send", "auto", "-", "--agent", livedebug_intake.url, stdin=stdin)
+    assert ended.exit_code == 0
+    bodies = {request.path: request.body for request in livedebug_intake.requests}
+    assert bodies["/debugger/v2/input"] == b"[" + snapshot + b"]"
+    assert b'[{"n":1e2}]' in bodies["/debugger/v1/diagnostics"]
+
+
+def test_a_gzipped_file_is_opened(livedebug_intake: Intake, tmp_path: Path) -> None:
+    (tmp_path / "logs.json.gz").write_bytes(gzip.compress((SAMPLES / "logs.json").read_bytes()))
+    ended = run("send", "logs", tmp_path / "logs.json.gz", "--agent", livedebug_intake.url)
+    assert ended.exit_code == 0
+    assert livedebug_intake.payloads("logs") == json.loads((SAMPLES / "logs.json").read_bytes())
+
+
+def test_a_gzipped_file_that_is_cut_off_is_named_and_what_came_before_is_sent(
+    livedebug_intake: Intake, tmp_path: Path
+) -> None:
+    lines = b"".join(
+        b'{"n": %d, "x": "%s"}\n' % (n, os.urandom(30).hex().encode()) for n in range(9000)
+    )
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(lines)[:-100])
+    ended = run("send", "logs", tmp_path / "cut.gz", "--agent", livedebug_intake.url)
+    assert ended.exit_code == 1
+    assert "can't be read to its end" in ended.stderr
+    assert len(livedebug_intake.payloads()) > 1000
+
+
+VALUES = {f"v{n}": {"type": "str", "value": "x" * 12_000} for n in range(100)}
+LARGE = {"debugger": {"snapshot": {"captures": {"entry": {"locals": VALUES}}}}}
+
+
+def test_a_payload_that_is_too_large_is_named_as_such(livedebug_intake: Intake) -> None:
+    stdin = json.dumps([LARGE]).encode()
+    agent = ("--agent", livedebug_intake.url)
+    ended = run("send", "snapshots", "-", *agent, stdin=stdin)
+    assert ended.exit_code == 1
+    assert "standard input, payload 1: larger than 1048576 bytes" in ended.stderr
+    assert "see --prune (too_large)" in ended.stdout
+
+
+def test_a_snapshot_that_is_too_large_is_pruned_if_asked_for(livedebug_intake: Intake) -> None:
+    stdin = json.dumps([LARGE]).encode()
+    ended = run("send", "-", "--prune", "--agent", livedebug_intake.url, stdin=stdin)
+    assert ended.exit_code == 0
+    (request,) = livedebug_intake.requests
+    assert len(request.body) <= 1_048_576
+
+
+def test_an_interrupted_run_goes_on_where_it_says(tmp_path: Path) -> None:
+    file = tmp_path / "many.jsonl"
+    file.write_bytes(b"".join(b'{"n": %d}\n' % n for n in range(30_000)))
+    failing = threading.Event()
+
+    arrived: set[int] = set()
+
+    def answer(request: Arrived) -> int:
+        if failing.is_set():
+            return 503
+        arrived.update(element["n"] for element in request.elements)
+        return 202
+
+    with RecordingServer(answer) as agent:
+        command = start("send", "logs", str(file), "--agent", agent.url, "--json")
+        agent.wait_for(2)
+        failing.set()
+        command.send_signal(signal.SIGINT)
+        output, _ = command.communicate(timeout=60)
+        first = json.loads(output)
+        assert (command.returncode, first["stopped"]) == (1, "interrupted")
+        failing.clear()
+        again = run(
+            "send", "logs", file, "--agent", agent.url, "--skip", first["resume_at"], "--json"
+        )
+        assert again.exit_code == 0
+    assert first["resume_at"] >= first["delivered"] > 0
+    assert arrived == set(range(30_000))
+
+
+def test_skipped_payloads_are_left_out(livedebug_intake: Intake) -> None:
+    stdin = b'{"n": 1}\n{"n": 2}\n{"n": 3}\n'
+    agent = ("--agent", livedebug_intake.url)
+    ended = run("send", "logs", "-", "--skip", "2", *agent, "--json", stdin=stdin)
+    assert livedebug_intake.payloads() == [{"n": 3}]
+    assert json.loads(ended.stdout)["skipped"] == 2

@@ -41,7 +41,7 @@ class Step:
     advice: str = ""
 
 
-def way_steps(endpoint: Endpoint) -> list[Step]:
+def connection_steps(endpoint: Endpoint) -> list[Step]:
     """Name, connection and TLS, up to the first that fails."""
     if endpoint.scheme == "unix":
         return [socket_step(socket_path(endpoint), endpoint.timeout)]

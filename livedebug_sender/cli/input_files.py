@@ -1,0 +1,156 @@
+"""The files that ``send`` and ``lint`` read: opened, gzip undone, each payload with its track."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import re
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import click
+
+from ..protocol.payload import check_content_type
+from ..protocol.tracks import Track, track_of_payload
+from ..units import MiB
+from .payload_files import TOO_LARGE, Found, payloads_in
+
+#: Bytes of a SymDB body that are read.
+MAX_BODY = 32 * MiB
+
+_GZIP = b"\x1f\x8b"
+_PEEK = 256
+# The first line of a multipart body (RFC 2046, 5.1.1).
+_FIRST_LINE = re.compile(rb"--([0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-])\r\n")
+_PLAIN = re.compile(r"[0-9A-Za-z'+_.-]+\Z")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the command line says of the files.
+
+    Attributes:
+        track: None: each payload's own, told by its content.
+        content_type: of SymDB bodies; None: told by the first line of each.
+        max_payload: bytes of a JSON payload.
+    """
+
+    track: Track | None
+    content_type: str | None = None
+    max_payload: int = MiB
+
+
+def total_bytes(names: tuple[str, ...]) -> int | None:
+    """The size of all files; None where it can't be known.
+
+    Raises:
+        click.UsageError: for a file that can't be read, before anything is done.
+    """
+    total: int | None = 0
+    for name in names:
+        path = Path(name)
+        if name == "-":
+            total = None
+        elif not path.exists() or path.is_dir() or not os.access(path, os.R_OK):
+            raise click.UsageError(f"{name!r} is not a file that can be read")
+        elif total is not None:
+            total = total + path.stat().st_size if path.is_file() else None
+    return total
+
+
+def payloads_of(names: tuple[str, ...], expected: Expected) -> Iterator[Found]:
+    """The payloads of all files, in order; their places begin with the file's name."""
+    before = 0
+    for name in names:
+        shown = "standard input" if name == "-" else name
+        offset = 0
+        with _opened(name) as file:
+            try:
+                for found in _payloads_in(file, expected):
+                    offset = found.offset
+                    place = f"{shown}, {found.place}" if found.place else shown
+                    yield replace(found, place=place, offset=before + offset)
+            except (OSError, EOFError, zlib.error) as error:
+                problem = f"can't be read to its end: {str(error) or type(error).__name__}"
+                yield Found(shown, before + offset, problem=problem)
+        before += offset
+
+
+def content_type_of(head: bytes) -> str | None:
+    """The content type of a multipart body, told by its first line; None for another body."""
+    line = _FIRST_LINE.match(head)
+    if line is None:
+        return None
+    boundary = line[1].decode("ascii")
+    quoted = boundary if _PLAIN.match(boundary) else f'"{boundary}"'
+    return f"multipart/form-data; boundary={quoted}"
+
+
+def _payloads_in(file: BinaryIO, expected: Expected) -> Iterator[Found]:
+    head = _peeked(file)
+    content_type = expected.content_type or content_type_of(head)
+    if expected.track is Track.SYMDB or (expected.track is None and content_type_of(head)):
+        yield _body(file, content_type)
+        return
+    for found in payloads_in(file, expected.max_payload):
+        if found.problem or expected.track is not None:
+            yield replace(found, track=expected.track)
+        else:
+            yield from _by_track(found, expected.max_payload)
+
+
+def _body(file: BinaryIO, content_type: str | None) -> Found:
+    body = file.read(MAX_BODY + 1)
+    found = Found("", len(body), track=Track.SYMDB, content_type=content_type or "")
+    if not body:
+        return replace(found, problem="empty")
+    if len(body) > MAX_BODY:
+        return replace(found, problem=f"larger than {MAX_BODY // MiB} MiB", reason=TOO_LARGE)
+    if content_type is None:
+        words = "not multipart, so its content type can't be told: give --content-type"
+        return replace(found, problem=words)
+    check_content_type(content_type)
+    return replace(found, payload=body)
+
+
+def _by_track(found: Found, max_payload: int) -> Iterator[Found]:
+    """A payload with its own track; an array by its elements, which may be of several."""
+    value = json.loads(found.payload)
+    if isinstance(value, dict):
+        yield replace(found, track=track_of_payload(value))
+        return
+    # Cut, not encoded anew: numbers keep their digits.
+    for element in payloads_in(io.BytesIO(found.payload), max_payload):
+        place = f"{found.place}, {element.place}"
+        if element.problem:
+            yield replace(element, place=place)
+        else:
+            yield from _by_track(replace(element, place=place), max_payload)
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    if name == "-":
+        stdin: Any = sys.stdin.buffer
+        # Something else in its place, in a test or a notebook, can't be peeked into.
+        buffered = stdin if hasattr(stdin, "peek") else io.BufferedReader(stdin)
+        yield _unpacked(buffered)
+        return
+    with open(name, "rb") as file:
+        yield _unpacked(file)
+
+
+def _unpacked(file: BinaryIO) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(file)) if _peeked(file).startswith(_GZIP) else file
+
+
+def _peeked(file: BinaryIO) -> bytes:
+    """The beginning of a file, which stays to be read."""
+    return cast("io.BufferedReader", file).peek(_PEEK)

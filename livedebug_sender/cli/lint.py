@@ -1,0 +1,106 @@
+"""``livedebug-sender lint``: what is odd about payloads, before anybody gets them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import click
+
+from ..lint import Finding, findings_in, symdb_findings
+from ..lint.places import line_of
+from ..protocol.tracks import Track
+from ..units import MiB
+from .input_files import Expected, payloads_of, total_bytes
+from .output import counted, plain, print_json, stdout
+from .payload_files import Found
+
+#: Bytes of a payload that is looked at; larger than any that is sent.
+_MAX_PAYLOAD = 32 * MiB
+
+
+@dataclass(frozen=True)
+class Row:
+    """A finding, and the payload it is about."""
+
+    place: str
+    track: str
+    line: int | None
+    finding: Finding
+
+
+@click.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option(
+    "--track",
+    type=click.Choice(["auto", *map(str, Track)]),
+    default="auto",
+    show_default=True,
+    help="What the payloads are sent as; auto: as each looks.",
+)
+@click.option("--content-type", metavar="TYPE", help="Of symdb bodies that are not multipart.")
+@click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
+def lint(files: tuple[str, ...], track: str, content_type: str | None, as_json: bool) -> None:
+    """Look for what is odd about the payloads in FILEs; - is standard input.
+
+    Files are as for `send`: JSON, JSON Lines, symdb bodies, each also gzipped. Nothing is
+    sent. Ends with 0: nothing was found; 1: there are findings; 2: wrong use.
+    """
+    total_bytes(files)
+    expected = Expected(None if track == "auto" else Track(track), content_type, _MAX_PAYLOAD)
+    looked_at = 0
+    rows: list[Row] = []
+    for found in payloads_of(files, expected):
+        looked_at += 1
+        for row in _rows(found):
+            rows.append(row)
+            if not as_json:
+                _print(row)
+    if as_json:
+        print_json({"payloads": looked_at, "findings": [_as_data(row) for row in rows]})
+    else:
+        style = "red" if rows else "green"
+        words = f"{counted(looked_at, 'payload')}: {counted(len(rows), 'finding')}"
+        stdout().print(plain(words, style))
+    sys.exit(1 if rows else 0)
+
+
+def _rows(found: Found) -> Iterator[Row]:
+    track = str(found.track or "unknown")
+    if found.problem:
+        finding = Finding("", found.problem, "a JSON object or array, or a symdb body")
+        yield Row(found.place, track, found.line, finding)
+        return
+    if found.track is Track.SYMDB:
+        for finding in symdb_findings(found.payload, found.content_type or ""):
+            yield Row(found.place, track, None, finding)
+        return
+    text = found.payload.decode()
+    value = json.loads(text)
+    elements = enumerate(value) if isinstance(value, list) else [(None, value)]
+    for number, element in elements:
+        for finding in findings_in(element, found.track):
+            pointer = finding.pointer if number is None else f"/{number}{finding.pointer}"
+            line = None if found.line is None else found.line - 1 + line_of(text, pointer)
+            yield Row(found.place, track, line, Finding(pointer, finding.given, finding.expected))
+
+
+def _print(row: Row) -> None:
+    where = row.place if row.line is None else f"{row.place}, line {row.line}"
+    console = stdout()
+    console.print(plain(f"{where} ({row.track})", "bold"))
+    console.print(plain(f"  {row.finding}", "yellow"))
+
+
+def _as_data(row: Row) -> dict[str, Any]:
+    file, _, payload = row.place.partition(", ")
+    return {
+        "file": file,
+        "payload": payload,
+        "track": row.track,
+        "line": row.line,
+        **asdict(row.finding),
+    }
