@@ -162,21 +162,33 @@ def is_complete(intake: Intake) -> bool:
     return arrived == sample_payloads()
 
 
-def rows_of(name: str, intake: Intake) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
+Row = tuple[str, str, str, int, int, int, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run: its rows are one for each path at each intake of its own."""
+
+    delivered: bool
+    stats: Stats
+    rows: Sequence[Row] = ()
+
+
+def rows_of(name: str, intake: Intake) -> list[Row]:
+    rows: list[Row] = []
     for track in Track:
         found = [arrival for arrival in intake.arrivals if arrival.track is track]
         for path, tags in sorted({(arrival.path, arrival.tags) for arrival in found}):
             same = [arrival for arrival in found if (arrival.path, arrival.tags) == (path, tags)]
             payloads = sum(len(arrival.payloads) for arrival in same)
             size = sum(arrival.size for arrival in same)
-            numbers = (str(payloads), f"{size:,}", str(len(same)))
-            rows.append((name, str(track), path, *numbers, tags))
+            rows.append((name, str(track), path, payloads, size, len(same), tags))
     return rows
 
 
-def print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    lines = [_HEADINGS, *rows]
+def print_table(rows: Sequence[Row]) -> None:
+    shown = [[cell if isinstance(cell, str) else f"{cell:,}" for cell in row] for row in rows]
+    lines = [list(_HEADINGS), *shown]
     widths = [max(len(line[n]) for line in lines) for n in range(len(_HEADINGS))]
     for line in lines:
         cells = [
@@ -202,26 +214,39 @@ def print_stats(stats: Stats) -> None:
     )
 
 
-def run_on_loopback() -> bool:
+def print_outcome(outcome: Outcome) -> None:
+    if outcome.rows:
+        print_table(outcome.rows)
+    print_stats(outcome.stats)
+    print("\nAll was delivered." if outcome.delivered else "\nNOT all was delivered.")
+
+
+def print_json(outcome: Outcome) -> None:
+    stats = {**vars(outcome.stats), "dropped": dict(outcome.stats.dropped)}
+    rows = [dict(zip(_HEADINGS, row, strict=True)) for row in outcome.rows]
+    print(json.dumps({"delivered": outcome.delivered, "stats": stats, "arrived": rows}))
+
+
+def run_on_loopback(*, quiet: bool) -> Outcome:
     # A proxy of the machine has no business between two ends on loopback.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     with serving() as primary, serving() as additional:
-        print(f"primary intake     {primary.url}\nadditional intake  {additional.url}\n")
+        if not quiet:
+            print(f"primary intake     {primary.url}\nadditional intake  {additional.url}\n")
         stats, delivered = send_samples(two_intakes(primary, additional))
-        print_table(rows_of("primary", primary) + rows_of("additional", additional))
-        print_stats(stats)
         complete = is_complete(primary) and is_complete(additional)
-    return delivered and complete
+        rows = rows_of("primary", primary) + rows_of("additional", additional)
+    return Outcome(delivered and complete, stats, rows)
 
 
-def run_for_real(endpoint: Endpoint) -> bool:
+def run_for_real(endpoint: Endpoint, *, quiet: bool) -> Outcome:
     config = SenderConfig()
     config.set_endpoint(endpoint)
     config.set_symdb_endpoint(endpoint)
-    print(f"to {endpoint.url}, {'agentless' if endpoint.agentless else 'an agent'}")
+    if not quiet:
+        print(f"to {endpoint.url}, {'agentless' if endpoint.agentless else 'an agent'}")
     stats, delivered = send_samples(config)
-    print_stats(stats)
-    return delivered
+    return Outcome(delivered, stats)
 
 
 def real_endpoint(agent: str | None, site: str | None) -> Endpoint | None:
@@ -243,17 +268,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     where.add_argument(
         "--site", metavar="SITE", help="send to the intake of a site, with DD_API_KEY's key"
     )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     try:
         endpoint = real_endpoint(chosen.agent, chosen.site)
     except ConfigError as error:
         parser.error(str(error))
-    delivered = run_on_loopback() if endpoint is None else run_for_real(endpoint)
-    print("\nAll was delivered." if delivered else "\nNOT all was delivered.")
     if endpoint is None:
-        print(_HINT, end="")
-    return 0 if delivered else 1
+        outcome = run_on_loopback(quiet=chosen.json)
+    else:
+        outcome = run_for_real(endpoint, quiet=chosen.json)
+    if chosen.json:
+        print_json(outcome)
+    else:
+        print_outcome(outcome)
+        if endpoint is None:
+            print(_HINT, end="")
+    return 0 if outcome.delivered else 1
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from servers import RecordingServer, free_port
 
@@ -57,3 +59,18 @@ def test_a_command_that_cannot_be_meant_ends_with_2(
         demo.main(arguments)
     assert ended.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_result_as_json_has_the_accounts_and_what_arrived(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    assert demo.main(["--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["delivered"], told["stats"]["enqueued"], told["stats"]["dropped"]) == (
+        True,
+        41,
+        {},
+    )
+    assert sum(row["payloads"] for row in told["arrived"]) == 82

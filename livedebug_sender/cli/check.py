@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
 
+from ..errors import ConfigError
 from ..protocol.tracks import Track
+from ..units import parse_seconds
 from .diagnosis import Diagnosis, Finding
 from .endpoints import config_of, endpoint_options, mode_of
 from .output import plain, print_json, stdout
 
 
 @click.command()
+@click.option(
+    "--track",
+    "tracks",
+    type=click.Choice([str(track) for track in Track]),
+    multiple=True,
+    help="Only this track; may be given several times.",
+)
+@click.option(
+    "--timeout",
+    default="3s",
+    show_default=True,
+    metavar="TIME",
+    help="To connect, and for each answer, such as 500ms or 3s.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
 @endpoint_options
-def check(as_json: bool, **where: Any) -> None:
+def check(tracks: tuple[str, ...], timeout: str, as_json: bool, **where: Any) -> None:
     """Look at each track's endpoints, from the host's name to the answer.
 
-    Sends a request with nothing in it to each. Ends with 0 if all is well, else 1.
+    Sends an empty request to each. Ends with 0: payloads would arrive; 1: not all would;
+    2: wrong use.
     """
     config = config_of(**where)
+    seconds = _seconds(timeout)
     diagnosis = Diagnosis()
     findings: list[Finding] = []
     seen: set[int] = set()
-    for track in Track:
-        for number, endpoint in enumerate(config.endpoints_for(track)):
+    for track in [Track(name) for name in tracks] or list(Track):
+        for number, derived in enumerate(config.endpoints_for(track)):
+            endpoint = replace(derived, timeout=seconds)
             role = "primary" if number == 0 else f"additional {number}"
             findings.append(diagnosis.of(track, role, endpoint))
             if not as_json:
@@ -35,9 +55,18 @@ def check(as_json: bool, **where: Any) -> None:
     if as_json:
         print_json({"ok": well, "endpoints": [_as_data(finding) for finding in findings]})
     else:
-        words = "All is well." if well else "Not all is well: see above."
+        words = (
+            "Payloads would arrive." if well else "Payloads would not arrive everywhere: see above."
+        )
         stdout().print(plain(words, "bold green" if well else "bold red"))
     sys.exit(0 if well else 1)
+
+
+def _seconds(timeout: str) -> float:
+    try:
+        return parse_seconds("--timeout", timeout)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _print(finding: Finding, seen: set[int]) -> None:

@@ -1,4 +1,4 @@
-"""The options that say where to: the environment's, with the command line's over them."""
+"""The options that say where to: the environment's, overridden by the command line's."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def config_of(
     api_key_file: Path | None,
     environ: Mapping[str, str] | None = None,
 ) -> SenderConfig:
-    """The config of the environment with these options over it.
+    """The config of the environment, overridden by these options.
 
     Raises:
-        click.UsageError: for what can't be meant; never with a key in its words.
+        click.UsageError: names the option or the variable that is wrong; never shows a key.
     """
     if agent is not None and (site is not None or api_key_file is not None):
         raise click.UsageError("--agent means an agent; --site and --api-key-file mean none")
@@ -61,7 +61,23 @@ def config_of(
     try:
         return SenderConfig.from_env(given, agentless=agentless)
     except ConfigError as error:
-        raise click.UsageError(str(error)) from None
+        options = {
+            "DD_TRACE_AGENT_URL": "--agent" if agent is not None else "",
+            "DD_SITE": "--site" if site is not None else "",
+            "DD_API_KEY": f"--api-key-file {api_key_file}" if api_key_file is not None else "",
+        }
+        raise click.UsageError(_with_options_named(str(error), options)) from None
+
+
+def _with_options_named(message: str, options: Mapping[str, str]) -> str:
+    """A complaint about a variable, made one about the option that went over it."""
+    variable, colon, rest = message.partition(": ")
+    option = options.get(variable, "")
+    if option and colon:
+        return f"{option}: {rest}"
+    if "DD_API_KEY is not set" in message:
+        return f"{message}, or give a file with it in --api-key-file"
+    return message
 
 
 def _text(path: Path) -> str:

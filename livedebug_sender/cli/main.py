@@ -61,7 +61,7 @@ def cli() -> None:
 
     Where to send is taken from the variables that Datadog's tracers use: DD_API_KEY
     (then agentless, at DD_SITE), DD_TRACE_AGENT_URL, DD_AGENT_HOST and
-    DD_TRACE_AGENT_PORT; options go over them. An API key is given by DD_API_KEY or a
+    DD_TRACE_AGENT_PORT; options override them. An API key is given by DD_API_KEY or a
     file, never on the command line.
 
     Ends with 0: done; 1: not (wholly) done; 2: wrong use.

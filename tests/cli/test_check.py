@@ -41,7 +41,7 @@ def test_where_all_is_well_each_track_and_step_says_so(livedebug_intake: Intake)
     for track in Track:
         assert f"{track}, primary (agent): {livedebug_intake.url}" in ended.stdout
     assert ended.stdout.count("knows /debugger/v2/input") == 1
-    assert "All is well." in ended.stdout
+    assert "Payloads would arrive." in ended.stdout
 
 
 def test_as_json_each_endpoint_has_all_its_steps(livedebug_intake: Intake) -> None:
@@ -72,7 +72,7 @@ def test_nobody_listening_is_told_with_what_to_do() -> None:
     assert ended.exit_code == 1
     assert "connection refused" in ended.stdout
     assert "is the agent running" in ended.stdout
-    assert "Not all is well" in ended.stdout
+    assert "would not arrive everywhere" in ended.stdout
 
 
 def test_a_name_that_nobody_knows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,3 +269,41 @@ def test_an_address_that_swallows_packets_leaves_time_for_the_next() -> None:
         assert "firewall" in step.advice
         for filler in fillers:
             filler.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--site", "evil.com/@x"), "--site: the site is"),
+        (("--agent", "ftp://host"), "--agent: the URL"),
+        (("--timeout", "soon"), "--timeout is 'soon'"),
+        (("--timeout", "0"), "--timeout is '0'"),
+        (("--track", "metrics"), "--track"),
+    ],
+)
+def test_the_option_that_is_wrong_is_named(options: tuple[str, ...], named: str) -> None:
+    ended = run("check", *options, DD_API_KEY=KEY)
+    assert ended.exit_code == 2
+    assert named in ended.stderr
+    assert "DD_" not in ended.stderr
+
+
+def test_a_bad_key_in_a_file_is_named_by_its_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("secret key")
+    ended = run("check", "--api-key-file", tmp_path / "key")
+    assert ended.exit_code == 2
+    assert f"--api-key-file {tmp_path / 'key'}: the API key has white space" in ended.stderr
+    assert "secret" not in ended.stderr
+
+
+def test_a_site_without_a_key_says_where_to_give_one() -> None:
+    ended = run("check", "--site", "datadoghq.eu")
+    assert ended.exit_code == 2
+    assert "--api-key-file" in ended.stderr
+
+
+def test_only_the_tracks_that_are_given_are_looked_at(livedebug_intake: Intake) -> None:
+    options = ("--track", "symdb", "--track", "logs", "--timeout", "2500ms", "--json")
+    ended = run("check", "--agent", livedebug_intake.url, *options)
+    told = json.loads(ended.stdout)
+    assert (ended.exit_code, [one["track"] for one in told["endpoints"]]) == (0, ["symdb", "logs"])
