@@ -21,6 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--screenshots", action="store_true", help="make the pictures of the docs (tox -e browser)"
     )
+    parser.addoption(
+        "--write-docs", action="store_true", help="put the commands' real output into the docs"
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -77,7 +77,8 @@ def name_step(host: str, port: int) -> tuple[Step, list[Address]]:
         return Step("name", False, f"{host} has no address: {reason}", advice), []
     addresses: list[Address] = [(family, address) for family, _, _, _, address in found]
     shown = ", ".join(dict.fromkeys(str(address[0]) for _, address in addresses))
-    return Step("name", True, f"{host} is {shown}"), addresses
+    said = f"{host} is an address" if shown == host else f"{host} has the address {shown}"
+    return Step("name", True, said), addresses
 
 
 def connect_step(addresses: list[Address], timeout: float) -> tuple[Step, socket.socket | None]:

@@ -10,7 +10,7 @@ import click
 from ..version import __version__
 
 #: Where each subcommand is; one of a module that is not there is not offered.
-_COMMANDS = {
+COMMANDS = {
     "send": ("livedebug_sender.cli.send", "Send files of payloads."),
     "lint": ("livedebug_sender.cli.lint", "Say what is odd about payloads."),
     "check": ("livedebug_sender.cli.check", "Say whether payloads would arrive."),
@@ -22,13 +22,13 @@ _COMMANDS = {
 
 class _Commands(click.Group):
     def list_commands(self, context: click.Context) -> list[str]:
-        return [name for name, (module, _) in _COMMANDS.items() if _is_there(module)]
+        return [name for name, (module, _) in COMMANDS.items() if _is_there(module)]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.list_commands(context):
             return None
         try:
-            command = getattr(import_module(_COMMANDS[name][0]), name)
+            command = getattr(import_module(COMMANDS[name][0]), name)
         except ModuleNotFoundError as missing:
             raise click.UsageError(
                 f"{name} needs {missing.name}, which is not installed; "
@@ -38,7 +38,7 @@ class _Commands(click.Group):
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         # From the table: not every extra needs to be installed to read the help.
-        rows = [(name, _COMMANDS[name][1]) for name in self.list_commands(context)]
+        rows = [(name, COMMANDS[name][1]) for name in self.list_commands(context)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
 from ..environment import tags_from_env
 from ..errors import ConfigError, InvalidPayload
+from ..protocol.endpoint import Endpoint
 from ..protocol.payload import check_content_type
 from ..protocol.tracks import Track
 from ..stats import Stats
@@ -110,7 +112,7 @@ def send(
     endpoint = config.endpoints_for(kind or Track.LOGS)[0]
     summary = {
         "track": str(kind or _AUTO),
-        "url": endpoint.url,
+        "url": endpoint.url if kind else _origin(endpoint),
         "mode": mode_of(endpoint.agentless),
         **_accounts(stats, sending.report),
     }
@@ -119,6 +121,12 @@ def send(
     else:
         _print_summary(summary)
     sys.exit(0 if summary["done"] else 1)
+
+
+def _origin(endpoint: Endpoint) -> str:
+    """Where all tracks go, each to a path of its own."""
+    parts = urlsplit(endpoint.url)
+    return endpoint.url if parts.scheme == "file" else f"{parts.scheme}://{parts.netloc}"
 
 
 def _track_and_files(
@@ -172,10 +180,12 @@ def _accounts(stats: Stats, report: Report) -> dict[str, Any]:
 
 def _print_summary(summary: dict[str, Any]) -> None:
     console = stdout()
-    where = f"{summary['track']} to {summary['url']} ({summary['mode']})"
+    where = f"{summary['url']} ({summary['mode']})"
     payloads = counted(summary["payloads"], "payload")
+    if summary["track"] != _AUTO:
+        payloads = f"{payloads} of {summary['track']}"
     style = "green" if summary["done"] else "red"
-    console.print(plain(f"{payloads} of {where}: {summary['delivered']:,} delivered", style))
+    console.print(plain(f"{payloads} to {where}: {summary['delivered']:,} delivered", style))
     for reason, count in summary["dropped"].items():
         words = _REASONS.get(reason, reason)
         console.print(plain(f"  dropped {count:,}: {words} ({reason})", "red"))

@@ -47,7 +47,7 @@ def test_forward_is_offered_where_it_is_installed() -> None:
 
 def test_a_command_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "livedebug_sender.cli.intake", None)
-    monkeypatch.setitem(main._COMMANDS, "intake", ("livedebug_sender.cli.check.none", "x"))
+    monkeypatch.setitem(main.COMMANDS, "intake", ("livedebug_sender.cli.check.none", "x"))
     monkeypatch.setattr(main, "_is_there", lambda module: True)
     ended = run("intake")
     assert ended.exit_code == 2

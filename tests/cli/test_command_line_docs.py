@@ -1,0 +1,71 @@
+"""The page of the command line shows what the commands really print."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from documented_commands import Command, commands_in, steady, write_outputs
+from sample_data import SAMPLES
+
+from livedebug_sender.intake.server import Intake
+
+PAGE = Path(__file__).parents[2] / "docs" / "command_line.rst"
+AGENT = "http://localhost:8126"
+ODD = """[{
+  "ddsource": "dd_debugger",
+  "service": "shop",
+  "debugger": {"diagnostics": {"probeId": 17, "runtimeId": "r", "status": "OK"}}
+}]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("diagnostics.json", "logs.json", "snapshots.json", "symdb.body"):
+        shutil.copy(SAMPLES / name, tmp_path)
+    (tmp_path / "broken.jsonl").write_text('{"n": 1}\n{"n": \n{"n": 3}\n')
+    (tmp_path / "odd.json").write_text(ODD)
+    return tmp_path
+
+
+def output_of(command: Command, folder: Path, intake: Intake) -> str:
+    """What a terminal shows, the intake in the place of the agent."""
+    port = intake.url.rpartition(":")[2]
+    # The file, and not only the port: NO_PROXY and IPv6 make "localhost" a wider matter.
+    arguments = [argument.replace(AGENT, intake.url) for argument in command.arguments]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("DD_")}
+    path = os.pathsep.join(sys.path)
+    ended = subprocess.run(
+        [sys.executable, "-m", "livedebug_sender", *arguments],
+        cwd=folder,
+        env={**environ, "PYTHONPATH": path, "COLUMNS": "80", "LC_ALL": "C.UTF-8"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    shown = ended.stdout.replace(intake.url, AGENT).replace(f"port {port}", "port 8126")
+    return steady(shown.replace("python -m livedebug_sender", "livedebug-sender"))
+
+
+def test_the_page_shows_what_the_commands_print(
+    folder: Path, livedebug_intake: Intake, request: pytest.FixtureRequest
+) -> None:
+    if request.config.getoption("--write-docs"):
+        write_outputs(PAGE, lambda command: output_of(command, folder, livedebug_intake))
+    for command in commands_in(PAGE):
+        real = output_of(command, folder, livedebug_intake).split("\n")
+        assert command.output == real, f"$ {command.line}: run pytest --write-docs, and look"
+
+
+def test_the_page_shows_the_help_of_every_command() -> None:
+    from livedebug_sender.cli.main import COMMANDS
+
+    shown = {command.line for command in commands_in(PAGE)}
+    missing = [name for name in COMMANDS if f"livedebug-sender {name} --help" not in shown]
+    assert missing == []
