@@ -1,61 +1,125 @@
-"""Saying what goes wrong, once, and never from inside the host's request.
+"""What the log says of a problem that repeats: one line, then its count once a minute.
 
-`note` only remembers: it takes no lock and may be called from `enqueue`, in a signal
-handler or while the host holds the lock of its own log handler. `report` writes the
-lines, on a worker thread or in `flush` and `close`.
+`LogLimiter.note` only remembers: it takes no lock, writes nothing, and may be called from
+`enqueue`, in a signal handler, or while the host holds the lock of its own log handler.
+`LogLimiter.due` tells which lines may be written now; `report` writes them, holding no
+lock. However much goes wrong, that is at most one line a minute for each kind of problem,
+of `MAX_LENGTH` characters, and `MAX_KINDS` kinds.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
+
+from .atomic import STEP, AtomicInteger
+from .host_signals import raised_by_signal_handler
 
 logger = logging.getLogger("livedebug_sender")
 
-#: Seconds for which a problem that was logged is only counted.
-QUIET_FOR = 300.0
+#: Seconds for which a kind of problem that was logged is only counted.
+QUIET_FOR = 60.0
+MAX_LENGTH = 500
+MAX_KINDS = 100
 
 
-class _Problem:
-    __slots__ = ("count", "level", "logged_at", "logged_count", "message")
+class Line(NamedTuple):
+    level: int
+    text: str
+
+
+class _Kind:
+    __slots__ = ("count", "level", "logged", "logged_at", "message")
 
     def __init__(self, level: int, message: str) -> None:
         self.level = level
+        #: Of the last time, which may have a newer detail.
         self.message = message
-        self.count = 0
-        self.logged_count = 0
+        self.count = AtomicInteger()
+        #: How many of them were logged.
+        self.logged = 0
         self.logged_at = float("-inf")
+
+    def due_at(self) -> float:
+        return self.logged_at + QUIET_FOR
 
 
 class LogLimiter:
-    """The problems of one sender in one process, by key."""
+    """The problems of one sender in one process, by kind."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._problems: dict[object, _Problem] = {}
+        self._kinds: dict[object, _Kind] = {}
+        # Guards: what was logged of each kind, so that no two threads log the same. Never
+        # taken by `note`, never held while a line is written; re-entrant, for a finalizer.
+        self._lock = threading.RLock()
 
-    def note(self, key: object, message: str, count: int = 1, level: int = logging.WARNING) -> bool:
-        """Remember a problem; True if it is the first of its kind.
+    def note(
+        self, kind: object, message: str, count: int = 1, level: int = logging.WARNING
+    ) -> bool:
+        """Remember that something happened `count` times.
 
-        The count is for people: two threads at once may lose one of it.
+        Args:
+            kind: what counts as the same problem.
+
+        Returns:
+            Whether it is the first of its kind.
         """
-        fresh = _Problem(level, message)
-        problem = self._problems.setdefault(key, fresh)
-        problem.count += count
-        return problem is fresh
+        known = self._kinds.get(kind)
+        if known is None and len(self._kinds) >= MAX_KINDS:
+            kind, message = MAX_KINDS, "more kinds of problems than can be told apart"
+            known = self._kinds.get(kind)
+        first = known is None
+        if known is None:
+            known = self._kinds.setdefault(kind, _Kind(level, message))
+        known.message = message
+        known.count.add(count, STEP)
+        return first
 
-    def report(self, *, final: bool = False) -> None:
-        """Log what is new: a line for a new problem, later a line with its count.
+    def settle(self, kind: object) -> None:
+        """Log no more of what was noted so far: another line told what came of it."""
+        known = self._kinds.get(kind)
+        if known is not None:
+            with self._lock:
+                known.logged = known.count.read()
 
-        With `final`, also the counts that were being kept back.
+    def due(self, *, final: bool = False) -> list[Line]:
+        """The lines to be written now, each of which is given once.
+
+        With `final`, also the counts that are being kept back.
         """
         now = self._clock()
-        for problem in list(self._problems.values()):
-            unsaid = problem.count - problem.logged_count
-            first = problem.logged_count == 0
-            if unsaid and (first or final or now - problem.logged_at >= QUIET_FOR):
-                problem.logged_at = now
-                problem.logged_count = problem.count
-                times = "" if unsaid == 1 else f" ({unsaid} times)"
-                logger.log(problem.level, "%s%s", problem.message, times)
+        lines = []
+        with self._lock:
+            for kind in list(self._kinds.values()):
+                count = kind.count.read() - kind.logged
+                if count <= 0 or not (final or now >= kind.due_at()):
+                    continue
+                seconds = now - kind.logged_at
+                since = f" in {seconds:.0f} s" if 1 <= seconds < float("inf") else ""
+                kind.logged += count
+                kind.logged_at = now
+                unit = "time" if count == 1 else "times"
+                times = f" ({count} {unit}{since})" if count > 1 or since else ""
+                lines.append(Line(kind.level, kind.message[: MAX_LENGTH - len(times)] + times))
+        return lines
+
+    def next_due(self) -> float | None:
+        """When the next line is to be written, in seconds of the clock; None: no line is."""
+        with self._lock:
+            return min(
+                (k.due_at() for k in list(self._kinds.values()) if k.count.read() > k.logged),
+                default=None,
+            )
+
+    def report(self, *, final: bool = False) -> None:
+        """Write the lines that are due."""
+        for line in self.due(final=final):
+            try:
+                logger.log(line.level, "%s", line.text)
+            except Exception as error:  # a filter's; those of a handler `logging` prints
+                if raised_by_signal_handler(error):
+                    raise

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import multiprocessing.util
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -12,7 +11,6 @@ from servers import RawServer, RecordingServer, hang
 from livedebug_sender import Endpoint, PayloadRejected, Sender, SenderConfig
 from livedebug_sender.runtime import lazy_import as loading
 from livedebug_sender.runtime import shutdown as lifecycle
-from livedebug_sender.runtime.log_limiter import QUIET_FOR, LogLimiter
 
 Make = Callable[..., Sender]
 
@@ -130,24 +128,6 @@ def test_a_stuck_additional_endpoint_is_left_at_the_timeout(make_sender: Make) -
         sender.enqueue("logs", b"{}")
         assert sender.close(5)
         assert sender.stats().additional_failed == 1
-
-
-def test_a_problem_is_said_once_then_counted_and_said_again_later(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    now = 0.0
-    problems = LogLimiter(clock=lambda: now)
-    assert problems.note("key", "trouble")
-    assert not problems.note("key", "trouble")
-    problems.report()
-    problems.note("key", "trouble", 5)
-    problems.report()
-    assert [r.getMessage() for r in caplog.records] == ["trouble (2 times)"]
-    now = QUIET_FOR + 1
-    problems.report()
-    problems.note("key", "trouble", level=logging.WARNING)
-    problems.report(final=True)
-    assert [r.getMessage() for r in caplog.records][1:] == ["trouble (5 times)", "trouble"]
 
 
 def test_a_rejection_survives_pickling() -> None:

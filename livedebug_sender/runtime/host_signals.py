@@ -1,0 +1,31 @@
+"""Telling an exception of the host's signal handler from one that we called for.
+
+A handler runs between any two instructions of the main thread, so what it raises (a
+host's time-out) comes up in whatever runs there, and has to reach the host. What the
+host's log filters and callbacks raise comes up in the same places, and must not.
+"""
+
+from __future__ import annotations
+
+import signal
+from types import CodeType
+
+
+def raised_by_signal_handler(error: BaseException) -> bool:
+    """Whether the exception came out of a signal handler that is registered now."""
+    handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()}
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code in handlers:
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
+def _code_of(handler: object) -> CodeType | None:
+    if not callable(handler):  # SIG_DFL, SIG_IGN, or set by C
+        return None
+    function = getattr(handler, "__func__", handler)
+    if not hasattr(function, "__code__"):
+        function = type(handler).__call__  # an object that is called
+    return getattr(function, "__code__", None)

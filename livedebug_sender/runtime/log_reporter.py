@@ -1,0 +1,134 @@
+"""Has the lines of a `LogLimiter` written, though nobody calls its `report`.
+
+They are to be seen within seconds, but `enqueue` must not write them (the host may hold
+a lock of its log handler), and a worker may be in a request for a minute. So there is a
+thread for it, which lives only while there is something to write, and for a request
+that may last long: none is started while all is well, and an idle sender has none.
+Nor can a log handler that hangs hold up a delivery.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from .log_limiter import LogLimiter
+from .threads import start_thread
+
+#: Seconds for which a first line waits, for its count.
+_GATHER = 1.0
+#: Seconds after which a request without an answer is a problem.
+SLOW_AFTER = 4.0
+#: Seconds that the thread stays, lest each of many long requests starts one.
+_LINGER = 10.0
+#: Seconds between two tries to start a thread.
+_START_AGAIN = 1.0
+
+
+class LogReporter(LogLimiter):
+    """A `LogLimiter` that sees to its own lines."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        start: Callable[[Callable[[], None], str], object] = start_thread,
+    ) -> None:
+        super().__init__(clock)
+        self._start = start
+        # Held by the thread while it lives. Nobody waits for it.
+        self._alive = threading.Lock()
+        # Free once it was rung: the thread sleeps on it.
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._closed = False
+        self._start_at = float("-inf")
+        self._watched: dict[object, tuple[float, Callable[[float], None]]] = {}
+        self._busy_until = float("-inf")
+
+    def note(
+        self, kind: object, message: str, count: int = 1, level: int = logging.WARNING
+    ) -> bool:
+        first = super().note(kind, message, count, level)
+        self._ensure_thread()
+        return first
+
+    @contextmanager
+    def watching(self, timeout: float, on_slow: Callable[[float], None]) -> Iterator[None]:
+        """Call `on_slow`, with the seconds it took so far, while a request takes long.
+
+        Args:
+            timeout: of the request; if it is short, there is no need to watch.
+        """
+        if timeout <= SLOW_AFTER:
+            yield
+            return
+        me = object()
+        self._watched[me] = (self._clock(), on_slow)
+        try:
+            self._ensure_thread()
+            yield
+        finally:
+            self._watched.pop(me, None)
+            self._busy_until = self._clock() + _LINGER
+
+    def close(self) -> None:
+        """Write all that is left, here, and let the thread end."""
+        self._closed = True
+        self._ring()
+        self.report(final=True)
+
+    def _ensure_thread(self) -> None:
+        # The thread itself takes the lock, so that an exception of a signal handler
+        # between two lines here can't leave it taken.
+        if self._alive.locked() or self._closed:
+            return
+        now = self._clock()
+        if now >= self._start_at:
+            self._start_at = now + _START_AGAIN
+            self._start(self._run, "livedebug-log")
+
+    def _run(self) -> None:
+        # Again, for what is noted while this thread lets go of its lock.
+        while self._wanted() and self._alive.acquire(blocking=False):
+            try:
+                self._write_what_comes()
+            finally:
+                self._alive.release()
+
+    def _write_what_comes(self) -> None:
+        wait: float | None = _GATHER
+        while wait is not None and not self._closed:
+            self._bell.acquire(timeout=wait)
+            if not self._closed:
+                self._look_at_requests()
+                self.report()
+            wait = self._wait()
+
+    def _wanted(self) -> bool:
+        return not self._closed and self._wait() is not None
+
+    def _look_at_requests(self) -> None:
+        now = self._clock()
+        for since, on_slow in list(self._watched.values()):
+            if now - since >= SLOW_AFTER:
+                on_slow(now - since)
+
+    def _wait(self) -> float | None:
+        """Seconds to sleep; None when nobody needs this thread any more."""
+        now = self._clock()
+        waits = []
+        if self._watched or now < self._busy_until:
+            waits.append(SLOW_AFTER / 4)
+        due = self.next_due()
+        if due is not None:
+            waits.append(min(max(due - now, _GATHER), threading.TIMEOUT_MAX))
+        return min(waits, default=None)
+
+    def _ring(self) -> None:
+        try:
+            self._bell.release()
+        except RuntimeError:  # it was rung before
+            pass
