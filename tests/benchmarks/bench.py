@@ -11,48 +11,19 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from contender import Contender
 from intake import Intake, running_intake
 from measures import MEASURES, Measure, Side
 from picture import draw
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent.parent / "docs"
-
-
-class Contender:
-    """A process that runs functions of contenders.py; one for each side of a row."""
-
-    def __init__(self, intake: Intake) -> None:
-        authority = {"REQUESTS_CA_BUNDLE": intake.authority, "SSL_CERT_FILE": intake.authority}
-        self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "contenders.py")],
-            env={**os.environ, "NO_PROXY": "localhost,127.0.0.1", **authority},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, function: str, arguments: dict[str, object]) -> dict[str, float]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps([function, arguments]), file=self._process.stdin, flush=True)
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise RuntimeError(f"{function}({arguments}) failed; its error is above")
-        figures: dict[str, float] = json.loads(answer)
-        return figures
-
-    def end(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(30)
 
 
 @dataclass(frozen=True)
