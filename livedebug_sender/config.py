@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from .environment import endpoints_from_env
 from .errors import ConfigError
-from .protocol.endpoint import Endpoint, derive_endpoint_path, with_path
+from .protocol.endpoint import Endpoint, derive_endpoint_path, url_of, with_path
 from .protocol.tracks import DIAGNOSTICS_PATH, V2_TRACKS, Track
 
 # Guards: every change of any config, from its reading to its writing. Re-entrant, for a
@@ -149,6 +149,19 @@ class SenderConfig:
             track = Track(track)
         return self._endpoints[track]
 
+    def describe(self) -> str:
+        """Where payloads go and what decided that, in one human-readable line, without keys."""
+        debugger, symdb = self._debugger, self._symdb
+        ways = [_shown(debugger)] if debugger else []
+        if symdb and symdb != debugger:
+            ways.append(f"symdb {_shown(symdb)}")
+        if not ways:
+            return "payloads go nowhere: no endpoint is set"
+        chosen = f"chosen by {self._decided_by}" if self._decided_by else "set by the program"
+        additional = {e.url: e for e in (*self._additional_debugger, *self._additional_symdb)}
+        copies = f"; copies go {', '.join(map(_shown, additional.values()))}" if additional else ""
+        return f"payloads go {', '.join(ways)} ({chosen}){copies}"
+
     def __repr__(self) -> str:
         return f"SenderConfig(debugger={self._debugger!r}, symdb={self._symdb!r})"
 
@@ -176,6 +189,14 @@ class SenderConfig:
                 first = derive_endpoint_path(primary, track)
             derived[track] = (first, *(derive_endpoint_path(e, track) for e in additional))
         self._endpoints = derived
+
+
+def _shown(endpoint: Endpoint) -> str:
+    kind = "intake" if endpoint.agentless else "agent"
+    if endpoint.scheme == "file":
+        kind = "file"
+    where = endpoint.url if endpoint.scheme in ("unix", "file") else url_of(endpoint, "")
+    return f"to the {kind} {where:.200}{' (agentless)' if endpoint.agentless else ''}"
 
 
 def _checked(endpoint: object) -> Endpoint:

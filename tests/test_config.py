@@ -123,6 +123,26 @@ def test_a_sender_wants_a_config() -> None:
         Sender("http://h")  # type: ignore[arg-type]
 
 
+def test_a_config_tells_where_payloads_go_and_why() -> None:
+    assert config().describe() == "payloads go to the agent http://h (set by the program)"
+    made = SenderConfig.from_env({"DD_API_KEY": KEY})
+    made.add_additional_debugger_endpoint(Endpoint("https://user.defined/path?query=1", KEY))
+    assert made.describe() == (
+        "payloads go to the intake https://debugger-intake.datadoghq.com (agentless) "
+        "(chosen by DD_API_KEY); copies go to the intake https://user.defined (agentless)"
+    )
+    made = SenderConfig.from_env({"DD_AGENT_HOST": "a"})
+    made.set_symdb_endpoint(Endpoint("unix:///run/apm.socket"))
+    assert made.describe() == (
+        "payloads go to the agent http://a:8126, symdb to the agent unix:///run/apm.socket "
+        "(chosen by DD_AGENT_HOST)"
+    )
+    made = SenderConfig()
+    assert made.describe() == "payloads go nowhere: no endpoint is set"
+    made.set_symdb_endpoint(Endpoint("file:///tmp/x", KEY))
+    assert KEY not in made.describe()
+
+
 def test_no_repr_shows_a_key() -> None:
     made = config(KEY)
     assert KEY not in repr(made) + repr(Sender(made))

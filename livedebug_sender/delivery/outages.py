@@ -1,0 +1,103 @@
+"""What the log says of endpoints in trouble: that they are, and, once over, what it cost.
+
+An outage of a host begins with the first request that fails there, of whatever track,
+and is over once each track that failed got through or gave its batch up, and one got
+through. So a host that takes one track and refuses another is in trouble all along,
+instead of going in and out of it with every request.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from ..runtime.log_limiter import LogLimiter, logger
+
+
+class _Outage:
+    def __init__(self, began: float, dropped: int) -> None:
+        self.began = began
+        self.dropped = dropped
+        self.requests = 0
+        #: The tracks that wait for the end of it.
+        self.tracks: set[str] = set()
+
+
+class Outages:
+    """The hosts that a sender has trouble with.
+
+    Args:
+        dropped: how many payloads were lost so far, for whatever reason.
+        lost: what to call them.
+    """
+
+    def __init__(
+        self,
+        log: LogLimiter,
+        dropped: Callable[[], int],
+        clock: Callable[[], float],
+        *,
+        lost: str = "payloads were dropped",
+    ) -> None:
+        self._log = log
+        self._dropped = dropped
+        self._clock = clock
+        self._lost = lost
+        # Guards: the mapping below and what is in it; several workers share a host. Never
+        # held while something is noted, since that may start a thread.
+        self._lock = threading.RLock()
+        self._outages: dict[str, _Outage] = {}
+
+    def failed(self, host: str, track: str, how: str, *, final: bool = False) -> None:
+        """A request failed: `how` continues "HOST ...".
+
+        Args:
+            final: it will not be tried again.
+        """
+        dropped = 0 if host in self._outages else self._dropped()
+        with self._lock:
+            outage = self._outages.setdefault(host, _Outage(self._clock(), dropped))
+            outage.requests += 1
+            if final:
+                outage.tracks.discard(track)
+            else:
+                outage.tracks.add(track)
+        self._log.note(self._kind(host), f"{host} {how}")
+
+    def is_slow(self, host: str, seconds: float, timeout: float) -> None:
+        """A request is under way for longer than usual."""
+        words = f"{host} has given no answer for {seconds:.0f} s (its timeout is {timeout:g} s)"
+        self._log.note(("slow", host), words)
+
+    def gave_up(self, host: str, track: str) -> None:
+        """The track will not try this batch again."""
+        with self._lock:
+            if host in self._outages:
+                self._outages[host].tracks.discard(track)
+
+    def answered(self, host: str, track: str) -> None:
+        """A request of the track got through."""
+        if host not in self._outages:  # as nearly always
+            return
+        with self._lock:
+            outage = self._outages.get(host)
+            if outage is None:
+                return
+            outage.tracks.discard(track)
+            if outage.tracks:
+                return
+            del self._outages[host]
+        self._log.settle(self._kind(host))
+        if logger.isEnabledFor(logging.INFO):
+            seconds = self._clock() - outage.began
+            dropped = max(0, self._dropped() - outage.dropped)
+            self._log.note(
+                ("over", host),
+                f"{host} answers again, after {seconds:.1f} s: {outage.requests} requests failed "
+                f"and {dropped} {self._lost}",
+                level=logging.INFO,
+            )
+
+    def _kind(self, host: str) -> object:
+        return ("trouble", host)
