@@ -8,14 +8,17 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from socketserver import StreamRequestHandler, ThreadingTCPServer, ThreadingUnixStreamServer
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from livedebug_sender.protocol.body import MULTIPART_TYPE
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 PATIENCE = 15.0
 
@@ -263,52 +266,217 @@ def full_backlog() -> Iterator[str]:
                 filler.close()
 
 
-class Proxy:
-    """A forward proxy: CONNECT only, as for HTTPS."""
+class SmallServer:
+    """Serves each connection in a thread of its own, by `serve`."""
 
-    def __init__(self) -> None:
-        self.connected_to: list[str] = []
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.over = threading.Event()
         owner = self
 
         class Handler(StreamRequestHandler):
+            def setup(self) -> None:
+                # Else what is still to be sent is lost when it hangs up on unread bytes.
+                self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if tls is not None:
+                    self.request = tls.wrap_socket(self.request, server_side=True)
+                super().setup()
+
             def handle(self) -> None:
-                target = self.rfile.readline().split()[1].decode()
-                while self.rfile.readline() not in (b"\r\n", b""):
-                    pass
-                owner.connected_to.append(target)
-                host, port = target.rsplit(":", 1)
-                with socket.create_connection((host, int(port))) as upstream:
-                    self.connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-                    back = threading.Thread(target=_copy, args=(upstream, self.connection))
-                    back.start()
-                    _copy(self.connection, upstream)
-                    back.join()
+                try:
+                    owner.serve(self.connection, self.rfile)
+                except OSError:
+                    pass  # the client hung up
+
+            def finish(self) -> None:
+                super().finish()
+                if tls is not None:  # nobody else knows of it
+                    self.request.close()
 
         class Server(ThreadingTCPServer):
             daemon_threads = True
             block_on_close = False
 
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+            def handle_error(self, *args: object) -> None:
+                pass  # no TLS, say
 
-    def __enter__(self) -> Proxy:
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+
+    def serve(self, connection: socket.socket, reader: BinaryIO) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.over.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class Proxy(SmallServer):
+    """A forward proxy for HTTP: CONNECT, and requests with a whole URL.
+
+    Args:
+        tls: for TLS to the proxy itself.
+        early: what it says of itself before each answer it forwards, 103s say.
+        answer: what it says to a CONNECT in place of a tunnel.
+        drip: it says it a byte at a time, and never to its end.
+    """
+
+    def __init__(
+        self,
+        tls: ssl.SSLContext | None = None,
+        early: bytes = b"",
+        answer: bytes = b"",
+        *,
+        drip: bool = False,
+    ) -> None:
+        super().__init__(tls)
+        self.connected_to: list[str] = []
+        self.forwarded: list[str] = []
+        #: The lines of the last head that was for the proxy.
+        self.head: list[bytes] = []
+        self.url = f"http{'s' if tls else ''}://localhost:{self.port}"
+        self._early = early
+        self._answer = answer
+        self._drip = drip
+
+    def serve(self, connection: socket.socket, reader: BinaryIO) -> None:
+        while line := reader.readline():
+            self.head = [line]
+            while (line := reader.readline()) not in (b"\r\n", b""):
+                self.head.append(line)
+            method, target, _ = self.head[0].decode().split()
+            if method == "CONNECT":
+                self.connected_to.append(target)
+                self._tunnel(connection, target)
+                return
+            self.forwarded.append(target)
+            self._forward(connection, reader, target)
+
+    def _tunnel(self, connection: socket.socket, target: str) -> None:
+        if self._drip:
+            connection.sendall(b"HTTP/1.1 200 O")
+            while not self.over.wait(0.02):
+                connection.sendall(b"K")
+            return
+        if self._answer:
+            connection.sendall(self._answer)
+            return
+        host, port = target.rsplit(":", 1)
+        with socket.create_connection((host, int(port))) as upstream:
+            connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+            copy_both_ways(connection, upstream)
+
+    def _forward(self, connection: socket.socket, reader: BinaryIO, target: str) -> None:
+        parts = urlsplit(target)
+        length = 0
+        for line in self.head:
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        body = reader.read(length)
+        first = self.head[0].replace(target.encode(), parts.path.encode(), 1)
+        with socket.create_connection((parts.hostname or "", parts.port or 80)) as upstream:
+            upstream.sendall(b"".join([first, *self.head[1:], b"\r\n", body]))
+            with upstream.makefile("rb") as answer:
+                came = b""
+                while (line := answer.readline()) not in (b"\r\n", b""):
+                    came += line
+                    if line.lower().startswith(b"content-length:"):
+                        length = int(line.split(b":")[1])
+                came += b"\r\n" + answer.read(length)
+        connection.sendall(self._early + came)
+
+
+class SocksProxy(SmallServer):
+    """A SOCKS 5 proxy (RFC 1928), with a name and a password if they are given (RFC 1929)."""
+
+    def __init__(self, login: tuple[str, str] | None = None, *, drip: bool = False) -> None:
+        super().__init__()
+        self.connected_to: list[str] = []
+        self._login = login
+        self._drip = drip
+        self.address = f"localhost:{self.port}"
+
+    def serve(self, connection: socket.socket, reader: BinaryIO) -> None:
+        _, count = reader.read(2)
+        reader.read(count)
+        if self._login is not None:
+            connection.sendall(b"\x05\x02")
+            reader.read(1)
+            name, password = (reader.read(reader.read(1)[0]).decode() for _ in range(2))
+            refused = (name, password) != self._login
+            connection.sendall(b"\x01\x01" if refused else b"\x01\x00")
+            if refused:
+                return
+        else:
+            connection.sendall(b"\x05\x00")
+        _, _, _, kind = reader.read(4)
+        if kind == 3:
+            host = reader.read(reader.read(1)[0]).decode()
+        else:
+            host = socket.inet_ntop(socket.AF_INET, reader.read(4))
+        port = int.from_bytes(reader.read(2), "big")
+        self.connected_to.append(f"{host}:{port}")
+        if self._drip:
+            connection.sendall(b"\x05\x00\x00\x03\xff")
+            while not self.over.wait(0.02):
+                connection.sendall(b"x")
+            return
+        with socket.create_connection((host, port)) as upstream:
+            connection.sendall(b"\x05\x00\x00\x01" + bytes(6))
+            copy_both_ways(connection, upstream)
+
+
+def copy_both_ways(one: socket.socket, other: socket.socket) -> None:
+    """What comes in on one goes out on the other, until one of them ends."""
+    back = threading.Thread(target=_copy, args=(other, one), daemon=True)
+    back.start()
+    _copy(one, other)
+    back.join()
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:
     try:
         while data := source.recv(65536):
             sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
     except OSError:
         pass
+    for ended in (source, sink):
+        with suppress(OSError):
+            # A socket of TLS would say good-bye, and wait for the answer.
+            socket.socket.shutdown(ended, socket.SHUT_RDWR)
+
+
+class EarlyServer(SmallServer):
+    """Answers once it has read the head, and no more: then hangs up, stops reading, or reads on.
+
+    Args:
+        then: ``"close"`` (with the body unread), ``"stop"`` or ``"linger"``.
+    """
+
+    def __init__(self, answer: bytes, then: str, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls)
+        self.connections = 0
+        self.url = f"{'https://localhost' if tls else 'http://127.0.0.1'}:{self.port}"
+        self._answer = answer
+        self._then = then
+
+    def serve(self, connection: socket.socket, reader: BinaryIO) -> None:
+        self.connections += 1
+        while reader.readline() not in (b"\r\n", b""):
+            pass
+        connection.sendall(self._answer)
+        if self._then == "stop":
+            self.over.wait()
+        while self._then == "linger" and reader.read(65536):
+            pass
 
 
 def free_port() -> int:

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-import requests
-
 from ..delivery.dual_shipping import Courier, DualShipping
 from ..errors import DeliveryError
 from ..protocol.endpoint import Endpoint
 from ..runtime.log_limiter import LogLimiter
 from ..stats import Stats
-from ..transport.transport import TimedOut, Transport
+from ..transport.failures import TimedOut
+from ..transport.http1 import RawResponse
+from ..transport.transport import Transport
 from .replies import Refused, Reply
 from .rewriting import Head, incoming_headers, outgoing_request
 from .routes import Route
@@ -23,7 +23,6 @@ from .settings import Settings
 
 #: Bytes of an intake's answer that are taken; its answers have a few hundred.
 MAX_ANSWER = 1024 * 1024
-_PIECE = 64 * 1024
 #: The bounds of what may wait for one additional endpoint are the queue's over this.
 _COURIER_SHARE = 4
 
@@ -76,7 +75,8 @@ class PassThrough:
         request = outgoing_request(head, primary, body)
         try:
             with self._transport() as transport:
-                return transport.exchange(request, _reply, deadline=deadline)
+                answer = transport.exchange(request, max_body=MAX_ANSWER, deadline=deadline)
+            return _reply(answer)
         except DeliveryError as error:
             self._problems.note((host, str(error)), f"{route.path}: {host}: {error}")
             self._problems.report()
@@ -105,19 +105,8 @@ class PassThrough:
         return Courier(endpoint, requests, size, Transport, self._problems, time.monotonic)
 
 
-def _reply(response: requests.Response) -> Reply:
+def _reply(answer: RawResponse) -> Reply:
     """The intake's answer as it came, not decoded."""
-    pieces = []
-    size = 0
-    try:
-        for piece in response.raw.stream(_PIECE, decode_content=False):
-            pieces.append(piece)
-            size += len(piece)
-            if size > MAX_ANSWER:
-                raise BadAnswer(f"the answer has more than {MAX_ANSWER} bytes")
-    finally:
-        response.close()
-    if not 200 <= response.status_code <= 599:
-        raise BadAnswer(f"the answer's status is {response.status_code}")
-    headers = incoming_headers(response.raw.headers.items())
-    return Reply(response.status_code, headers, b"".join(pieces), from_intake=True)
+    if not 200 <= answer.status <= 599:
+        raise BadAnswer(f"the answer's status is {answer.status}")
+    return Reply(answer.status, incoming_headers(answer.headers), answer.body, from_intake=True)

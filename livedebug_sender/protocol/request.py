@@ -20,11 +20,12 @@ Headers = dict[str, "str | bytes"]
 
 @dataclass(frozen=True)
 class Request:
-    """One POST.
+    """One request.
 
     Attributes:
         endpoint: its URL with the path of the track, without the query.
         path: the path with the query.
+        method: ``POST`` for all that is delivered.
     """
 
     endpoint: Endpoint
@@ -32,6 +33,7 @@ class Request:
     # Not shown: the key is in the headers, and the host's values in the body.
     headers: Headers = field(repr=False)
     body: bytes | Body = field(repr=False)
+    method: str = "POST"
 
 
 def build_request(

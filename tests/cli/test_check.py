@@ -214,7 +214,7 @@ def test_a_proxy_is_looked_at_in_place_of_the_host(
     with RecordingServer(tls=server_tls) as intake, Proxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//user:secret@"))
         steps = steps_of(intake.url, KEY)
-    assert "proxy 127.0.0.1" in steps["proxy"].said
+    assert "proxy localhost" in steps["proxy"].said
     assert "secret" not in repr(steps)
     assert "TLS" not in steps
     assert steps["answer"].ok

@@ -167,12 +167,15 @@ def test_a_session_of_the_users_own_factory_is_used(make_sender: Make) -> None:
         assert len(intake.posts) == 1
 
 
-def test_the_responses_library_can_stand_in_for_the_intake(make_sender: Make) -> None:
+def test_the_responses_library_can_stand_in_for_the_intake_of_a_users_own_session(
+    make_sender: Make,
+) -> None:
+    import requests
     import responses
 
     with responses.RequestsMock() as mock:
         mock.post("http://agent.test:8126/debugger/v2/input", status=202)
-        sender = make_sender("http://agent.test:8126", tags="a:b")
+        sender = make_sender("http://agent.test:8126", tags="a:b", session_factory=requests.Session)
         sender.enqueue("logs", {"n": 1})
         assert sender.flush(10)
         request = mock.calls[0].request

@@ -12,32 +12,18 @@ from typing import Any
 
 import pytest
 import requests
+from sample_requests import request_to
 from servers import RawServer, RecordingServer, Reply, cut, drip, full_backlog, hang
 
-from livedebug_sender import Endpoint, Sender, SenderConfig, Track, derive_endpoint_path
-from livedebug_sender.protocol.endpoint import path_of
-from livedebug_sender.protocol.payload import Upload
-from livedebug_sender.protocol.request import Request, build_request
-from livedebug_sender.transport.transport import MOST_ANSWER, NoAnswer, Transport
+from livedebug_sender import Endpoint, Sender, SenderConfig, Track
+from livedebug_sender.transport.failures import NoResponse
+from livedebug_sender.transport.response import MAX_ANSWER
+from livedebug_sender.transport.transport import Transport
 
 KEY = "0123456789abcdef0123456789abcdef"
 LARGE = [b'{"a":"' + b"x" * 100_000 + b'"}'] * 100
 #: Kept for what should be at once, on a machine that is busy.
 SLACK = 8.0
-
-
-def request_to(
-    url: str,
-    *payloads: bytes,
-    track: Track = Track.LOGS,
-    key: str | None = None,
-    timeout: float = 3.0,
-    tags: str = "",
-) -> Request:
-    endpoint = derive_endpoint_path(Endpoint(url, key, timeout), track)
-    texts = payloads or (b"{}",)
-    items = [Upload(texts[0], "text/plain")] if track is Track.SYMDB else texts
-    return build_request(endpoint, path_of(endpoint, track), track, items, tags, {})
 
 
 @pytest.fixture
@@ -54,8 +40,9 @@ def shorter_than(seconds: float) -> Iterator[None]:
 
 
 def drip_head(connection: socket.socket, over: threading.Event) -> None:
+    connection.sendall(b"HTTP/1.1 200 O")
     while not over.wait(0.02):
-        connection.sendall(b"H")
+        connection.sendall(b"K")
 
 
 def drip_body(connection: socket.socket, over: threading.Event) -> None:
@@ -98,7 +85,7 @@ def test_the_head_of_an_answer_comes_in_time_or_there_is_none(
     with RawServer(fault) as server, shorter_than(0.2 + SLACK):
         request = request_to(server.url, timeout=0.2 if by == "timeout" else 30)
         deadline = None if by == "timeout" else time.monotonic() + 0.2
-        with pytest.raises(NoAnswer, match="timed out"):
+        with pytest.raises(NoResponse, match="timed out"):
             transport.post(request, deadline=deadline)
 
 
@@ -108,7 +95,7 @@ def test_a_server_that_takes_nothing_stops_neither_a_large_body_nor_a_handshake(
 ) -> None:
     with accepting_nothing() as address, shorter_than(0.2 + SLACK):
         request = request_to(f"{scheme}://{address}", *LARGE, timeout=30)
-        with pytest.raises(NoAnswer, match="timed out"):
+        with pytest.raises(NoResponse, match="timed out"):
             transport.post(request, deadline=time.monotonic() + 0.2)
 
 
@@ -119,7 +106,7 @@ def test_all_addresses_of_a_host_share_one_timeout(
         port = int(url.rsplit(":", 1)[1])
         address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address] * 20)
-        with shorter_than(0.2 + SLACK), pytest.raises(NoAnswer, match="timed out"):
+        with shorter_than(0.2 + SLACK), pytest.raises(NoResponse, match="timed out"):
             transport.post(request_to(f"http://many.test:{port}", timeout=0.2))
 
 
@@ -137,7 +124,7 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next(
 
 def test_a_time_that_is_over_already_makes_no_request(transport: Transport) -> None:
     with RecordingServer() as server:
-        with pytest.raises(NoAnswer, match="timed out"):
+        with pytest.raises(NoResponse, match="timed out"):
             transport.post(request_to(server.url), deadline=time.monotonic())
         assert not server.requests
 
@@ -146,14 +133,14 @@ def test_a_time_that_is_over_already_makes_no_request(transport: Transport) -> N
 def test_abort_cuts_a_request_that_waits_for_its_answer(transport: Transport, fault: Any) -> None:
     with RawServer(fault) as server, shorter_than(SLACK):
         threading.Thread(target=lambda: server.arrived.wait(5) and transport.abort()).start()
-        with pytest.raises(NoAnswer):
+        with pytest.raises(NoResponse):
             transport.post(request_to(server.url, timeout=30))
 
 
 def test_abort_cuts_a_connection_that_is_not_yet_made(transport: Transport) -> None:
     with full_backlog() as url, shorter_than(0.1 + SLACK):
         threading.Timer(0.1, transport.abort).start()
-        with pytest.raises(NoAnswer):
+        with pytest.raises(NoResponse):
             transport.post(request_to(url, timeout=30))
 
 
@@ -174,13 +161,15 @@ def test_abort_never_takes_the_encryption_off(
     assert threading.current_thread() not in unwrapped_by
 
 
-def test_after_an_abort_the_next_request_gets_a_connection_that_works(
-    transport: Transport,
-) -> None:
+@pytest.mark.parametrize("used", [False, True])
+def test_after_an_abort_nothing_is_sent(transport: Transport, used: bool) -> None:
     with RecordingServer() as server:
-        transport.post(request_to(server.url))
+        if used:
+            transport.post(request_to(server.url))
         transport.abort()
-        assert transport.post(request_to(server.url)).status == 202
+        with pytest.raises(NoResponse):
+            transport.post(request_to(server.url))
+        assert len(server.requests) == used
 
 
 def closes_when_used_again(connection: socket.socket, over: threading.Event) -> None:
@@ -204,26 +193,26 @@ def test_a_kept_connection_closed_without_a_word_is_replaced_at_once(
 
 def test_a_new_connection_that_is_cut_is_not_tried_again_here(transport: Transport) -> None:
     with RawServer(lambda connection, over: None) as server:
-        with pytest.raises(NoAnswer):
+        with pytest.raises(NoResponse):
             transport.post(request_to(server.url))
         assert server.connections == 1
 
 
 def test_an_answer_cut_in_its_head_is_none_and_is_not_tried_again(transport: Transport) -> None:
     with RawServer(cut) as server:
-        with pytest.raises(NoAnswer):
+        with pytest.raises(NoResponse):
             transport.post(request_to(server.url))
         assert server.connections == 1
 
 
-@pytest.mark.parametrize("size", [0, 10, MOST_ANSWER, 1_000_000])
+@pytest.mark.parametrize("size", [0, 10, MAX_ANSWER, 1_000_000])
 def test_of_an_answer_the_beginning_is_read(transport: Transport, size: int) -> None:
     with RecordingServer(Reply(400, body=b"x" * size)) as server:
         answer = transport.post(request_to(server.url))
         transport.post(request_to(server.url))
-        assert answer.body == b"x" * min(size, MOST_ANSWER)
+        assert answer.body == b"x" * min(size, MAX_ANSWER)
         one_connection = len({arrived.connection for arrived in server.requests}) == 1
-        assert one_connection or size > MOST_ANSWER
+        assert one_connection or size > MAX_ANSWER
 
 
 def test_a_body_in_pieces_arrives_whole_with_its_length(transport: Transport) -> None:
@@ -312,7 +301,7 @@ def test_an_unknown_certificate_is_no_answer_and_shows_no_key(
     transport: Transport, server_tls: ssl.SSLContext
 ) -> None:
     with RecordingServer(tls=server_tls) as server:
-        with pytest.raises(NoAnswer, match="TLS") as raised:
+        with pytest.raises(NoResponse, match="TLS") as raised:
             transport.post(request_to(server.url, key=KEY))
         assert KEY not in repr(raised.value)
         assert raised.value.__cause__ is None
@@ -338,5 +327,5 @@ def test_a_file_gets_a_line_for_each_request_without_the_key(
 
 
 def test_a_file_that_can_not_be_written_is_no_answer(transport: Transport, tmp_path: Path) -> None:
-    with pytest.raises(NoAnswer, match="can't write"):
+    with pytest.raises(NoResponse, match="can't write"):
         transport.post(request_to(f"file://{tmp_path}/missing/file"))

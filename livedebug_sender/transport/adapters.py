@@ -1,0 +1,174 @@
+"""Requests by a session of the caller's (`session_factory`): by way of `requests`."""
+
+from __future__ import annotations
+
+import io
+import ssl
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
+
+from ..protocol.endpoint import Endpoint, url_of
+from ..protocol.request import Request
+from .client import HTTPClient
+from .deadline import RequestDeadline
+from .failures import TIMED_OUT, TLS_FAILED, NoResponse, TimedOut, causes, reason
+from .http1 import ProtocolError, RawResponse
+from .response import MAX_READ
+
+
+class SessionClient:
+    """A caller's session, with what a sender must not have left out: redirects, cookies,
+    `.netrc`, proxy look-ups at every call. The bounds on time are the session's own.
+
+    Attributes:
+        bytes_sent: as of `HTTPClient`, where a session tells.
+    """
+
+    def __init__(
+        self, session: requests.Session, deadline: RequestDeadline, own: HTTPClient
+    ) -> None:
+        self._session = session
+        self._deadline = deadline
+        self._own = own
+        session.mount("unix://", UnixAdapter(own))
+        # Proxies and CA bundle by origin: the environment is read once.
+        self._settings: dict[str, dict[str, Any]] = {}
+        self.bytes_sent = 0
+
+    def send(self, request: Request, max_body: int, *, whole: bool) -> RawResponse:
+        """As `HTTPClient.send`."""
+        self.bytes_sent = 0
+        try:
+            until = self._deadline.until(request.endpoint.timeout)
+            timeout = self._deadline.remaining(until)
+            url = url_of(request.endpoint, request.path)
+            response = self._session.send(
+                _prepared(request, url),
+                stream=True,
+                allow_redirects=False,
+                timeout=timeout,
+                **self._settings_for(url),
+            )
+            self.bytes_sent = len(request.body)
+            return _read(response, max_body, whole)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            problem = _reason(error)
+            self.bytes_sent = len(request.body) if _may_have_sent(error) else 0
+        except (ProtocolError, ValueError) as error:  # what can't be parsed
+            problem = reason(error)
+        # Raised out here, so that it doesn't carry the request with its headers along.
+        kind = TimedOut if problem == TIMED_OUT else NoResponse
+        host = urlsplit(request.endpoint.url).netloc
+        raise kind(f"{problem} ({host})", bytes_sent=self.bytes_sent)
+
+    def close(self) -> None:
+        self._session.close()
+        self._own.close()
+
+    def _settings_for(self, url: str) -> dict[str, Any]:
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        if origin not in self._settings:
+            settings = self._session.merge_environment_settings(origin, {}, True, None, None)
+            if settings["verify"] is True:
+                settings["verify"] = self._session.verify
+            self._settings[origin] = {key: settings[key] for key in ("proxies", "verify", "cert")}
+        return self._settings[origin]
+
+
+class UnixAdapter(BaseAdapter):
+    """``unix://%2Fpath%2Fto.sock/path``, by our own client."""
+
+    def __init__(self, client: HTTPClient) -> None:
+        super().__init__()
+        self._client = client
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
+        sent = Request(
+            Endpoint(request.url or "", timeout=options["timeout"]),
+            request.path_url,
+            dict(request.headers),
+            request.body,  # type: ignore[arg-type]
+            request.method or "POST",
+        )
+        raw = self._client.send(sent, MAX_READ, whole=False)
+        response = requests.Response()
+        response.request = request
+        response.url = request.url or ""
+        response.status_code = raw.status
+        response.headers = CaseInsensitiveDict(raw.headers)
+        response.raw = io.BytesIO(raw.body)
+        return response
+
+    def close(self) -> None:
+        pass  # the client is closed with the transport
+
+
+def _prepared(request: Request, url: str) -> requests.PreparedRequest:
+    prepared = requests.PreparedRequest()
+    prepared.method = request.method
+    prepared.url = url
+    prepared.headers = CaseInsensitiveDict(request.headers)  # type: ignore[arg-type]
+    prepared.body = request.body  # type: ignore[assignment]
+    prepared.hooks = {"response": []}
+    # A session that meets a 3xx copies the cookies for a next request.
+    prepared.prepare_cookies({})
+    return prepared
+
+
+def _read(response: requests.Response, max_body: int, whole: bool) -> RawResponse:
+    body = b""
+    try:
+        for chunk in response.iter_content(max_body + 1):
+            body += chunk
+            if len(body) > max_body:
+                break
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError):
+        # With the status the server has said what it had to say.
+        if whole:
+            raise
+    finally:
+        # An answer that wasn't read to its end takes its connection with it.
+        response.close()
+    if whole and len(body) > max_body:
+        raise ProtocolError(f"the answer has more than {max_body} bytes")
+    return RawResponse(response.status_code, list(response.headers.items()), body[:max_body])
+
+
+_REASONS = (
+    (requests.exceptions.ProxyError, "the proxy can't be reached"),
+    (requests.exceptions.SSLError, TLS_FAILED),
+    (requests.exceptions.Timeout, TIMED_OUT),
+)
+
+
+def _reason(error: BaseException) -> str:
+    for kind, words in _REASONS:
+        if isinstance(error, kind):
+            return words
+    for cause in causes(error):
+        if isinstance(cause, NoResponse):
+            return str(cause)
+        if isinstance(cause, ssl.SSLError):
+            return TLS_FAILED
+        if isinstance(cause, urllib3.exceptions.NameResolutionError):
+            return "no such host"
+        if isinstance(cause, TimeoutError) or (isinstance(cause, OSError) and cause.errno):
+            return reason(cause)
+    return f"the connection failed: {type(error).__name__}"
+
+
+def _may_have_sent(error: BaseException) -> bool:
+    """Was there a connection? A session doesn't say how much went out on it."""
+    none = (
+        urllib3.exceptions.NewConnectionError,
+        urllib3.exceptions.ConnectTimeoutError,
+        urllib3.exceptions.ProxyError,
+        urllib3.exceptions.SSLError,
+    )
+    return not any(isinstance(cause, none) for cause in causes(error))

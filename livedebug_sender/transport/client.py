@@ -1,0 +1,114 @@
+"""Our own HTTP client: kept connections, and one request after the other on them."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from ..protocol.request import Request
+from .connections import Connection
+from .deadline import RequestDeadline
+from .dialling import connect
+from .failures import NoResponse, TimedOut, is_cut, reason
+from .http1 import IncompleteResponse, ProtocolError, RawResponse, ResponseReader, request_head
+from .name_resolution import Resolver
+from .routes import ResolvedRoute, Routes
+
+#: Connections that are kept: one for each origin, and so many origins.
+_MAX_KEPT = 4
+
+
+class HTTPClient:
+    """For one thread; `deadline.abort` may be called from others.
+
+    Attributes:
+        bytes_sent: bytes of the last request's body that went out.
+    """
+
+    def __init__(self, deadline: RequestDeadline, resolver: Resolver, routes: Routes) -> None:
+        self._deadline = deadline
+        self._resolver = resolver
+        self._routes = routes
+        # By origin, the one used last at the end.
+        self._kept: dict[str, Connection] = {}
+        self.bytes_sent = 0
+
+    def send(self, request: Request, max_body: int, *, whole: bool) -> RawResponse:
+        """One request and its answer.
+
+        Args:
+            max_body: bytes of the answer's body that are kept.
+            whole: is an answer whose body is cut, too long or too slow none?
+
+        Raises:
+            NoResponse: `TimedOut`, if it is that.
+        """
+        self.bytes_sent = 0
+        self._cut_after_body = False
+        try:
+            return self._send(request, max_body, whole)
+        except (OSError, ProtocolError, ValueError) as error:
+            problem = reason(error)
+            kind = TimedOut if isinstance(error, TimeoutError) else NoResponse
+        # Raised out here, so that it doesn't carry the request with its headers along.
+        raise kind(
+            f"{problem} ({urlsplit(request.endpoint.url).netloc})",
+            bytes_sent=self.bytes_sent,
+            cut_after_body=self._cut_after_body,
+        )
+
+    def close(self) -> None:
+        while self._kept:
+            self._kept.popitem()[1].close()
+
+    def __del__(self) -> None:
+        # As urllib3's pools do: a client that is let go of leaves no open sockets.
+        self.close()
+
+    def _send(self, request: Request, max_body: int, whole: bool) -> RawResponse:
+        route = self._routes.to(request.endpoint)
+        target = f"{route.target_prefix}{request.path or '/'}"
+        headers = {**route.headers, **request.headers} if route.headers else request.headers
+        head = request_head(request.method, target, route.host_header, headers)
+        timeout = request.endpoint.timeout
+        while True:
+            reader = ResponseReader(max_body)
+            connection = self._take(route)
+            reused = connection is not None
+            if connection is None:
+                connection = connect(route, self._resolver, self._deadline, timeout)
+            keep = False
+            try:
+                connection.exchange(head, request.body, reader, self._deadline, timeout)
+                keep = reader.reusable and connection.sent_whole
+            except (OSError, ProtocolError) as error:
+                cut = is_cut(error) or isinstance(error, IncompleteResponse)
+                # The server had closed the connection while it was idle: not its word
+                # about this request. Any other fault on it is left to the retries.
+                if cut and reused and not reader.started and not self._deadline.aborted:
+                    continue
+                if reader.status is None or whole:
+                    self._cut_after_body = cut and connection.sent_whole
+                    self._cut_after_body &= not self._deadline.aborted
+                    raise
+            finally:
+                self.bytes_sent = max(0, connection.sent - len(head))
+                if keep:
+                    self._keep(route, connection)
+                else:
+                    connection.close()
+            if whole and reader.oversized:
+                raise ProtocolError(f"the answer has more than {max_body} bytes")
+            return reader.response()
+
+    def _take(self, route: ResolvedRoute) -> Connection | None:
+        """The connection that is kept for a route, unless the server has closed it."""
+        connection = self._kept.pop(route.origin, None)
+        if connection is not None and connection.is_stale():
+            connection.close()
+            return None
+        return connection
+
+    def _keep(self, route: ResolvedRoute, connection: Connection) -> None:
+        self._kept[route.origin] = connection
+        if len(self._kept) > _MAX_KEPT:
+            self._kept.pop(next(iter(self._kept))).close()

@@ -1,0 +1,85 @@
+"""Opening a connection to the end of a route: TCP, proxies, TLS."""
+
+from __future__ import annotations
+
+from .connections import Connection
+from .deadline import RequestDeadline
+from .failures import ProxyFailed
+from .name_resolution import Resolver
+from .proxies import open_socks, open_tunnel
+from .routes import Proxy, ResolvedRoute
+from .sockets import dial_tcp, dial_unix
+from .streams import NestedTLSStream, PlainStream, Stream, start_tls
+
+
+def connect(
+    route: ResolvedRoute, resolver: Resolver, deadline: RequestDeadline, timeout: float
+) -> Connection:
+    """Open a connection to the end of a route.
+
+    Args:
+        timeout: seconds for all of it: look-ups, every address, the proxy, TLS.
+
+    Raises:
+        OSError, ProtocolError: see `failures.reason` for the words.
+    """
+    until = deadline.until(timeout)
+    if route.unix_path is not None:
+        return Connection(PlainStream(dial_unix(route.unix_path, deadline, until)))
+    if route.proxy is None:
+        return Connection(_direct(route, resolver, deadline, until))
+    return Connection(_by_proxy(route, route.proxy, resolver, deadline, until))
+
+
+def _direct(
+    route: ResolvedRoute, resolver: Resolver, deadline: RequestDeadline, until: float
+) -> Stream:
+    sock = dial_tcp(route.host, route.port, resolver, deadline, until)
+    if route.context is None:
+        return PlainStream(sock)
+    return start_tls(sock, route.context, _server_name(route.host), deadline, until)
+
+
+def _by_proxy(
+    route: ResolvedRoute,
+    proxy: Proxy,
+    resolver: Resolver,
+    deadline: RequestDeadline,
+    until: float,
+) -> Stream:
+    name = _server_name(route.host)
+    if proxy.is_socks:
+        sock = open_socks(proxy, route, resolver, deadline, until)
+        if route.context is None:
+            return PlainStream(sock)
+        return start_tls(sock, route.context, name, deadline, until)
+    try:
+        sock = dial_tcp(proxy.host, proxy.port, resolver, deadline, until)
+    except TimeoutError:
+        raise
+    except OSError:
+        if deadline.aborted:
+            raise
+        raise ProxyFailed("the proxy can't be reached") from None
+    if route.proxy_context is None:
+        to_proxy: Stream = PlainStream(sock)
+    else:
+        proxy_name = _server_name(proxy.host)
+        to_proxy = start_tls(sock, route.proxy_context, proxy_name, deadline, until)
+    if route.context is None:
+        return to_proxy  # it forwards
+    try:
+        open_tunnel(to_proxy, route, proxy, deadline, until)
+        if route.proxy_context is None:
+            return start_tls(sock, route.context, name, deadline, until)
+        nested = NestedTLSStream(to_proxy, route.context, name)
+        nested.handshake(deadline, until)
+    except BaseException:
+        to_proxy.close()
+        raise
+    return nested
+
+
+def _server_name(host: str) -> str:
+    """The name that a certificate is for: without the zone of an IPv6 address."""
+    return host.partition("%")[0].rstrip(".") if ":" in host else host.rstrip(".")

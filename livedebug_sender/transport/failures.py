@@ -1,0 +1,76 @@
+"""What is raised where no answer came, with the reason in words, and no secret in them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+
+from ..errors import DeliveryError
+from .http1 import ProtocolError
+
+TIMED_OUT = "timed out"
+TLS_FAILED = "TLS failed: its certificate can't be verified, or no TLS"
+
+
+class NoResponse(DeliveryError):
+    """No whole answer came.
+
+    Attributes:
+        bytes_sent: bytes of the body that went out on a connection; 0 where there was none.
+        cut_after_body: the whole request was written, and then the connection was cut:
+            the peer may have died of it.
+    """
+
+    def __init__(self, message: str, *, bytes_sent: int = 0, cut_after_body: bool = False) -> None:
+        super().__init__(message)
+        self.bytes_sent = bytes_sent
+        self.cut_after_body = cut_after_body
+
+
+class TimedOut(NoResponse):
+    """No whole answer came in time."""
+
+
+class TLSFailed(OSError):
+    """No TLS with that peer."""
+
+
+class ProxyFailed(OSError):
+    """No way through the proxy; in words."""
+
+
+class NoSuchHost(OSError):
+    """The name has no address, or can't be one."""
+
+
+def is_cut(error: BaseException) -> bool:
+    """Did the peer end the connection?"""
+    return isinstance(error, (ConnectionResetError, BrokenPipeError, ConnectionAbortedError))
+
+
+def reason(error: BaseException) -> str:
+    """A human-readable reason. The text of others' exceptions may hold headers: not used."""
+    if isinstance(error, TimeoutError):
+        return TIMED_OUT
+    if isinstance(error, (ProtocolError, ProxyFailed)):
+        return str(error)
+    if isinstance(error, TLSFailed):
+        return TLS_FAILED
+    if isinstance(error, (NoSuchHost, socket.gaierror)):
+        return "no such host"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return f"the connection failed: {type(error).__name__}"
+
+
+def causes(error: BaseException) -> Iterable[BaseException]:
+    """The exception and all that are wrapped in it."""
+    found: list[BaseException] = []
+    todo: list[object] = [error]
+    while todo and len(found) < 20:
+        one = todo.pop(0)
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            todo += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+    return found

@@ -1,0 +1,122 @@
+"""``file://`` endpoints: each request a line of JSON."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import stat
+import sys
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..protocol.body import Body
+from ..protocol.request import Request
+from .failures import NoResponse
+from .response import Response
+
+if sys.platform != "win32":
+    import fcntl
+
+_MASK = "***"
+#: Seconds between two tries to get the lock of a file that another process holds.
+_LOCK_NAP = 0.005
+# Without waiting for somebody to read, should it be a FIFO.
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+_APPEND |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def write_record(request: Request) -> Response:
+    """Append a request to its endpoint's file.
+
+    Raises:
+        NoResponse: not all of the line could be written; then none of it is left there.
+    """
+    line = _line(request)
+    path = urlsplit(request.endpoint.url).path
+    try:
+        file = os.open(path, _APPEND, 0o666)
+    except OSError as error:
+        raise NoResponse(f"can't write to {path}: {error.strerror}") from None
+    try:
+        if stat.S_ISREG(os.fstat(file).st_mode):
+            whole = _append(file, path, line, request.endpoint.timeout)
+        else:  # a terminal, a pipe
+            whole = os.write(file, line) == len(line)
+    except OSError as error:
+        raise NoResponse(f"can't write to {path}: {error.strerror}") from None
+    finally:
+        os.close(file)
+    if not whole:
+        raise NoResponse(f"can't write all of a line to {path}; is its disk full?")
+    return Response(200, None, b"", bytes_sent=len(request.body))
+
+
+def _append(file: int, path: str, line: bytes, timeout: float) -> bool:
+    """Add a line to a file that other processes may be adding lines to; False if it was cut.
+
+    What was cut is taken away again, under a lock. Where there is none to be had, or a
+    crash left a torn line, the next one begins with a line end of its own.
+    """
+    locked = _lock(file, timeout)
+    before = os.fstat(file).st_size
+    if not _ends_with_a_line(file, path, before):
+        line = b"\n" + line
+    whole = False
+    try:
+        # One write to a file opened for appending: lines aren't mixed, lock or no lock.
+        whole = os.write(file, line) == len(line)
+    finally:
+        if locked and not whole:
+            os.ftruncate(file, before)
+    return whole
+
+
+def _ends_with_a_line(file: int, path: str, size: int) -> bool:
+    if size == 0:
+        return True
+    try:
+        # Opened again: with both rights at once, a file that may only be written to
+        # could not be opened at all.
+        with open(path, "rb", buffering=0) as reader:
+            if not os.path.sameopenfile(reader.fileno(), file):
+                return True  # it was put in place of ours just now
+            reader.seek(size - 1)
+            return reader.read(1) == b"\n"
+    except OSError:
+        return True
+
+
+def _lock(file: int, timeout: float) -> bool:
+    """Lock the file until it is closed; False where that can't be had in time."""
+    if sys.platform == "win32":
+        return False
+    until = time.monotonic() + timeout
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_LOCK_NAP)
+        except OSError:  # a file system without locks
+            return False
+        else:
+            return True
+
+
+def _line(request: Request) -> bytes:
+    body = b"".join(request.body) if isinstance(request.body, Body) else request.body
+    headers = {
+        name: value.decode("utf-8") if isinstance(value, bytes) else value
+        for name, value in request.headers.items()
+    }
+    if "DD-API-KEY" in headers:
+        headers["DD-API-KEY"] = _MASK
+    record: dict[str, Any] = {"method": "POST", "path": request.path, "headers": headers}
+    try:
+        record["body"] = body.decode("utf-8")
+    except UnicodeDecodeError:
+        record["body_base64"] = base64.b64encode(body).decode("ascii")
+    return json.dumps(record, ensure_ascii=False).encode("utf-8") + b"\n"

@@ -1,0 +1,166 @@
+"""Looking up host names, bounded in time.
+
+`getaddrinfo` has no timeout: with a name server that does not answer it takes 20 seconds
+and more, and nothing ends it. So it runs on a daemon thread of its own, which whoever
+asked leaves behind once the time is over. The next one to ask for the same name waits for
+the look-up that is under way.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ..runtime.threads import start_thread
+from .deadline import RequestDeadline
+from .failures import NoSuchHost
+
+#: What `socket.getaddrinfo` gives.
+Addresses = list[Any]
+LookUp = Callable[[str, int], Addresses]
+
+#: Look-ups that may be under way in a process; beyond it a new name is a timeout at once.
+MAX_UNDER_WAY = 16
+#: Names whose last addresses are remembered, for when no thread can be started.
+MAX_REMEMBERED = 64
+
+
+def system_look_up(host: str, port: int) -> Addresses:
+    return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+
+
+class _UnderWay:
+    """One look-up, and those who wait for it."""
+
+    def __init__(self) -> None:
+        self.addresses: Addresses | None = None
+        self.error: Exception | None = None
+        self.done = False
+        self.waiting: list[threading.Event] = []
+
+    def run(self, look_up: LookUp, host: str, port: int) -> None:
+        try:
+            self.addresses = look_up(host, port)
+        except Exception as error:
+            self.error = error
+        finally:
+            self.done = True
+            for waiter in list(self.waiting):
+                waiter.set()
+
+    def result(self) -> Addresses:
+        if isinstance(self.error, (socket.gaierror, UnicodeError)):
+            raise NoSuchHost from None
+        if self.error is not None:
+            raise self.error
+        return self.addresses or []
+
+
+class Resolver:
+    """Looks names up; for any number of threads, forks included.
+
+    Args:
+        look_up: as `system_look_up`, which it is by default.
+        start: starts a daemon thread, or says that it can't.
+    """
+
+    def __init__(
+        self,
+        look_up: LookUp = system_look_up,
+        start: Callable[[Callable[[], None], str], bool] = start_thread,
+    ) -> None:
+        self._look_up = look_up
+        self._start = start
+        # No lock: a fork could copy it taken. Each step is one operation of a dictionary.
+        # With the process in the key, since a fork's parent's threads are not its own.
+        self._under_way: dict[tuple[int, str, int], _UnderWay] = {}
+        self._remembered: dict[tuple[str, int], Addresses] = {}
+
+    def resolve(self, host: str, port: int, deadline: RequestDeadline, until: float) -> Addresses:
+        """The addresses of a host.
+
+        Raises:
+            NoSuchHost: it has none.
+            TimeoutError: there is no answer yet.
+            ConnectionAbortedError: the request was aborted meanwhile.
+        """
+        if _is_numeric(host):
+            return self._look_up_here(host, port)
+        key = (os.getpid(), host, port)
+        found = self._under_way.get(key)
+        if found is None:
+            deadline.remaining(until)
+            if self._count_under_way() >= MAX_UNDER_WAY:
+                raise TimeoutError("too many look-ups of names are under way")
+            found = _UnderWay()
+            first = self._under_way.setdefault(key, found)
+            if first is not found:
+                found = first
+            elif not self._start_look_up(found, key):
+                return self._without_thread(host, port)
+        self._wait(found, deadline, until)
+        return found.result()
+
+    def _start_look_up(self, found: _UnderWay, key: tuple[int, str, int]) -> bool:
+        _, host, port = key
+
+        def run() -> None:
+            try:
+                found.run(self._look_up, host, port)
+                if found.addresses and len(self._remembered) < MAX_REMEMBERED:
+                    self._remembered[host, port] = found.addresses
+            finally:
+                self._under_way.pop(key, None)
+
+        started = False
+        try:
+            started = self._start(run, "livedebug-dns")
+        finally:
+            if not started:
+                self._under_way.pop(key, None)
+        return started
+
+    def _without_thread(self, host: str, port: int) -> Addresses:
+        """At interpreter shutdown, say. What was true before takes no time."""
+        remembered = self._remembered.get((host, port))
+        return remembered if remembered else self._look_up_here(host, port)
+
+    def _look_up_here(self, host: str, port: int) -> Addresses:
+        found = _UnderWay()
+        found.run(self._look_up, host, port)
+        return found.result()
+
+    def _wait(self, found: _UnderWay, deadline: RequestDeadline, until: float) -> None:
+        news = threading.Event()
+        found.waiting.append(news)
+        try:
+            deadline.interrupted_by(news.set)
+            if not found.done:
+                news.wait(deadline.remaining(until))
+            deadline.interrupted_by(None)
+        finally:
+            found.waiting.remove(news)
+        if not found.done:
+            raise TimeoutError("timed out")
+
+    def _count_under_way(self) -> int:
+        process = os.getpid()
+        return sum(key[0] == process for key in list(self._under_way))
+
+
+def _is_numeric(host: str) -> bool:
+    """Is it an address, which takes no look-up?"""
+    if ":" in host:
+        return True
+    try:
+        socket.inet_pton(socket.AF_INET, host)
+    except OSError:
+        return False
+    return True
+
+
+#: The process's own.
+RESOLVER = Resolver()

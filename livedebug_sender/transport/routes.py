@@ -1,0 +1,194 @@
+"""How requests to an endpoint travel: host, port, proxy, certificates. No connection yet.
+
+Proxies and CA bundles come from the environment, by `requests`' own rules (its session is
+asked), and are read once for each origin: the environment may change while a host runs,
+and asking at every request costs more than the request.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+import requests
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
+from urllib3.util import create_urllib3_context, parse_url
+
+from ..protocol.endpoint import Endpoint, socket_path
+from .failures import ProxyFailed, TLSFailed
+
+_DEFAULT_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080}
+_SOCKS = ("socks4", "socks4a", "socks5", "socks5h")
+_PROXY_SCHEMES = ("http", "https", *_SOCKS)
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy of the environment.
+
+    Attributes:
+        scheme: ``http``, ``https`` (TLS to the proxy itself), ``socks4``, ``socks4a``,
+            ``socks5`` or ``socks5h``.
+        host: its name or address.
+        headers: for the proxy alone.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+    @property
+    def is_socks(self) -> bool:
+        return self.scheme in _SOCKS
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        if not self.username:
+            return {}
+        plain = f"{self.username}:{self.password}".encode("latin-1", "replace")
+        return {"Proxy-Authorization": f"Basic {base64.b64encode(plain).decode('ascii')}"}
+
+
+@dataclass(frozen=True)
+class ResolvedRoute:
+    """The way to one origin.
+
+    Attributes:
+        origin: scheme and authority; what connections are kept by.
+        host: to be looked up; no brackets.
+        unix_path: the socket in the host's place.
+        host_header: the value of ``Host``.
+        context: for TLS with the origin; None for plain HTTP.
+        proxy_context: for TLS with the proxy.
+        target_prefix: what goes before the path in the request line, and is `headers`
+            as well: more than nothing where a proxy takes the request itself.
+    """
+
+    origin: str
+    host: str
+    port: int
+    host_header: str
+    unix_path: str | None = None
+    proxy: Proxy | None = None
+    context: ssl.SSLContext | None = None
+    proxy_context: ssl.SSLContext | None = None
+    target_prefix: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Routes:
+    """Finds routes, and remembers them; may be shared among threads."""
+
+    def __init__(self) -> None:
+        # No lock: what two threads find at once is the same.
+        self._by_url: dict[str, ResolvedRoute] = {}
+        self._by_origin: dict[str, ResolvedRoute] = {}
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    def to(self, endpoint: Endpoint) -> ResolvedRoute:
+        """The route to an endpoint.
+
+        Raises:
+            ValueError: no connection can be made by its URL.
+            ProxyFailed, TLSFailed: the environment's proxy or CA bundle is no good.
+        """
+        # By the whole URL first: to take it apart each time would cost a tenth of a request.
+        found = self._by_url.get(endpoint.url)
+        if found is None:
+            parts = urlsplit(endpoint.url)
+            host = socket_path(endpoint) if parts.scheme == "unix" else parts.netloc
+            origin = f"{parts.scheme}://{host}"
+            found = self._by_origin.get(origin)
+            if found is None:
+                found = self._find(endpoint, origin)
+                self._by_origin[origin] = found
+            if len(self._by_url) > 256:
+                self._by_url.clear()
+            self._by_url[endpoint.url] = found
+        return found
+
+    def _find(self, endpoint: Endpoint, origin: str) -> ResolvedRoute:
+        if endpoint.scheme == "unix":
+            path = socket_path(endpoint)
+            return ResolvedRoute(origin, "localhost", 80, "localhost", unix_path=path)
+        url = parse_url(origin)
+        host = (url.host or "").strip("[]")
+        if not host:
+            raise ValueError("no host")
+        scheme = endpoint.scheme
+        port = url.port or _DEFAULT_PORTS[scheme]
+        name = host.rstrip(".")
+        name = f"[{name}]" if ":" in name else name
+        host_header = name if port == _DEFAULT_PORTS[scheme] else f"{name}:{port}"
+        proxy_url, bundle = _environment(origin)
+        proxy = None if proxy_url is None else parse_proxy(proxy_url)
+        tls_proxy = proxy is not None and proxy.scheme == "https"
+        # For plain HTTP, HTTP proxies take the request itself; for TLS, they make a tunnel.
+        forwards = proxy is not None and not proxy.is_socks and scheme == "http"
+        return ResolvedRoute(
+            origin,
+            host,
+            port,
+            host_header,
+            proxy=proxy,
+            context=self._context(bundle) if scheme == "https" else None,
+            proxy_context=self._context(bundle) if tls_proxy else None,
+            target_prefix=origin if forwards else "",
+            headers=proxy.headers if proxy is not None and forwards else {},
+        )
+
+    def _context(self, bundle: str) -> ssl.SSLContext:
+        if bundle not in self._contexts:
+            context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+            context.set_alpn_protocols(["http/1.1"])
+            try:
+                if os.path.isdir(bundle):
+                    context.load_verify_locations(capath=bundle)
+                else:
+                    context.load_verify_locations(cafile=bundle)
+            except OSError:
+                raise TLSFailed(f"the CA bundle {bundle} can't be read") from None
+            self._contexts[bundle] = context
+        return self._contexts[bundle]
+
+
+def _environment(origin: str) -> tuple[str | None, str]:
+    """The proxy for an origin, and the CA bundle."""
+    with requests.Session() as session:
+        settings = session.merge_environment_settings(origin, {}, True, None, None)
+    verify = settings["verify"]
+    bundle = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
+    return select_proxy(origin, settings["proxies"]) or None, bundle
+
+
+def parse_proxy(url: str) -> Proxy:
+    """A proxy's URL, as `requests` takes it: the scheme may be missing.
+
+    Raises:
+        ProxyFailed: it can't be used; the words don't show its password.
+    """
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = parts.port
+    except ValueError:
+        raise ProxyFailed("the URL of the proxy can't be read") from None
+    scheme = parts.scheme.lower()
+    if scheme not in _PROXY_SCHEMES or not parts.hostname:
+        expected = ", ".join(f"{known}://" for known in _PROXY_SCHEMES)
+        raise ProxyFailed(
+            f"the proxy {scheme}://... can't be used; expected: a host with {expected}"
+        )
+    port = port or _DEFAULT_PORTS[scheme[:6] if scheme in _SOCKS else scheme]
+    return Proxy(
+        scheme,
+        parts.hostname,
+        port,
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+    )

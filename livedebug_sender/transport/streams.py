@@ -1,0 +1,277 @@
+"""Connections as streams of bytes that never block: plain, TLS, TLS within TLS.
+
+Sockets that block, with a timeout, take two system calls for each read or write (a
+`poll` first), and can't watch for an early answer while they write. Here a write that
+fits is one call, and whoever has to wait waits for both.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from .deadline import RequestDeadline
+from .failures import TLSFailed
+
+Buffer = bytes | memoryview
+
+#: Bytes of a write that are joined for TLS: a record. What is larger goes as it is.
+_RECORD = 16 * 1024
+#: Bytes that TLS is given at once; it says nothing before all of them are written.
+_TLS_WRITE = 256 * 1024
+#: Seconds of one wait at most: a `poll` takes no more than 24 days.
+_LONGEST_WAIT = 86400.0
+_HAS_SENDMSG = hasattr(socket.socket, "sendmsg")
+
+
+class Stream(Protocol):
+    """An open connection."""
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        """Write the beginning of what is given; how many bytes, 0 if it has to wait.
+
+        After a 0 the next call has to begin with the same bytes.
+        """
+
+    def receive(self, size: int) -> bytes | None:
+        """At most `size` bytes, none at the end; None if it has to wait."""
+
+    def wait(self, seconds: float, *, for_writing: bool = False) -> bool:
+        """Wait until there is something to read (or room to write); False if that took longer."""
+
+    def interrupt(self) -> None:
+        """End it, from another thread, which may be waiting on it."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+def shut_down(sock: socket.socket) -> None:
+    """Shut a socket down, so that whoever waits on it comes back.
+
+    Not by `SSLSocket.shutdown`: it takes the encryption off first, and what another thread
+    sends in that moment, the API key maybe, would go in the clear.
+    """
+    try:
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        pass  # not connected (any more)
+
+
+class PlainStream:
+    """Bytes as they are."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        # Looked up now: gevent and eventlet replace it, eventlet by nothing.
+        new_poll: Callable[[], Any] | None = getattr(select, "poll", None)
+        self._poll = None if new_poll is None else new_poll()
+        if self._poll is not None:
+            self._poll.register(sock.fileno(), select.POLLIN)
+        self._watches_writing = False
+
+    @property
+    def sock(self) -> socket.socket:
+        return self._sock
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        try:
+            if _HAS_SENDMSG:
+                return self._sock.sendmsg(buffers)
+            return self._sock.send(b"".join(buffers))
+        except BlockingIOError:
+            return 0
+
+    def receive(self, size: int) -> bytes | None:
+        try:
+            return self._sock.recv(size)
+        except BlockingIOError:
+            return None
+
+    def wait(self, seconds: float, *, for_writing: bool = False) -> bool:
+        seconds = min(seconds, _LONGEST_WAIT)
+        if self._poll is None:
+            socks = [self._sock]
+            return any(select.select(socks, socks if for_writing else (), (), seconds))
+        if for_writing != self._watches_writing:
+            watched = select.POLLIN | (select.POLLOUT if for_writing else 0)
+            self._poll.modify(self._sock.fileno(), watched)
+            self._watches_writing = for_writing
+        return bool(self._poll.poll(seconds * 1000))
+
+    def interrupt(self) -> None:
+        shut_down(self._sock)
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+class TLSStream(PlainStream):
+    """TLS on a socket."""
+
+    _sock: ssl.SSLSocket
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        super().__init__(sock)
+        self._unfinished: Buffer = b""
+        self._must_read = False
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        # What TLS has begun to write has to be given to it again.
+        data = self._unfinished or _one_write(buffers)
+        try:
+            count = self._sock.send(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            self._unfinished = data
+            self._must_read = isinstance(error, ssl.SSLWantReadError)
+            return 0
+        except ssl.SSLError as error:
+            raise _plain_error(error) from None
+        self._unfinished = b""
+        return count
+
+    def receive(self, size: int) -> bytes | None:
+        try:
+            return self._sock.recv(size)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+        except ssl.SSLError as error:
+            raise _plain_error(error) from None
+
+    def wait(self, seconds: float, *, for_writing: bool = False) -> bool:
+        if self._sock.pending() and not for_writing:
+            return True
+        for_writing, self._must_read = for_writing and not self._must_read, False
+        return super().wait(seconds, for_writing=for_writing)
+
+
+class NestedTLSStream:
+    """TLS within another stream, that of a proxy."""
+
+    def __init__(self, outer: Stream, context: ssl.SSLContext, server_hostname: str) -> None:
+        self._outer = outer
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=server_hostname
+        )
+        self._encrypted: Buffer = b""  # still to be written
+
+    def handshake(self, deadline: RequestDeadline, until: float) -> None:
+        while True:
+            try:
+                self._tls.do_handshake()
+                done = True
+            except ssl.SSLWantReadError:
+                done = False
+            except ssl.SSLError as error:
+                self._flush()  # the alert that says why
+                raise TLSFailed from error
+            self._flush()
+            if done and not self._encrypted:
+                return
+            if not done and self._fill():
+                continue
+            if not self.wait(deadline.remaining(until)):
+                raise TimeoutError("timed out")
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        if not self._flush():
+            return 0
+        try:
+            count = self._tls.write(_one_write(buffers))
+        except ssl.SSLWantReadError:
+            return 0
+        except ssl.SSLError as error:
+            raise _plain_error(error) from None
+        self._flush()
+        return count
+
+    def receive(self, size: int) -> bytes | None:
+        self._flush()
+        while True:
+            try:
+                return self._tls.read(size)
+            except ssl.SSLWantReadError:
+                if not self._fill():
+                    return None
+            except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+                return b""
+            except ssl.SSLError as error:
+                raise _plain_error(error) from None
+
+    def wait(self, seconds: float, *, for_writing: bool = False) -> bool:
+        if self._tls.pending() and not for_writing:
+            return True
+        return self._outer.wait(seconds, for_writing=for_writing or bool(self._encrypted))
+
+    def interrupt(self) -> None:
+        self._outer.interrupt()
+
+    def close(self) -> None:
+        self._outer.close()
+
+    def _flush(self) -> bool:
+        """Write what is encrypted; True if nothing is left of it."""
+        while True:
+            if not self._encrypted:
+                self._encrypted = memoryview(self._outgoing.read())
+                if not self._encrypted:
+                    return True
+            count = self._outer.send([self._encrypted])
+            if not count:
+                return False
+            self._encrypted = self._encrypted[count:]
+
+    def _fill(self) -> bool:
+        """Take what came from the outer stream; False if that is nothing yet."""
+        data = self._outer.receive(64 * 1024)
+        if data is None:
+            return False
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+        return True
+
+
+def start_tls(
+    sock: socket.socket,
+    context: ssl.SSLContext,
+    server_hostname: str,
+    deadline: RequestDeadline,
+    until: float,
+) -> TLSStream:
+    """TLS on a connected socket, which it takes over."""
+    sock.settimeout(deadline.remaining(until))
+    wrapped = context.wrap_socket(
+        sock, server_hostname=server_hostname, do_handshake_on_connect=False
+    )
+    try:
+        deadline.interrupted_by(lambda: shut_down(wrapped))
+        wrapped.do_handshake()
+    except BaseException as error:
+        wrapped.close()
+        if isinstance(error, ssl.SSLError) and not isinstance(error, TimeoutError):
+            raise TLSFailed from error
+        raise
+    return TLSStream(wrapped)
+
+
+def _one_write(buffers: Sequence[Buffer]) -> Buffer:
+    """What TLS takes at once: small buffers joined, or the beginning of a large one."""
+    first = buffers[0]
+    if len(buffers) > 1 and sum(map(len, buffers)) <= _RECORD:
+        return b"".join(buffers)
+    return first if len(first) <= _TLS_WRITE else memoryview(first)[:_TLS_WRITE]
+
+
+def _plain_error(error: ssl.SSLError) -> OSError:
+    """An error of TLS, once it was there, as what it says of the connection."""
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return ConnectionResetError("TLS ended")
+    return TLSFailed(error.reason or "TLS failed")
