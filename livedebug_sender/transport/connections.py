@@ -28,7 +28,13 @@ class Connection:
 
     def is_stale(self) -> bool:
         """Did the server close it, or say something that nobody asked for?"""
-        return self._stream.wait(0)
+        if not self._stream.wait(0):
+            return False
+        try:
+            # Nothing to read after all: tickets of TLS, which come when they like.
+            return self._stream.receive(1) is not None
+        except OSError:
+            return True
 
     def exchange(
         self,

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -306,26 +304,3 @@ def test_an_unknown_certificate_is_no_answer_and_shows_no_key(
         assert KEY not in repr(raised.value)
         assert raised.value.__cause__ is None
         assert not server.requests
-
-
-def test_a_file_gets_a_line_for_each_request_without_the_key(
-    transport: Transport, tmp_path: Path
-) -> None:
-    path = tmp_path / "lines"
-    for body in (b"plain", b"\xff"):
-        assert (
-            transport.post(
-                request_to(f"file://{path}", body, track=Track.SYMDB, key=KEY, tags="a:b")
-            ).status
-            == 200
-        )
-    first, second = map(json.loads, path.read_text().splitlines())
-    assert first["body"] == "plain"
-    assert second["body_base64"] == "/w=="
-    assert first["path"] == "/api/v2/debugger"
-    assert KEY not in path.read_text()
-
-
-def test_a_file_that_can_not_be_written_is_no_answer(transport: Transport, tmp_path: Path) -> None:
-    with pytest.raises(NoResponse, match="can't write"):
-        transport.post(request_to(f"file://{tmp_path}/missing/file"))

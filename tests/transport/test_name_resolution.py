@@ -1,0 +1,174 @@
+"""Look-ups of names that take for ever."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from sample_requests import request_to
+from servers import RecordingServer
+from waiting import until
+
+from livedebug_sender.transport.deadline import RequestDeadline
+from livedebug_sender.transport.failures import NoResponse, NoSuchHost, TimedOut
+from livedebug_sender.transport.name_resolution import MAX_UNDER_WAY, Resolver
+from livedebug_sender.transport.transport import Transport
+
+#: Kept for what should be at once, on a machine that is busy.
+SLACK = 8.0
+
+
+class NameServer:
+    """Answers with loopback, once it is let."""
+
+    def __init__(self) -> None:
+        self.answers = threading.Event()
+        self.asked: list[str] = []
+        self.came = threading.Event()
+
+    def __call__(self, host: str, port: int) -> list[Any]:
+        self.asked.append(host)
+        self.came.set()
+        self.answers.wait()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+
+@pytest.fixture
+def name_server() -> Iterator[NameServer]:
+    server = NameServer()
+    yield server
+    server.answers.set()
+
+
+def resolve(resolver: Resolver, host: str, timeout: float = 10.0) -> list[Any]:
+    deadline = RequestDeadline()
+    return resolver.resolve(host, 80, deadline, deadline.until(timeout))
+
+
+@pytest.mark.parametrize("by", ["timeout", "deadline"])
+def test_a_look_up_never_holds_a_request_past_its_time(name_server: NameServer, by: str) -> None:
+    transport = Transport(resolver=Resolver(name_server))
+    began = time.monotonic()
+    deadline = None if by == "timeout" else began + 0.2
+    request = request_to("http://stalls.test", timeout=0.2 if by == "timeout" else 30)
+    with pytest.raises(TimedOut):
+        transport.post(request, deadline=deadline)
+    assert time.monotonic() - began < 0.2 + SLACK
+
+
+def test_those_who_ask_for_the_same_name_share_one_look_up(name_server: NameServer) -> None:
+    resolver = Resolver(name_server)
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            resolve(resolver, "stalls.test", 0.01)
+    assert name_server.asked == ["stalls.test"]
+    found: list[Any] = []
+    waiting = [
+        threading.Thread(target=lambda: found.append(resolve(resolver, "stalls.test")))
+        for _ in range(3)
+    ]
+    for thread in waiting:
+        thread.start()
+    name_server.answers.set()
+    for thread in waiting:
+        thread.join()
+    assert len(found) == 3
+    assert found[0] == found[1] == found[2] != []
+
+
+def test_stuck_look_ups_are_bounded_and_made_room_again(name_server: NameServer) -> None:
+    resolver = Resolver(name_server)
+    for number in range(MAX_UNDER_WAY + 5):
+        with pytest.raises(TimeoutError):
+            resolve(resolver, f"stalls{number}.test", 0.01)
+    assert until(lambda: len(name_server.asked) == MAX_UNDER_WAY)
+    name_server.answers.set()
+
+    def is_free() -> bool:
+        try:
+            return bool(resolve(resolver, "later.test"))
+        except TimeoutError:
+            return False
+
+    assert until(is_free)
+
+
+def test_an_abort_ends_the_wait_and_nothing_is_sent_once_the_name_is_known(
+    name_server: NameServer,
+) -> None:
+    with RecordingServer() as server, closing(Transport(resolver=Resolver(name_server))) as one:
+        url = server.url.replace("127.0.0.1", "stalls.test")
+        failed: list[Exception] = []
+
+        def post() -> None:
+            try:
+                one.post(request_to(url, timeout=60))
+            except NoResponse as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=post)
+        thread.start()
+        assert name_server.came.wait(10)
+        one.abort()
+        thread.join(10)
+        assert len(failed) == 1
+        name_server.answers.set()
+        assert Transport(resolver=Resolver(name_server)).post(request_to(url)).status == 202
+        assert len(server.requests) == 1
+
+
+def test_a_name_without_an_address_is_told_from_one_that_takes_long() -> None:
+    def unknown(host: str, port: int) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    with pytest.raises(NoSuchHost):
+        resolve(Resolver(unknown), "unknown.test")
+    with pytest.raises(NoResponse, match="no such host"):
+        Transport(resolver=Resolver(unknown)).post(request_to("http://unknown.test"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_address_needs_no_thread(host: str) -> None:
+    def never(run: Any, name: str) -> bool:
+        raise AssertionError("a thread was started")
+
+    assert resolve(Resolver(start=never), host)[0][4][0] == host
+
+
+def test_where_no_thread_can_be_started_the_last_addresses_are_used(
+    name_server: NameServer,
+) -> None:
+    can_start = [True]
+
+    def start(run: Any, name: str) -> bool:
+        if can_start[0]:
+            threading.Thread(target=run, daemon=True).start()
+        return can_start[0]
+
+    resolver = Resolver(name_server, start)
+    name_server.answers.set()
+    found = resolve(resolver, "known.test")
+    can_start[0] = False
+    assert resolve(resolver, "known.test") == found
+    assert name_server.asked == ["known.test"]
+    assert resolve(resolver, "other.test")
+    assert name_server.asked == ["known.test", "other.test"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_waits_for_no_look_up_of_its_parents(name_server: NameServer) -> None:
+    resolver = Resolver(name_server)
+    with pytest.raises(TimeoutError):
+        resolve(resolver, "stalls.test", 0.01)
+    assert until(lambda: name_server.asked == ["stalls.test"])
+    pid = os.fork()
+    if pid == 0:
+        name_server.answers.set()  # the child's own
+        os._exit(0 if resolve(resolver, "stalls.test", 10) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
