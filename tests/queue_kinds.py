@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kafka_broker import new_topic, shared_hosts
+
 from livedebug_sender.forwarder.queue.opening import open_queue
 from livedebug_sender.forwarder.queue.request_queue import QueueOptions, RequestQueue
 from livedebug_sender.forwarder.queue.stored_request import StoredRequest
@@ -18,9 +20,16 @@ OTHER_ROUTE = "/debugger/v1/diagnostics"
 #: A URL for a queue that is new, with a folder to use; skips the test where there is none.
 NewUrl = Callable[[Path], str]
 
+
+def _new_topic(folder: Path) -> str:
+    """With a partition for each of the two routes, so that there is one order."""
+    return new_topic(shared_hosts(), partitions=2)
+
+
 KINDS: dict[str, NewUrl] = {
     "memory": lambda folder: "memory",
     "disk": lambda folder: f"disk:{folder / 'queue'}",
+    "kafka": _new_topic,
 }
 
 

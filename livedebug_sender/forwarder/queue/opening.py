@@ -41,4 +41,6 @@ def open_queue(url: str, options: QueueOptions) -> RequestQueue:
         from .disk.disk_queue import DiskQueue  # not every Python has sqlite3
 
         return DiskQueue(Path(url.removeprefix(DISK)), options)
-    raise ConfigError(f"the queue is {url!r:.200}; this release has only: {MEMORY}, {DISK}")
+    from .kafka.queue import KafkaQueue  # it needs an extra
+
+    return KafkaQueue(url, options)

@@ -56,6 +56,7 @@ class QueueOptions:
         max_dead_bytes: of dead letters; the oldest go first.
         put_timeout: how long a `put` may take.
         kafka_min_replicas: fewer replicas of a topic than that are refused.
+        kafka_config: a file of librdkafka properties; "": none.
     """
 
     routes: tuple[str, ...]
@@ -67,6 +68,7 @@ class QueueOptions:
     max_dead_bytes: int = 64 * MiB
     put_timeout: float = 10.0
     kafka_min_replicas: int = 3
+    kafka_config: str = ""
 
 
 @dataclass(frozen=True, eq=False)

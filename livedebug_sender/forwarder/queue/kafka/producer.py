@@ -1,0 +1,206 @@
+"""Writing records, and knowing when the brokers have them."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import confluent_kafka as kafka
+
+from ....runtime.log_limiter import LogLimiter
+from ....runtime.threads import start_thread
+from ..request_queue import QueueUnavailable
+from .clients import KafkaPlace, make, producer_settings
+from .records import OVERHEAD, Record
+
+#: Seconds after which a tracer may try again.
+RETRY_AFTER = 5.0
+#: While the brokers don't confirm, seconds between the puts that try whether they do again.
+_PROBE_EVERY = 1.0
+
+#: Told whether all records of a call are confirmed; on the producer's thread.
+Done = Callable[[bool], None]
+
+# A machine that sleeps stops the monotonic clock; the brokers go on.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class RecordProducer:
+    """An idempotent producer that waits for all replicas in sync. For any number of threads.
+
+    Args:
+        limit: bytes of a record's value.
+        timeout: seconds for the brokers' word.
+    """
+
+    def __init__(self, place: KafkaPlace, limit: int, timeout: float, problems: LogLimiter) -> None:
+        self._place = place
+        self._problems = problems
+        self._timeout = timeout
+        self._settings = {
+            **producer_settings(place, timeout, limit + OVERHEAD),
+            "error_cb": self._on_error,
+        }
+        self._turns = itertools.count()
+        # Guards: the attributes below.
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._closed = False
+        self._broken = False
+        #: Of partitions that did not confirm: when a put may try again.
+        self._next_probe: dict[int, float] = {}
+        self.confirmed = 0
+        self.confirm_seconds = 0.0
+        self.errors = 0
+
+    def put(self, topic: str, partitions: Sequence[int], records: Sequence[Record]) -> None:
+        """Write records, in this order, to one of the partitions; return once the brokers
+        have them.
+
+        A partition that did not confirm is left alone but for one put a second that tries:
+        waiting there would only hold the threads that answer tracers.
+
+        Raises:
+            QueueUnavailable: they may be written all the same.
+        """
+        begun = time.clock_gettime(_CLOCK)
+        partition = self._choose(partitions, begun)
+        settled = threading.Event()
+        outcome: list[bool] = []
+
+        def done(confirmed: bool) -> None:
+            outcome.append(confirmed)
+            settled.set()
+
+        self.send(topic, partition, records, done)
+        settled.wait(self._timeout + 0.5)
+        now = time.clock_gettime(_CLOCK)
+        # After a long sleep the pieces may be too far apart to be put together: see
+        # `assembly`, which waits longer than that for the last of them.
+        confirmed = outcome == [True] and now - begun <= 2 * self._timeout
+        with self._lock:
+            if confirmed:
+                self._next_probe.pop(partition, None)
+                self.confirmed += 1
+                self.confirm_seconds += now - begun
+                return
+            self.errors += 1
+            self._next_probe[partition] = now + _PROBE_EVERY
+            raise self._unavailable()
+
+    def _choose(self, partitions: Sequence[int], now: float) -> int:
+        turn = next(self._turns)
+        with self._lock:
+            # With others that confirm, one that does not is tried less often.
+            for patience in (_PROBE_EVERY * 10, 0.0):
+                for n in range(len(partitions)):
+                    partition = partitions[(turn + n) % len(partitions)]
+                    due = self._next_probe.get(partition)
+                    if due is None:
+                        return partition
+                    if now >= due + patience:
+                        self._next_probe[partition] = now + self._timeout + _PROBE_EVERY
+                        return partition
+            raise self._unavailable()
+
+    def send(self, topic: str, partition: int, records: Sequence[Record], done: Done) -> None:
+        """Write records, in this order; `done` is called once.
+
+        Raises:
+            QueueUnavailable: `done` is not called.
+        """
+        client = self._ready_client()
+        left = _Countdown(len(records), done)
+        for number, record in enumerate(records):
+            try:
+                client.produce(
+                    topic,
+                    record.value,
+                    key=record.key,
+                    partition=partition,
+                    headers=record.headers,
+                    on_delivery=left,
+                )
+            except (BufferError, kafka.KafkaException, RuntimeError) as error:
+                self._note_failure(error)
+                if number == 0:
+                    raise self._unavailable() from None
+                left.fail(len(records) - number)
+                return
+
+    def close(self, timeout: float) -> None:
+        """Wait for what is under way, and end."""
+        with self._lock:
+            self._closed = True
+            client = self._client
+        if client is not None:
+            client.flush(timeout)
+
+    def _unavailable(self) -> QueueUnavailable:
+        if self._closed:
+            return QueueUnavailable("shutting down", RETRY_AFTER)
+        words = "Kafka does not confirm that it has the request; try again"
+        return QueueUnavailable(words, RETRY_AFTER)
+
+    def _ready_client(self) -> Any:
+        with self._lock:
+            if self._closed:
+                raise QueueUnavailable("shutting down", RETRY_AFTER)
+            if self._client is None or self._broken:
+                self._client = make(kafka.Producer, self._settings)
+                self._broken = False
+                client = self._client
+                if not start_thread(lambda: self._serve(client), "livedebug-kafka-producer"):
+                    self._client = None
+                    raise QueueUnavailable("no thread can be started", RETRY_AFTER)
+            return self._client
+
+    def _serve(self, client: Any) -> None:
+        """Call what waits for the brokers' word, as long as this client is in use."""
+        while client is self._client and not (self._closed and not len(client)):
+            client.poll(0.5)
+        client.flush(self._timeout)
+
+    def _note_failure(self, error: BaseException) -> None:
+        cause = error.args[0] if error.args else error
+        if isinstance(cause, kafka.KafkaError) and cause.fatal():
+            self._broken = True
+        self._problems.note("kafka write", f"Kafka takes no requests: {error}")
+        self._problems.report()
+
+    def _on_error(self, error: kafka.KafkaError) -> None:
+        """Called by `poll`, on the producer's thread."""
+        with self._lock:
+            self.errors += 1
+            if error.fatal():  # this client is of no more use; the next put makes another
+                self._broken = True
+        self._problems.note("kafka", f"Kafka at {self._place.brokers}: {error.str()}")
+        self._problems.report()
+
+
+class _Countdown:
+    """Calls back once all records have an outcome. `produce` and `poll` call it one at a time."""
+
+    def __init__(self, count: int, done: Done) -> None:
+        self._left = count
+        self._confirmed = True
+        self._done = done
+        # Guards: the two above. The producer's thread, and the one that sends, use them.
+        self._lock = threading.Lock()
+
+    def __call__(self, error: kafka.KafkaError | None, _: object) -> None:
+        self._settle(1, error is None)
+
+    def fail(self, count: int) -> None:
+        self._settle(count, False)
+
+    def _settle(self, count: int, confirmed: bool) -> None:
+        with self._lock:
+            self._left -= count
+            self._confirmed = self._confirmed and confirmed
+            over = not self._left
+        if over:
+            self._done(self._confirmed)

@@ -1,0 +1,271 @@
+"""A `RequestQueue` in a Kafka topic."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from types import MappingProxyType
+
+from ....runtime.log_limiter import LogLimiter
+from ..request_queue import QueueOptions, QueueStats, QueueUnavailable, Taken
+from ..stored_request import DamagedRecord, StoredRequest, decode, encode
+from .clients import kafka_place
+from .consumer import GroupConsumer
+from .lag import TopicLag
+from .partition import Entry
+from .producer import RETRY_AFTER, RecordProducer
+from .reader import RecordReader
+from .ready import ReadyRequests
+from .records import Record, raw_records, records_of, value_limit
+from .topic import checked_topics
+
+#: Seconds after which what could not be read again, or buried, is tried again.
+_LATER = 2.0
+#: A set of pieces is given up after so many times the timeout of a put.
+_ABANDON_AFTER = 6
+#: Of the time to close, what the producer may use.
+_PRODUCER_SHARE = 0.6
+
+
+class KafkaQueue:
+    """It shares a topic with any number of others.
+
+    Nothing is connected but by a look at the topic when it is made, by `put`, and by the
+    first `take`, with which it becomes a member of the group. A fork of a process that
+    has put or taken can do neither.
+
+    Raises:
+        ConfigError: no broker answers, or the topic can't keep the promise.
+    """
+
+    durable = True
+
+    def __init__(self, url: str, options: QueueOptions) -> None:
+        place = self._place = kafka_place(url, options.kafka_config)
+        self._options = options
+        waiting, dead = checked_topics(place, options)
+        self._limit = value_limit(min(waiting.max_message_bytes, dead.max_message_bytes))
+        self._partitions = _by_route(options.routes, waiting.partitions)
+        self._problems = LogLimiter()
+        self._producer = RecordProducer(place, self._limit, options.put_timeout, self._problems)
+        self._reader = RecordReader(place)
+        self._lag = TopicLag(place, place.topic, place.group, waiting.partitions)
+        self._dead_lag = TopicLag(place, place.dead_topic, place.dead_group, dead.partitions)
+        # Guards: everything below, the partitions and their entries. Held for moments only.
+        self._lock = threading.Lock()
+        self._ready = ReadyRequests(options.routes, self._lock)
+        self._consumer = GroupConsumer(
+            place,
+            self._lock,
+            self._on_entry,
+            self._ready.drop_revoked,
+            self._set_aside_again,
+            _ABANDON_AFTER * options.put_timeout,
+            self._problems,
+        )
+        self._taking = False
+        self._closed = False
+        self._redelivered = 0
+        self._expired = 0
+        self._set_aside = 0
+        #: What could not be set aside yet.
+        self._damaged: list[Entry] = []
+        self._dead: Counter[str] = Counter()
+
+    def put(self, request: StoredRequest) -> None:
+        records = records_of(request, self._limit)
+        self._producer.put(self._place.topic, self._partitions[request.route], records)
+
+    def take(self, route: str, timeout: float | None = None) -> Taken | None:
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._lock:
+                entry = self._wait_for_one(route, until)
+                if entry is None:
+                    return None
+                request = entry.partition.take(entry)
+            request = request or self._read_again(entry)
+            if request is not None:
+                return Taken(request, entry, entry.redeliveries)
+
+    def acknowledge(self, taken: Taken) -> None:
+        entry = _entry_of(taken)
+        with self._lock:
+            if entry.taken:
+                entry.taken = False
+                entry.partition.settle(entry)
+
+    def release(self, taken: Taken, delay: float = 0.0) -> None:
+        """Its body is not kept in memory, but read again when it is taken again."""
+        entry = _entry_of(taken)
+        with self._lock:
+            if entry.taken:
+                entry.redeliveries += 1
+                self._put_back(entry, delay)
+
+    def bury(self, taken: Taken, reason: str) -> None:
+        entry = _entry_of(taken)
+        with self._lock:
+            if not entry.taken:
+                return
+            entry.taken = False
+        self._to_the_dead(entry, records_of(taken.request, self._limit, reason), reason)
+
+    def stats(self) -> QueueStats:
+        """Items are those of the whole topic, as the brokers had it a moment ago; bytes, and the
+        oldest, those that this process has read ahead or taken."""
+        self._lag.refresh()
+        self._dead_lag.refresh()
+        producer = self._producer
+        with self._lock:
+            own = list(self._consumer.partitions())
+            entries = [entry for one in own for entry in one.entries.values()]
+            numbers = {one.number for one in own}
+            others = [n for n in self._lag.numbers if n not in numbers]
+            items = sum(one.waiting(self._lag.end(one.number)) for one in own)
+            ages = [time.time() - entry.received_at for entry in entries if entry.route]
+            return QueueStats(
+                items=items + self._lag.waiting(others),
+                bytes=sum(entry.size for entry in entries),
+                limit=0,
+                fullness=0.0,
+                oldest_age=max(0.0, *ages) if ages else None,
+                commits=producer.confirmed,
+                commit_seconds=producer.confirm_seconds,
+                redelivered=self._redelivered,
+                expired=self._expired + self._consumer.deleted,
+                dead=MappingProxyType(dict(self._dead)),
+                dead_items=self._dead_lag.waiting(),
+                set_aside=self._set_aside,
+                errors=producer.errors + self._consumer.errors,
+            )
+
+    def close(self, timeout: float) -> int:
+        until = time.monotonic() + timeout
+        with self._lock:
+            if self._closed:
+                return 0
+            self._closed = True
+            self._ready.wake_all()
+        # First what is on its way to the dead letters, which are then done.
+        self._producer.close(timeout * _PRODUCER_SHARE)
+        if self._taking:
+            self._consumer.close(max(0.1, until - time.monotonic()))
+        for one in (self._reader, self._lag, self._dead_lag):
+            one.close()
+        self._problems.report(final=True)
+        return 0
+
+    def _wait_for_one(self, route: str, until: float | None) -> Entry | None:
+        """The next that is not too old; holds the lock, as the caller does."""
+        if not self._taking and not self._closed:
+            if not self._consumer.start():
+                raise QueueUnavailable("no thread can be started", RETRY_AFTER)
+            self._taking = True
+        while not self._closed:
+            entry = self._ready.next(route)
+            if entry is not None:
+                if entry.received_at >= time.time() - self._options.max_age:
+                    self._redelivered += entry.redeliveries > 0
+                    return entry
+                self._expired += 1
+                entry.partition.take(entry)
+                entry.partition.settle(entry)
+                continue
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                return None
+            self._ready.wait(route, left)
+        return None
+
+    def _on_entry(self, entry: Entry) -> None:
+        """The consumer read it."""
+        with self._lock:
+            if entry.damaged is None and entry.route in self._ready:
+                self._ready.add(entry)
+                return
+            if entry.damaged is None:
+                request = entry.partition.take(entry)
+                # One that was too large to be kept stays where it is, until retention.
+                entry.damaged = encode(request) if request else None
+                entry.damage = f"no route {entry.route:.80}"
+            self._set_aside += 1
+            words = f"set aside a record of {self._place.topic!r}: {entry.damage}"
+        self._problems.note("set aside", words)
+        self._set_aside_now(entry)
+
+    def _set_aside_now(self, entry: Entry) -> None:
+        if entry.damaged is not None:
+            records = raw_records(entry.damaged, self._limit, None, entry.damage)
+            self._to_the_dead(entry, records)
+
+    def _set_aside_again(self) -> None:
+        with self._lock:
+            again, self._damaged = self._damaged, []
+        for entry in again:
+            self._set_aside_now(entry)
+
+    def _read_again(self, entry: Entry) -> StoredRequest | None:
+        """The request of what was not kept in memory; None: not now, or not any more."""
+        topic, number = self._place.topic, entry.partition.number
+        try:
+            value = self._reader.value(topic, number, entry.offsets)
+        except QueueUnavailable as error:
+            self._problems.note("kafka read", str(error))
+            self._problems.report()
+            with self._lock:
+                self._put_back(entry, _LATER)
+            return None
+        try:
+            if value is not None:
+                return decode(value)
+        except DamagedRecord:  # it was whole when it was read first
+            pass
+        with self._lock:
+            entry.partition.settle(entry)
+            self._expired += 1
+        self._problems.note("kafka gone", "Kafka deleted a request before it was delivered")
+        self._problems.report()
+        return None
+
+    def _put_back(self, entry: Entry, delay: float) -> None:
+        entry.taken = False
+        if not entry.partition.revoked:
+            self._ready.add_later(entry, delay)
+
+    def _to_the_dead(self, entry: Entry, records: list[Record], reason: str = "") -> None:
+        """Done once the brokers have it there."""
+
+        def settle(confirmed: bool) -> None:
+            with self._lock:
+                if confirmed:
+                    entry.partition.settle(entry)
+                    self._dead.update([reason] if reason else [])
+                elif entry.damaged is not None:
+                    self._damaged.append(entry)
+                else:
+                    self._put_back(entry, _LATER)
+
+        try:
+            self._producer.send(self._place.dead_topic, 0, records, settle)
+        except QueueUnavailable:
+            settle(False)
+
+
+def _by_route(routes: tuple[str, ...], partitions: int) -> dict[str, list[int]]:
+    """Each route has partitions of its own, so that one that is held up holds up no other.
+
+    With fewer partitions than routes, some share one.
+    """
+    count = len(routes)
+    return {
+        route: [n for n in range(partitions) if n % count == place] or [place % partitions]
+        for place, route in enumerate(routes)
+    }
+
+
+def _entry_of(taken: Taken) -> Entry:
+    entry = taken.handle
+    assert isinstance(entry, Entry)
+    return entry

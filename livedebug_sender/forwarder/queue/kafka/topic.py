@@ -1,0 +1,267 @@
+"""Looking at a topic before anything is promised, and making it where there is none."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import confluent_kafka as kafka
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+
+from ....errors import ConfigError
+from ....units import MiB
+from ..request_queue import QueueOptions
+from .clients import KafkaPlace, admin
+from .records import OVERHEAD
+
+logger = logging.getLogger("livedebug_sender")
+
+#: Of a topic that is made here: three for each route. At most so many processes take part
+#: in the deliveries.
+PARTITIONS = 12
+#: Seconds for an answer of the brokers.
+_PATIENCE = 15.0
+#: A topic that takes no more than that in a record is none for this.
+_MIN_MESSAGE_BYTES = 16 * 1024
+_DAY = 86_400_000
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What the brokers say of a topic.
+
+    Attributes:
+        replicas: of the partition that has the fewest.
+        settings: by Kafka's names.
+        broker_ids: of the whole cluster.
+    """
+
+    name: str
+    partitions: int
+    replicas: int
+    settings: Mapping[str, str]
+    broker_ids: tuple[int, ...]
+
+    def number(self, setting: str, default: int) -> int:
+        try:
+            return int(self.settings[setting])
+        except (KeyError, ValueError):
+            return default
+
+    @property
+    def max_message_bytes(self) -> int:
+        return self.number("max.message.bytes", 1_048_588)
+
+
+def min_insync(min_replicas: int) -> int:
+    """``min.insync.replicas`` that `min_replicas` asks for: one may be down for a while."""
+    return max(1, min_replicas - 1)
+
+
+def checked_topics(place: KafkaPlace, options: QueueOptions) -> tuple[Topic, Topic]:
+    """The topic, and that of its dead letters, made where they are missing.
+
+    Raises:
+        ConfigError: no broker answers, or a topic can't keep the promise; with the command
+            that mends it.
+    """
+    client = admin(place)
+    max_age = int(options.max_age * 1000)
+    waiting = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(max(2 * max_age, _DAY)),
+        "retention.bytes": "-1",
+    }
+    dead = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(7 * _DAY),
+        "retention.bytes": str(options.max_dead_bytes),
+        # What is in the segment that is written to does not go.
+        "segment.bytes": str(max(MiB, min(64 * MiB, options.max_dead_bytes // 4))),
+    }
+    topics = (
+        _had(client, place, place.topic, PARTITIONS, waiting, options),
+        _had(client, place, place.dead_topic, 1, dead, options),
+    )
+    for topic in topics:
+        wrong = objection(topic, place.brokers, options.kafka_min_replicas)
+        if wrong:
+            raise ConfigError(wrong)
+    for words in warnings(topics[0], place.brokers, max_age, len(options.routes)):
+        logger.warning("%s", words)
+    return topics
+
+
+def objection(topic: Topic, brokers: str, min_replicas: int) -> str:
+    """Why nothing can be promised with this topic, and what mends it; "": it can."""
+    if topic.replicas < min_replicas:
+        return (
+            f"the Kafka topic {topic.name!r} has {topic.replicas} replicas, expected: at least "
+            f"{min_replicas}; {_more_replicas(topic, brokers, min_replicas)}, or say with "
+            f"--kafka-min-replicas {topic.replicas} that it is meant"
+        )
+    insync = topic.number("min.insync.replicas", 1)
+    wanted = min_insync(min_replicas)
+    if insync < wanted:
+        return (
+            f"the Kafka topic {topic.name!r} has min.insync.replicas={insync}, expected: at least "
+            f"{wanted}; {_alter(topic, brokers, f'min.insync.replicas={wanted}')}"
+        )
+    if insync > topic.replicas:
+        return (
+            f"the Kafka topic {topic.name!r} has min.insync.replicas={insync} and "
+            f"{topic.replicas} replicas: nothing can be written to it; "
+            f"{_alter(topic, brokers, f'min.insync.replicas={max(1, topic.replicas - 1)}')}"
+        )
+    if "compact" in topic.settings.get("cleanup.policy", ""):
+        return (
+            f"the Kafka topic {topic.name!r} is compacted, and would forget requests; "
+            f"{_alter(topic, brokers, 'cleanup.policy=delete')}"
+        )
+    if topic.max_message_bytes < _MIN_MESSAGE_BYTES + OVERHEAD:
+        return (
+            f"the Kafka topic {topic.name!r} has max.message.bytes={topic.max_message_bytes}, "
+            f"expected: at least {_MIN_MESSAGE_BYTES + OVERHEAD}; "
+            f"{_alter(topic, brokers, 'max.message.bytes=1048588')}"
+        )
+    return ""
+
+
+def warnings(topic: Topic, brokers: str, max_age: int, routes: int) -> list[str]:
+    """What works, but not as one may think. `max_age` in milliseconds."""
+    found = []
+    retention = topic.number("retention.ms", -1)
+    if 0 <= retention < max_age:
+        found.append(
+            f"the Kafka topic {topic.name!r} deletes what is older than {retention / 1000:g} s, "
+            f"delivered or not, before --max-age ({max_age / 1000:g} s); "
+            f"{_alter(topic, brokers, f'retention.ms={2 * max_age}')}"
+        )
+    size = topic.number("retention.bytes", -1)
+    if size >= 0:
+        found.append(
+            f"the Kafka topic {topic.name!r} deletes the oldest, delivered or not, once a "
+            f"partition has {size} bytes; {_alter(topic, brokers, 'retention.bytes=-1')}"
+        )
+    if topic.settings.get("unclean.leader.election.enable") == "true":
+        found.append(
+            f"the Kafka topic {topic.name!r} may elect a leader that lacks what was confirmed; "
+            f"{_alter(topic, brokers, 'unclean.leader.election.enable=false')}"
+        )
+    if topic.partitions < routes:
+        found.append(
+            f"the Kafka topic {topic.name!r} has {topic.partitions} partitions for {routes} "
+            "routes: one that is held up holds up others; run: kafka-topics.sh "
+            f"--bootstrap-server {_first(brokers)} --alter --topic {topic.name} "
+            f"--partitions {PARTITIONS}"
+        )
+    return found
+
+
+def _first(brokers: str) -> str:
+    return brokers.partition(",")[0]
+
+
+def _alter(topic: Topic, brokers: str, setting: str) -> str:
+    return (
+        f"run: kafka-configs.sh --bootstrap-server {_first(brokers)} --alter "
+        f"--entity-type topics --entity-name {topic.name} --add-config {setting}"
+    )
+
+
+def _more_replicas(topic: Topic, brokers: str, wanted: int) -> str:
+    ids = topic.broker_ids
+    if len(ids) < wanted:
+        return f"the cluster has {len(ids)} brokers, so add some first"
+    plan = {
+        "version": 1,
+        "partitions": [
+            {
+                "topic": topic.name,
+                "partition": number,
+                "replicas": [ids[(number + n) % len(ids)] for n in range(wanted)],
+            }
+            for number in range(topic.partitions)
+        ],
+    }
+    return (
+        f"run: echo '{json.dumps(plan, separators=(',', ':'))}' > plan.json && "
+        f"kafka-reassign-partitions.sh --bootstrap-server {_first(brokers)} "
+        "--reassignment-json-file plan.json --execute"
+    )
+
+
+def _had(
+    client: AdminClient,
+    place: KafkaPlace,
+    name: str,
+    partitions: int,
+    settings: Mapping[str, str],
+    options: QueueOptions,
+) -> Topic:
+    """The topic; made if it is missing."""
+    try:
+        topic = _described(client, name)
+        if topic is None:
+            _make(client, name, partitions, settings, options.kafka_min_replicas)
+            logger.info("made the Kafka topic %r, with %d partitions", name, partitions)
+            topic = _described(client, name, wait=True)
+        assert topic is not None
+        return topic
+    except kafka.KafkaException as error:
+        cause = error.args[0]
+        raise ConfigError(
+            f"the Kafka topic {name!r} at {place.brokers}: {cause.str()} ({cause.name()})"
+        ) from None
+
+
+def _make(
+    client: AdminClient, name: str, partitions: int, settings: Mapping[str, str], replicas: int
+) -> None:
+    brokers = len(client.list_topics(timeout=_PATIENCE).brokers)
+    if brokers < replicas:
+        raise ConfigError(
+            f"the Kafka topic {name!r} is missing, and the cluster has {brokers} brokers for its "
+            f"{replicas} replicas; add brokers, or say with --kafka-min-replicas {brokers} that "
+            "it is meant"
+        )
+    config = {
+        **settings,
+        "min.insync.replicas": str(min_insync(replicas)),
+        "unclean.leader.election.enable": "false",
+        # The brokers' clocks say when retention strikes, not a forwarder's.
+        "message.timestamp.type": "LogAppendTime",
+    }
+    new = NewTopic(name, partitions, replicas, config=config)
+    try:
+        client.create_topics([new], operation_timeout=_PATIENCE)[name].result(_PATIENCE + 5)
+    except kafka.KafkaException as error:
+        # Another forwarder was quicker.
+        if error.args[0].code() != kafka.KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
+
+
+def _described(client: AdminClient, name: str, wait: bool = False) -> Topic | None:
+    """None: there is no such topic. With `wait`, it was just made and may take a moment."""
+    unknown = kafka.KafkaError.UNKNOWN_TOPIC_OR_PART
+    for left in reversed(range(50 if wait else 1)):
+        cluster = client.list_topics(name, timeout=_PATIENCE)
+        found = cluster.topics[name]
+        if found.error is None and found.partitions:
+            break
+        if found.error is not None and found.error.code() != unknown:
+            raise kafka.KafkaException(found.error)
+        if not left:
+            return None
+        client.poll(0.1)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, name)
+    entries = client.describe_configs([resource])[resource].result(_PATIENCE)
+    return Topic(
+        name,
+        len(found.partitions),
+        min(len(one.replicas) for one in found.partitions.values()),
+        {key: entry.value for key, entry in entries.items() if entry.value is not None},
+        tuple(sorted(cluster.brokers)),
+    )
