@@ -36,8 +36,8 @@ class Forwarder:
         self._settings = settings
         self._metrics = Metrics()
         self._at_once = AtOnce(settings.max_at_once, settings.max_at_once_bytes)
-        stores = settings.mode == STORE_AND_FORWARD
-        self._way = StoreAndForward(settings) if stores else PassThrough(settings)
+        self._stored = StoreAndForward(settings) if settings.mode == STORE_AND_FORWARD else None
+        self._way = self._stored or PassThrough(settings)
         self._ending = False
         self._pages: dict[str, Callable[[], Reply]] = {
             "/info": self._info,
@@ -62,6 +62,17 @@ class Forwarder:
             reply = in_json({"error": "the forwarder failed; its log says more"}, 500)
         start_response(reply.status_line, reply.lines)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [reply.body]
+
+    def start(self) -> None:
+        """Begin to deliver what waits from before; else the first request does that.
+
+        To be called in each process, after a fork.
+
+        Raises:
+            ConfigError: the queue can't be had.
+        """
+        if self._stored is not None:
+            self._stored.start()
 
     def end_soon(self) -> None:
         """Answer ``/health`` with 503 from now on."""
@@ -120,10 +131,14 @@ class Forwarder:
     def _health(self) -> Reply:
         if self._ending:
             return in_json({"status": "shutting down"}, 503)
+        queue = self._stored.queue_stats() if self._stored else None
+        if queue is not None and queue.nearly_full:
+            return in_json({"status": "queue nearly full", "fullness": round(queue.fullness, 3)})
         return in_json({"status": "ok"})
 
     def _metrics_page(self) -> Reply:
-        text = self._metrics.text(self._at_once.read(), self._way.stats())
+        queue = self._stored.queue_stats() if self._stored else None
+        text = self._metrics.text(self._at_once.read(), self._way.stats(), queue)
         return Reply(200, [("Content-Type", CONTENT_TYPE)], text.encode())
 
 

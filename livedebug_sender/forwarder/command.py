@@ -23,9 +23,12 @@ _HELP = {
     "max_at_once": "Requests in hand at once; more get a 503.",
     "max_at_once_bytes": "Bytes of bodies in hand at once; more get a 503.",
     "receive_timeout": "Seconds a tracer has to send a request.",
-    "queue_items": "store-and-forward: requests that may wait; more get a 429.",
+    "queue": "Where stored requests wait: memory, disk:/path/to/folder or "
+    "kafka://host:port[,host:port...]/topic; any but memory means store-and-forward.",
+    "queue_items": "store-and-forward, in memory: requests that may wait; more get a 429.",
     "queue_bytes": "store-and-forward: bytes that may wait; more get a 429.",
-    "retry_for": "store-and-forward: seconds after which a request is given up.",
+    "queue_min_free": "A queue on a disk takes nothing more below so much free space.",
+    "max_age": "store-and-forward: seconds after which a request is dropped.",
     "connections": "store-and-forward: requests to the intake at once, for each route.",
     "grace": "Seconds to end after SIGTERM.",
 }
@@ -33,12 +36,12 @@ _HELP = {
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     """An option for each setting, in their order."""
-    kinds = {"int": click.INT, "float": click.FLOAT, "str": click.Choice(MODES)}
+    kinds = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
     for option in reversed(OPTIONS):
         command = click.option(
             f"--{option.name.replace('_', '-')}",
             option.name,
-            type=kinds[str(option.type)],
+            type=click.Choice(MODES) if option.name == "mode" else kinds[str(option.type)],
             help=f"{_HELP[option.name]}  [default: {option.default}; {PREFIX}"
             f"{option.name.upper()}]",
         )(command)
@@ -80,7 +83,9 @@ def _serve(settings: Settings, listen: tuple[str, ...]) -> bool:
     from .server import DEFAULT_LISTEN, Server, stopped_by_signals
 
     named = os.environ.get(f"{PREFIX}LISTEN", "").replace(",", " ").split()
-    server = Server(Forwarder(settings), settings, listen or named or [DEFAULT_LISTEN])
+    app = Forwarder(settings)
+    server = Server(app, settings, listen or named or [DEFAULT_LISTEN])
+    app.start()
     with stopped_by_signals(server):
         logging.getLogger("livedebug_sender").info(
             "forwarding (%s) from %s", settings.mode, ", ".join(server.addresses)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from ..stats import LOST, Stats
 from ..version import __version__
+from .queue.request_queue import QueueStats
+from .queue_metrics import GAUGE, queue_metrics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 #: Upper bounds of the histogram of durations, in seconds.
@@ -40,14 +42,22 @@ class Metrics:
                 if seconds <= bound:
                     self._buckets[route, bound] += 1
 
-    def text(self, in_hand: tuple[int, int], stats: Stats) -> str:
+    def text(self, in_hand: tuple[int, int], stats: Stats, queue: QueueStats | None = None) -> str:
         """The page.
 
         Args:
             in_hand: requests and bytes that are in hand now.
             stats: of what forwards.
+            queue: of where stored requests wait.
         """
         lines = [*self._of_requests(), *_of_state(in_hand, stats)]
+        for metric in queue_metrics(queue) if queue else ():
+            name = metric.name if metric.kind == GAUGE else f"{metric.name}_total"
+            samples = [
+                (((metric.label, label),) if metric.label else (), value)
+                for label, value in metric.values.items()
+            ]
+            lines += _family(name, metric.kind, metric.words, samples)
         return "\n".join(lines) + "\n"
 
     def _of_requests(self) -> Iterable[str]:

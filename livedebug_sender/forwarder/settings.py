@@ -15,6 +15,8 @@ from ..protocol.endpoint import DEFAULT_SITE, Endpoint, check_api_key, check_sit
 from ..protocol.tags import check_tags
 from ..units import MiB
 from ..version import __version__
+from .queue.opening import MEMORY, check_queue_url
+from .queue.request_queue import FLOODING_SHARE
 from .routes import ROUTES, Route
 
 #: The options of the forwarder itself: ``LIVEDEBUG_FORWARDER_MODE`` and so on.
@@ -42,8 +44,13 @@ class Settings:
         max_body_bytes: of one request.
         max_at_once, max_at_once_bytes: requests, and their bodies, in hand at once.
         receive_timeout: for a tracer to send a request whole.
-        queue_items, queue_bytes, retry_for: store-and-forward: what may wait, and for
-            how long it is tried again.
+        queue: where stored requests wait: ``"memory"``, ``"disk:/path/to/folder"`` or
+            ``"kafka://host:port[,host:port...]/topic"``. Any but ``"memory"`` means the mode
+            ``"store-and-forward"``.
+        queue_items, queue_bytes: store-and-forward: what may wait, in all workers together;
+            the items in memory only.
+        queue_min_free: a queue on a disk takes nothing more below so much free space.
+        max_age: store-and-forward: how old a request may get; then it is dropped.
         connections: store-and-forward: requests under way to the intake, for each route.
         grace: to end after SIGTERM.
     """
@@ -56,30 +63,34 @@ class Settings:
     max_at_once: int = 64
     max_at_once_bytes: int = 256 * MiB
     receive_timeout: float = 30.0
+    queue: str = MEMORY
     queue_items: int = 20_000
     queue_bytes: int = 256 * MiB
-    retry_for: float = 300.0
+    queue_min_free: int = 256 * MiB
+    max_age: float = 12 * 3600.0
     connections: int = 4
     grace: float = 8.0
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ConfigError(f"the mode is {self.mode!r:.80}; wanted: {' or '.join(MODES)}")
+        check_queue_url(self.queue)
+        if self.queue != MEMORY:
+            object.__setattr__(self, "mode", STORE_AND_FORWARD)
         for option in OPTIONS:
-            if option.name != "mode":
+            if option.name not in ("mode", "queue"):
                 _check_positive(option.name, getattr(self, option.name))
         if self.max_body_bytes > self.max_at_once_bytes:
             raise ConfigError(
                 f"max_body_bytes is {self.max_body_bytes}, more than max_at_once_bytes "
                 f"({self.max_at_once_bytes}): no such body would ever be taken"
             )
-        # Nine tenths: what a sender leaves to snapshots and logs.
-        share = self.queue_bytes // self.connections * 9 // 10
+        share = self.queue_bytes * FLOODING_SHARE
         if self.mode == STORE_AND_FORWARD and self.max_body_bytes + 2 * MAX_HEAD > share:
             raise ConfigError(
-                f"queue_bytes is {self.queue_bytes} for {self.connections} connections: a body "
-                f"of max_body_bytes ({self.max_body_bytes}) would never fit; give more "
-                "queue_bytes, or fewer connections, or a lower max_body_bytes"
+                f"queue_bytes is {self.queue_bytes}: a body of max_body_bytes "
+                f"({self.max_body_bytes}) would never fit; give more queue_bytes, or a lower "
+                "max_body_bytes"
             )
 
     @classmethod

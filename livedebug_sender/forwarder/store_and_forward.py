@@ -1,152 +1,214 @@
-"""The tracer gets its 202 at once; a sender's queue, with its retries, does the rest."""
+"""The tracer gets its 202 once its request is in a queue; threads bring it to the intake."""
 
 from __future__ import annotations
 
-import itertools
+import os
+import threading
 import time
-from collections import Counter
-from dataclasses import fields
 from types import MappingProxyType
 
-from ..config import SenderConfig
-from ..delivery.batch import Batch
-from ..delivery.engine import Engine
-from ..errors import EnqueueRejected
-from ..options import Options
+from ..delivery.dual_shipping import Courier, DualShipping
 from ..protocol.endpoint import Endpoint
-from ..protocol.payload import Upload
-from ..protocol.request import Request
 from ..protocol.tracks import Track
 from ..runtime.log_limiter import LogLimiter
-from ..sender import Sender
 from ..stats import Stats
+from ..transport.transport import Transport
+from .queue.opening import open_queue
+from .queue.request_queue import (
+    PutRefused,
+    QueueFull,
+    QueueOptions,
+    QueueStats,
+    RequestQueue,
+)
+from .queue.stored_request import StoredRequest
 from .replies import Refused, Reply, in_json
-from .rewriting import Head, outgoing_request
+from .rewriting import Head
+from .route_delivery import DeliveryCounts, RouteDelivery
 from .routes import ROUTES, Route
 from .settings import Settings
 
-#: Seconds after which a tracer may try again when the queue is full.
-RETRY_AFTER = 5
+#: The tracks that may not use all of the queue: a flood of them must leave room for others.
+_FLOODING = (Track.SNAPSHOTS, Track.LOGS)
+#: The bounds of what may wait for one additional endpoint are the queue's over this, and
+#: these where the queue is not in memory.
+_ADDITIONAL_SHARE = 4
+_MAX_ADDITIONAL_BYTES = 64 * 1024 * 1024
+#: Seconds between two looks whether all is delivered.
+_LOOK = 0.02
+#: Seconds for deliveries that were cut to see that, and for the queue to close at the least.
+_CUT = 0.5
 
 
 class StoreAndForward:
-    """Forwards from bounded queues; each sender takes one request a route at a time."""
+    """Forwards from a queue.
+
+    Each process opens it for itself, at `start` or when its first request comes.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        # Guards: opening and closing.
+        self._lock = threading.Lock()
+        self._opened: _Opened | None = None
         self._closed = False
-        ways = settings.connections
-        options = Options(
-            max_queue_items=max(1, settings.queue_items // ways),
-            max_queue_bytes=settings.queue_bytes // ways,
-            # Of bodies whose size was checked before.
-            max_payload_bytes=settings.queue_bytes,
-            max_batch_items=1,
-            linger=0,
-            retry_for=settings.retry_for,
-            shutdown_timeout=settings.grace,
-        )
-        config = _Destinations(settings)
-        self._problems = LogLimiter()
-        self._senders = [ParcelSender(config, options) for _ in range(ways)]
-        self._turns = itertools.count()
 
-    def forward(self, route: Route, head: Head, body: bytes) -> Reply:
-        """202, once the request is in a queue.
+    def start(self) -> None:
+        """Open the queue, and begin to deliver what waits in it.
 
         Raises:
-            Refused: 429 if no queue has room, 503 while closing.
+            ConfigError: the queue can't be had.
         """
-        parcel = Parcel(head, body)
-        turn = next(self._turns)
-        for n in range(len(self._senders)):
-            sender = self._senders[(turn + n) % len(self._senders)]
-            if sender.takes(route.track, parcel):
-                return in_json({}, 202)
+        self._here()
+
+    def forward(self, route: Route, head: Head, body: bytes) -> Reply:
+        """202, once the request is in the queue.
+
+        Raises:
+            Refused: 429 if the queue has no room, 503 if it can't keep it, or while closing.
+        """
         if self._closed:
             raise Refused(503, "shutting down")
-        self._problems.note(route.path, f"{route.path}: the queue is full, tracers get a 429")
-        self._problems.report()
-        retry_after = ("Retry-After", str(RETRY_AFTER))
-        raise Refused(429, "the queue is full; slow down and try again", retry_after)
+        request_id = head.headers["DD-REQUEST-ID"]
+        request = StoredRequest(route.path, request_id, time.time(), head.query, head.headers, body)
+        opened = self._here()
+        try:
+            opened.queue.put(request)
+        except PutRefused as refused:
+            status = 429 if isinstance(refused, QueueFull) else 503
+            opened.problems.note(
+                (route.path, str(refused)), f"{route.path}: {refused}, tracers get a {status}"
+            )
+            opened.problems.report()
+            retry_after = ("Retry-After", str(max(1, round(refused.retry_after))))
+            raise Refused(status, f"{refused}; try again later", retry_after) from None
+        return in_json({}, 202)
 
     def stats(self) -> Stats:
-        return _sum([sender.stats() for sender in self._senders])
+        opened = self._mine()
+        return opened.stats() if opened else Stats()
+
+    def queue_stats(self) -> QueueStats | None:
+        """None before the queue is opened."""
+        opened = self._mine()
+        return opened.queue.stats() if opened else None
 
     def close(self, timeout: float) -> bool:
-        """Deliver what waits; True if nothing had to be dropped for lack of time."""
-        self._closed = True
-        until = time.monotonic() + timeout
-        for sender in self._senders:
-            sender.begin_close(timeout)
-        left = [sender.close(max(0.0, until - time.monotonic())) for sender in self._senders]
-        self._problems.report(final=True)
-        return all(left)
+        """Deliver what would be lost; True if nothing was."""
+        with self._lock:
+            self._closed = True
+        opened = self._mine()
+        return opened.close(timeout) if opened else True
+
+    def _here(self) -> _Opened:
+        opened = self._mine()
+        if opened is None:
+            with self._lock:
+                opened = self._mine()
+                if opened is None:
+                    if self._closed:
+                        raise Refused(503, "shutting down")
+                    opened = self._opened = _Opened(self._settings)
+        return opened
+
+    def _mine(self) -> _Opened | None:
+        """What this process opened, and not one that it is a fork of."""
+        opened = self._opened
+        return opened if opened is not None and opened.process == os.getpid() else None
 
 
-class Parcel(Upload):
-    """A request that waits: its body, and its head; as long as both."""
-
-    __slots__ = ("_size", "head")
-
-    def __init__(self, head: Head, body: bytes) -> None:
-        super().__init__(body, "")
-        self.head = head
-        texts = (head.query, *head.headers, *head.headers.values())
-        self._size = len(body) + sum(map(len, texts))
-
-    def __len__(self) -> int:
-        return self._size
-
-
-class ParcelSender(Sender):
-    """A sender of whole requests: their heads travel with their bodies."""
-
-    def __init__(self, config: SenderConfig, options: Options) -> None:
-        super().__init__(config)
-        self._options = options
-        self._new_engine = ParcelEngine
-
-    def takes(self, track: Track, parcel: Parcel) -> bool:
-        """Queue a request; False, and no word of it, if there is no room."""
-        try:
-            self._here().lanes[track].offer(parcel, None)
-        except EnqueueRejected:
-            return False
-        return True
-
-    def begin_close(self, timeout: float) -> None:
-        """Begin what `close` waits for."""
-        self._closed = True
-        self._here().begin_close(timeout)
-
-
-class ParcelEngine(Engine):
-    def new_request(self, track: Track, batch: Batch, endpoint: Endpoint) -> Request:
-        (parcel,) = batch.items
-        assert isinstance(parcel, Parcel)
-        return outgoing_request(parcel.head, endpoint, parcel.body)
-
-
-class _Destinations(SenderConfig):
-    """Whole URLs, by the track in whose lane a route's requests wait."""
+class _Opened:
+    """The queue and the threads of one process."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__()
-        self._by_track = {
-            route.track: settings.destinations[path] for path, route in ROUTES.items()
-        }
+        self.process = os.getpid()
+        self.problems = LogLimiter()
+        self.queue: RequestQueue = open_queue(settings.queue, queue_options(settings))
+        self._settings = settings
+        self._dual_shipping = DualShipping(self._new_courier)
+        self._counts = DeliveryCounts()
+        self._lost = 0
+        self._routes = [
+            RouteDelivery(
+                route,
+                settings.destinations[path],
+                self.queue,
+                settings.connections,
+                settings.max_age,
+                self._dual_shipping,
+                self._counts,
+                self.problems,
+            )
+            for path, route in ROUTES.items()
+        ]
+        for route in self._routes:
+            route.start()
 
-    def endpoints_for(self, track: Track | str) -> tuple[Endpoint, ...]:
-        return self._by_track[Track(track)]
+    def stats(self) -> Stats:
+        queue = self.queue.stats()
+        additional_delivered, additional_failed = self._dual_shipping.counts()
+        counts = self._counts
+        with counts.lock:
+            return Stats(
+                enqueued=counts.delivered + queue.items,
+                delivered=counts.delivered,
+                dropped=MappingProxyType(
+                    {
+                        "rejected": sum(queue.dead.values()),
+                        "undeliverable": queue.expired,
+                        "shutdown": self._lost,
+                    }
+                ),
+                pending=queue.items,
+                pending_bytes=queue.bytes,
+                requests=counts.requests,
+                retries=counts.retries,
+                bytes_sent=counts.bytes_sent,
+                additional_delivered=additional_delivered,
+                additional_failed=additional_failed,
+            )
+
+    def close(self, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        if not self.queue.durable:
+            while self.queue.stats().items and time.monotonic() < deadline:
+                time.sleep(_LOOK)
+        for route in self._routes:
+            route.stop()
+        while any(route.under_way for route in self._routes) and time.monotonic() < deadline:
+            time.sleep(_LOOK)
+        for route in self._routes:
+            route.abort()
+        while any(route.under_way for route in self._routes) and time.monotonic() < deadline + _CUT:
+            time.sleep(_LOOK)
+        self._lost = self.queue.close(max(_CUT, deadline - time.monotonic()))
+        self._dual_shipping.close(deadline)
+        if self._lost:
+            self.problems.note("shutdown", "stored requests dropped (shutdown)", self._lost)
+        self.problems.report(final=True)
+        return not self._lost
+
+    def _new_courier(self, endpoint: Endpoint) -> Courier:
+        in_memory = self._settings.queue == "memory"
+        size = self._settings.queue_bytes // _ADDITIONAL_SHARE
+        requests = max(1, self._settings.queue_items // _ADDITIONAL_SHARE)
+        return Courier(
+            endpoint,
+            requests,
+            size if in_memory else min(size, _MAX_ADDITIONAL_BYTES),
+            Transport,
+            self.problems,
+            time.monotonic,
+        )
 
 
-def _sum(all_stats: list[Stats]) -> Stats:
-    numbers = {
-        one.name: sum(getattr(stats, one.name) for stats in all_stats)
-        for one in fields(Stats)
-        if one.name != "dropped"
-    }
-    dropped: Counter[str] = Counter()
-    for stats in all_stats:
-        dropped.update(stats.dropped)
-    return Stats(dropped=MappingProxyType(dropped), **numbers)
+def queue_options(settings: Settings) -> QueueOptions:
+    flooding = frozenset(path for path, route in ROUTES.items() if route.track in _FLOODING)
+    return QueueOptions(
+        routes=tuple(ROUTES),
+        flooding=flooding,
+        max_items=settings.queue_items,
+        max_bytes=settings.queue_bytes,
+        min_free=settings.queue_min_free,
+        max_age=settings.max_age,
+    )

@@ -180,7 +180,7 @@ def test_what_could_not_be_delivered_in_time_is_an_exit_with_1():
     with RawServer(hang) as intake, forwarding(intake.url, *arguments) as process:
         assert ask(process.address(), "POST", ROUTES[2], b"[1]")[0] == 202
         assert process.end() == 1
-        assert "payloads dropped (snapshots, shutdown)" in "".join(process.lines)
+        assert "stored requests dropped (shutdown)" in "".join(process.lines)
 
 
 def test_a_request_that_outlasts_the_grace_is_said_so():

@@ -1,0 +1,99 @@
+"""Whether a route's intake may be asked: while it is down, one request probes and the rest wait."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from ..delivery.retry import FIRST, LONGEST, SPREAD
+
+#: Seconds between two probes of an intake that refuses the key.
+KEY_REFUSED_DELAY = 60.0
+
+
+def backoff(failures: int, retry_after: float | None = None) -> float:
+    """Seconds to wait after so many failures in a row, with full jitter.
+
+    Args:
+        retry_after: what the intake asked for; never less than that, and up to a quarter more.
+    """
+    if retry_after:
+        return retry_after * random.uniform(1, SPREAD)
+    return random.uniform(0, min(LONGEST, FIRST * 2.0 ** min(failures - 1, 16)))
+
+
+class RouteGate:
+    """For the threads that deliver a route's requests."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # Guards: everything below.
+        self._changed = threading.Condition()
+        #: When the next probe may go; None: all may.
+        self._probe_at: float | None = None
+        self._probing = False
+        self._failures = 0
+        self._turn = 0
+        self._closed = False
+
+    @property
+    def is_down(self) -> bool:
+        with self._changed:
+            return self._probe_at is not None
+
+    def enter(self) -> int | None:
+        """Wait until a request may go.
+
+        Returns:
+            What to `leave` with; None: the gate is closed.
+        """
+        with self._changed:
+            while not self._closed:
+                if self._probe_at is None:
+                    return self._turn
+                left = self._probe_at - self._clock()
+                if not self._probing and left <= 0:
+                    self._probing = True
+                    return self._turn
+                self._changed.wait(None if self._probing else left)
+            return None
+
+    def succeeded(self) -> bool:
+        """A request was answered, whatever the answer says of that request.
+
+        Returns:
+            Is the route up again, after it was down?
+        """
+        with self._changed:
+            was_down = self._probe_at is not None
+            self._probe_at = None
+            self._probing = False
+            self._failures = 0
+            self._turn += was_down
+            self._changed.notify_all()
+            return was_down
+
+    def failed(self, turn: int, retry_after: float | None, at_least: float = 0.0) -> float:
+        """A request found the route down; seconds until the next may go.
+
+        Args:
+            turn: what `enter` gave. What began before the route was known to be down says
+                nothing new.
+            at_least: seconds until the next probe.
+        """
+        with self._changed:
+            if turn == self._turn:
+                self._turn += 1
+                self._failures += 1
+                self._probing = False
+                delay = max(at_least, backoff(self._failures, retry_after))
+                self._probe_at = self._clock() + delay
+                self._changed.notify_all()
+            return max(0.0, (self._probe_at or 0.0) - self._clock())
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
