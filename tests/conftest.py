@@ -5,16 +5,26 @@ import ssl
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
-import trustme
 from sample_data import SAMPLES
 
 from livedebug_sender import Endpoint, Sender, SenderConfig
 
+if TYPE_CHECKING:
+    import trustme
+
 # See setup.cfg, `addopts`.
 pytest_plugins = ["livedebug_sender.pytest_plugin"]
+
+
+# No example is timed: a busy machine would fail it.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +54,8 @@ def samples() -> dict[str, list[Any]]:
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    return trustme.CA()
+    # It needs cffi, which does not run on every build of Python (free-threaded 3.13).
+    return pytest.importorskip("trustme").CA()
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ import ssl
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
 from running_cli import run
 from sample_data import KEY
 from servers import Arrived, Proxy, RawServer, RecordingServer, Reply, cut, free_port, socket_file
@@ -18,6 +17,9 @@ from livedebug_sender import Endpoint, Track, derive_endpoint_path
 from livedebug_sender.cli import connectivity
 from livedebug_sender.cli.diagnosis import Diagnosis, meaning_of
 from livedebug_sender.intake.server import Intake
+
+if TYPE_CHECKING:
+    import trustme
 
 NEW_AGENT = b'{"version": "7.99.0", "endpoints": ["/debugger/v2/input"]}'
 

@@ -56,7 +56,7 @@ JSON = st.recursive(
 PAYLOADS = st.lists(st.dictionaries(st.text(), JSON) | st.lists(JSON, min_size=1), max_size=5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(PAYLOADS, st.integers(1, 9), st.sampled_from([None, 1]), st.booleans())
 def test_an_array_is_cut_into_its_elements_wherever_the_chunks_end(
     payloads: list[Any], chunk: int, indent: int | None, ascii_only: bool

@@ -323,7 +323,7 @@ anything = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     track=st.sampled_from(["logs", "diagnostics", "symdb", "x"]) | anything,
     payload=anything,

@@ -16,10 +16,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from email.utils import formatdate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
 from sample_data import KEY
 from servers import Arrived, RawServer, RecordingServer, Reply, cut, drip, hang
 from simulated_retries import World
@@ -27,6 +26,9 @@ from simulated_retries import World
 from livedebug_sender import Sender
 
 Make = Callable[..., Sender]
+if TYPE_CHECKING:
+    import trustme
+
 #: How long the trouble lasts, in seconds.
 TROUBLE = 1.0
 TRACKS = ("logs", "snapshots", "diagnostics")

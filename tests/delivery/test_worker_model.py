@@ -332,7 +332,7 @@ bounds = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(steps, scripts(passing | final), bounds, st.booleans())
 def test_whatever_comes_in_and_whatever_is_answered_each_payload_has_its_place_in_the_accounts(
     steps: list[Any], script: list[Said], bounds: dict[str, Any], agentless: bool
@@ -349,7 +349,7 @@ def test_whatever_comes_in_and_whatever_is_answered_each_payload_has_its_place_i
         assert stats.additional_delivered + stats.additional_failed == world.batches
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.lists(enqueues, max_size=60), scripts(passing), st.integers(1, 20))
 def test_through_trouble_that_passes_exactly_the_culprits_are_rejected(
     payloads: list[Any], script: list[Said], max_batch_items: int
@@ -365,7 +365,7 @@ def test_through_trouble_that_passes_exactly_the_culprits_are_rejected(
             assert one.fate == ("rejected" if one.bad else "delivered")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 500), st.data())
 @example(500, None)
 def test_finding_the_culprits_takes_few_requests(count: int, data: Any) -> None:
@@ -382,7 +382,7 @@ def test_finding_the_culprits_takes_few_requests(count: int, data: Any) -> None:
 
 
 @given(st.sampled_from([None, "0", "1"]), st.floats(0.0, 30.0))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_closing_sender_tries_again_but_not_in_a_flood(asked: str | None, timeout: float) -> None:
     with timeless([Said(503, retry_after=asked)] * 2000) as world:
         world.enqueue(Track.LOGS, 1)

@@ -21,9 +21,7 @@ from waiting import until
 from livedebug_sender.forwarder.strict import StrictServer
 
 V2 = b"/debugger/v2/input"
-SETTINGS = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SETTINGS = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

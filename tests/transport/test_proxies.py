@@ -36,6 +36,8 @@ def use_proxy(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Puts a proxy for all requests into the environment."""
 
     def use(url: str) -> None:
+        if url.startswith("socks"):
+            pytest.importorskip("socks", reason="PySocks is not installed")
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.setenv(name, "")
         monkeypatch.setenv("ALL_PROXY", url)
