@@ -9,6 +9,7 @@ import stat
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,9 @@ from ..protocol.endpoint import Endpoint, socket_path
 
 #: A certificate with fewer days left is worth a word.
 _SOON = 14
+
+#: Of a URL, or a proxy, that names none.
+_PORTS = {"https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 
 #: As `socket.getaddrinfo` gives them: family and address.
 Address = tuple[int, Any]
@@ -50,8 +54,8 @@ def connection_steps(endpoint: Endpoint) -> list[Step]:
         proxy if proxy and "://" in proxy else f"http://{proxy}" if proxy else endpoint.url
     )
     host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    steps = [proxy_step(host, port)] if proxy else []
+    port = parts.port or _PORTS.get(parts.scheme, 80)
+    steps = [proxy_step(parts.scheme, host, port)] if proxy else []
     resolved, addresses = name_step(host, port)
     steps.append(resolved)
     if resolved.ok:
@@ -64,8 +68,11 @@ def connection_steps(endpoint: Endpoint) -> list[Step]:
     return steps
 
 
-def proxy_step(host: str, port: int) -> Step:
-    return Step("proxy", True, f"by the proxy {host}:{port} of the environment (HTTPS_PROXY, ...)")
+def proxy_step(scheme: str, host: str, port: int) -> Step:
+    said = f"through the {scheme} proxy {host}:{port} of the environment (see NO_PROXY)"
+    if scheme.startswith("socks") and find_spec("socks") is None:
+        return Step("proxy", False, said, "PySocks is missing: pip install 'requests[socks]'")
+    return Step("proxy", True, said)
 
 
 def name_step(host: str, port: int) -> tuple[Step, list[Address]]:

@@ -13,6 +13,7 @@ from ..protocol.endpoint import Endpoint, path_of
 from ..protocol.payload import Item, Upload
 from ..protocol.request import build_request
 from ..protocol.tracks import V2_TRACKS, Track, agent_info_supports_debugger_v2_endpoint
+from ..transport.response import MAX_READ
 from ..transport.transport import Transport
 from .connectivity import Step, connection_steps
 
@@ -79,30 +80,45 @@ def info_step(endpoint: Endpoint) -> Step:
 
 
 def answer_step(track: Track, endpoint: Endpoint) -> Step:
-    """Send a request with nothing in it."""
+    """Send an empty request."""
     empty: Item = Upload(b"", "application/json") if track is Track.SYMDB else b"[]"
     request = build_request(endpoint, path_of(endpoint, track), track, [empty], "", {})
     transport = Transport()
+    deadline = time.monotonic() + 2 * endpoint.timeout
     try:
-        answer = transport.post(request, deadline=time.monotonic() + 2 * endpoint.timeout)
+        answer = transport.exchange(request, max_body=MAX_READ, deadline=deadline)
     except DeliveryError as error:
         return Step("answer", False, str(error), "connected, but no answer: see its own log")
     finally:
         transport.close()
-    return meaning_of(answer.status, track, endpoint.agentless)
+    location = answer.header("location") or ""
+    return meaning_of(answer.status, track, endpoint.agentless, location=location)
 
 
-def meaning_of(status: int, track: Track, agentless: bool) -> Step:
-    """What a status says, to a request with nothing in it."""
+def meaning_of(status: int, track: Track, agentless: bool, *, location: str = "") -> Step:
+    """What a status says of an empty request.
+
+    Args:
+        location: where a redirect points, as the answer has it.
+    """
+    if 300 <= status < 400:
+        return _redirect(status, location)
     ok, words, advice = _meaning(status, track, agentless)
     return Step("answer", ok, f"{status}: {words}", advice)
+
+
+def _redirect(status: int, location: str) -> Step:
+    said = f"{status}: a redirect to {location[:200] or 'nowhere'}, which is never followed"
+    target = urlsplit(location)
+    advice = "give the URL of the intake or the agent itself"
+    if target.scheme in ("http", "https") and target.netloc:
+        advice = f"if that is the right place, give its URL: {target.scheme}://{target.netloc}"
+    return Step("answer", False, said, advice)
 
 
 def _meaning(status: int, track: Track, agentless: bool) -> tuple[bool, str, str]:
     if 200 <= status < 300:
         return True, "taken", ""
-    if 300 <= status < 400:
-        return False, "it points elsewhere, which is never followed", "give the URL it points to"
     if status in (400, 413, 422):
         return True, "it listens, and refuses an empty request, as it may", ""
     if status in (401, 403):

@@ -122,7 +122,7 @@ def test_the_request_has_nothing_in_it_and_goes_where_payloads_would() -> None:
     ("status", "agentless", "track", "ok", "words"),
     [
         (202, False, "logs", True, "taken"),
-        (301, False, "logs", False, "elsewhere"),
+        (301, False, "logs", False, "a redirect to nowhere"),
         (400, True, "logs", True, "refuses an empty request"),
         (403, True, "logs", False, "API key was refused"),
         (403, False, "logs", False, "refused"),
@@ -309,3 +309,22 @@ def test_only_the_tracks_that_are_given_are_looked_at(livedebug_intake: Intake) 
     ended = run("check", "--agent", livedebug_intake.url, *options)
     told = json.loads(ended.stdout)
     assert (ended.exit_code, [one["track"] for one in told["endpoints"]]) == (0, ["symdb", "logs"])
+
+
+@pytest.mark.parametrize(
+    ("location", "said", "advice"),
+    [
+        (
+            "https://other.example/x",
+            "a redirect to https://other.example/x",
+            "https://other.example",
+        ),
+        ("/elsewhere", "a redirect to /elsewhere", "the intake or the agent itself"),
+    ],
+)
+def test_it_says_where_a_redirect_points(location: str, said: str, advice: str) -> None:
+    with RecordingServer(Reply(307, {"Location": location})) as agent:
+        ended = run("check", "--track", "logs", "--agent", agent.url)
+    assert ended.exit_code == 1
+    assert f"307: {said}, which is never followed" in ended.stdout
+    assert advice in ended.stdout
