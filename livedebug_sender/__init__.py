@@ -45,5 +45,5 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """The synchronous side is loaded when it is first asked for."""
     if name in ("PayloadSender", "send", "send_symdb"):
-        return getattr(lazy_import.sync_module(), name)
+        return lazy_import.load(f"{__name__}.sync", name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -98,7 +98,7 @@ class Sender:
             "around_request": around_request,
         }
         self._options = Options(**given)
-        self._new_engine = lazy_import.engine_class()
+        self._new_engine = lazy_import.load("livedebug_sender.delivery.engine", "Engine")
         self._closed = False
         self._engine: Engine | None = None
         self._engines: dict[int, Engine] = {}
@@ -142,7 +142,7 @@ class Sender:
         """
         try:
             engine = self._engine
-            if engine is None or not engine.mark[0]:
+            if engine is None or not engine.owned_by_this_process[0]:
                 engine = self._here()
             engine.lanes[track].offer(payload, content_type)
         except EnqueueRejected as refused:
@@ -186,7 +186,7 @@ class Sender:
 
     def __del__(self) -> None:
         engine = self.__dict__.get("_engine")
-        if engine is not None and engine.mark[0] and not engine.closed:
+        if engine is not None and engine.owned_by_this_process[0] and not engine.closed:
             engine.retire()
 
     def __repr__(self) -> str:
@@ -195,7 +195,7 @@ class Sender:
     def _here(self) -> Engine:
         """The engine of this process."""
         engine = self._engine
-        if engine is not None and engine.mark[0]:
+        if engine is not None and engine.owned_by_this_process[0]:
             return engine
         # No lock: a lock made before a fork may be taken for ever after it, and this may
         # be interrupted by itself. The first to set it wins.
@@ -203,7 +203,7 @@ class Sender:
         engine = self._engines.setdefault(
             pid, self._new_engine(self._config, self._tags, self._options)
         )
-        if not engine.mark[0]:  # an ancestor had the same process id
+        if not engine.owned_by_this_process[0]:  # an ancestor had the same process id
             engine = self._engines[pid] = self._new_engine(self._config, self._tags, self._options)
         engine.closed = engine.closed or self._closed
         shutdown.register(engine)

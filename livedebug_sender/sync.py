@@ -40,7 +40,7 @@ class _PerThread(threading.local):
     def transport(self) -> Transport:
         self._renew_after_fork()
         if self._transport is None:
-            self._transport = lazy_import.transport_class()()
+            self._transport = _new_transport()
         return self._transport
 
     def identity(self) -> Mapping[str, str]:
@@ -53,6 +53,13 @@ class _PerThread(threading.local):
             self._transport = None
             self._identity = identity_headers()
             self._pid = os.getpid()
+
+
+def _new_transport() -> Transport:
+    transport: type[Transport] = lazy_import.load(
+        "livedebug_sender.transport.transport", "Transport"
+    )
+    return transport()
 
 
 _here = _PerThread()
@@ -180,7 +187,7 @@ def _send_to_additional(requests: Sequence[Request]) -> None:
 def _post_and_forget(request: Request) -> None:
     """Best effort, on a connection of its own, since its thread is a temporary one."""
     with suppress(Exception):
-        transport = lazy_import.transport_class()()
+        transport = _new_transport()
         try:
             transport.post(request)
         finally:

@@ -29,7 +29,7 @@ from livedebug_sender import (
     Track,
     send,
 )
-from livedebug_sender.runtime import shutdown as lifecycle
+from livedebug_sender.runtime import shutdown
 
 Make = Callable[..., Sender]
 KEY = "0123456789abcdef0123456789abcdef"
@@ -320,7 +320,7 @@ def test_on_drop_may_close_the_sender_on_its_own_thread(make_sender: Make) -> No
 
 def test_forgotten_senders_leave_no_threads_and_no_engines(make_sender: Make) -> None:
     threads = set(threading.enumerate())
-    engines = len(lifecycle._live)
+    engines = len(shutdown.registered())
     with RecordingServer() as additional, RecordingServer() as server:
         gone = []
         for _ in range(10):
@@ -344,7 +344,7 @@ def test_forgotten_senders_leave_no_threads_and_no_engines(make_sender: Make) ->
 
         until(lambda: not left(), 3.0)
         assert not left()
-        assert len(lifecycle._live) == engines
+        assert len(shutdown.registered()) == engines
 
 
 def test_a_session_factory_that_fails_once_costs_no_payload(make_sender: Make) -> None:
@@ -366,7 +366,7 @@ def test_a_session_factory_that_fails_once_costs_no_payload(make_sender: Make) -
 
 
 def test_forgotten_senders_are_forgotten_once_they_have_delivered() -> None:
-    engines = set(lifecycle._live)
+    engines = set(map(id, shutdown.registered()))
     with RecordingServer() as server:
         for _ in range(20):
             config = SenderConfig()
@@ -374,8 +374,7 @@ def test_forgotten_senders_are_forgotten_once_they_have_delivered() -> None:
             Sender(config, linger=0.02).enqueue("logs", b"{}")
         gc.collect()
         server.wait_for(20)
-        until(lambda: not set(lifecycle._live) - engines, 3.0)
-        assert not set(lifecycle._live) - engines
+        assert until(lambda: not set(map(id, shutdown.registered())) - engines, 3.0)
 
 
 # ---- config ----

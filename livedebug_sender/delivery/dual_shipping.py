@@ -12,9 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import DeliveryError
-from ..runtime import lazy_import
 from ..runtime.log_limiter import LogLimiter
-from ..runtime.threads import uwsgi_is_to_fork
+from ..runtime.threads import submit_unjoined, unjoined_executor, uwsgi_is_to_fork
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -109,8 +108,8 @@ class Courier:
             return False
         try:
             if self._executor is None:
-                self._executor = lazy_import.additional_executor(1)
-            self._executor.submit(self._work)
+                self._executor = unjoined_executor(1, "livedebug-additional")
+            submit_unjoined(self._executor, self._work)
         except RuntimeError:  # interpreter shutdown or no threads: `finish` does the work
             return False
         return True

@@ -21,7 +21,7 @@ from ..protocol.tags import cut_tags
 from ..protocol.tracks import Track
 from ..runtime import lazy_import, shutdown
 from ..runtime.container import identity_headers
-from ..runtime.fork import fork_mark
+from ..runtime.fork import owned_by_this_process
 from ..runtime.log_limiter import LogLimiter
 from ..stats import Stats
 from ..transport.request_hook import without_faults
@@ -61,8 +61,7 @@ class OpenLanes(dict[object, Lane]):
 
 class Engine:
     def __init__(self, config: SenderConfig, tags: str, options: Options) -> None:
-        #: ``mark[0]`` is true in the process that made it, and false in its forks.
-        self.mark = fork_mark()
+        self.owned_by_this_process = owned_by_this_process()
         self.closed = False
         self._config = config
         self._options = options
@@ -221,7 +220,10 @@ class Engine:
     def _new_transport(self) -> Transport:
         hook = self._options.around_request
         around = None if hook is None else without_faults(hook, self._problems)
-        return lazy_import.transport_class()(self._options.session_factory, around)
+        transport: type[Transport] = lazy_import.load(
+            "livedebug_sender.transport.transport", "Transport"
+        )
+        return transport(self._options.session_factory, around)
 
     def _new_courier(self, endpoint: Endpoint) -> Courier:
         requests = max(1, self._options.max_queue_items // _COURIER_SHARE)

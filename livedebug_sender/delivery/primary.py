@@ -103,7 +103,7 @@ class Primary:
                 self._hand_on(batch)
             return verdict
 
-        verdict: Verdict = lazy_import.backoff_module().try_for_long(
+        verdict: Verdict = lazy_import.load("livedebug_sender.delivery.retry", "try_for_long")(
             attempt,
             again=lambda verdict: verdict.outcome is Outcome.RETRY,
             asked_to_wait=lambda verdict: verdict.retry_after,

@@ -23,7 +23,7 @@ from ..protocol.payload import (
 from ..protocol.pruning import prune
 from ..protocol.tracks import Track
 from ..runtime.atomic import STEP
-from ..runtime.threads import start_thread
+from ..runtime.threads import ThreadStart, start_thread
 from .accounting import LaneBooks
 from .batch import Batch
 from .capacity import FLOODS, ITEM, PASSED
@@ -33,6 +33,8 @@ from .primary import OutOfTime, Primary
 
 #: Seconds between two tries to start a thread where none could be started.
 _THREAD_AGAIN = 1.0
+#: Seconds after which a thread that has not begun is given up.
+_BEGINS_WITHIN = 2.0
 #: Seconds after which a waiting `flush` looks whether somebody is still at work.
 _LOOK_AGAIN = 0.25
 
@@ -80,6 +82,8 @@ class Lane:
         self._drive_until: float | None = None
         #: The lane's own thread, while it has one.
         self._worker: int | None = None
+        self._start: ThreadStart | None = None
+        self._begins_by = -math.inf
         #: What is left was counted as lost: nothing counts any more.
         self.over = False
 
@@ -141,7 +145,7 @@ class Lane:
         """See to it that somebody works here; False if only the caller could."""
         mine = started = False
         try:
-            mine = self._driver.acquire(blocking=False)
+            mine = self._driver.acquire(blocking=False) or self._given_up()
             if not mine:
                 self.queue.ring()
                 return True
@@ -150,7 +154,9 @@ class Lane:
                 return True
             if self._clock() >= self._no_thread_before:
                 self.queue.attended()
-                started = start_thread(self._run, f"livedebug-{self.track.value}")
+                self._begins_by = self._clock() + _BEGINS_WITHIN
+                self._start = start_thread(self._run, f"livedebug-{self.track.value}")
+                started = self._start is not None
                 if not started:
                     self._no_thread_before = self._clock() + _THREAD_AGAIN
         finally:
@@ -158,6 +164,14 @@ class Lane:
                 self.queue.unattended()
                 self._driver.release()
         return started
+
+    def _given_up(self) -> bool:
+        """Is a thread called off that was started and does not come? Then its lock is ours."""
+        late = self._start is not None and self._clock() >= self._begins_by
+        if not (late and self._start is not None and self._start.call_off()):
+            return False
+        self._no_thread_before = self._clock() + _THREAD_AGAIN
+        return True
 
     def hurry(self) -> int:
         """Let nothing that is here now wait for company; the mark up to which that is."""
@@ -217,13 +231,17 @@ class Lane:
         # Should this thread be killed, another one goes on, but not in a tight circle.
         self._no_thread_before = self._clock() + _THREAD_AGAIN
         self._worker = threading.get_ident()
+        killed = True
         try:
             while self._step():
                 pass
             self._primary.close()
             self._context.lane_ended()
+            killed = False
         finally:
             self._worker = None
+            if killed:
+                self.queue.sleep(self._no_thread_before - self._clock())
             self._leave()
 
     def _step(self) -> bool:

@@ -1,39 +1,73 @@
-"""The end of the process: every sender that was forgotten closes itself."""
+"""The end of the process: what was forgotten open is closed."""
 
 from __future__ import annotations
 
 import atexit
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from ..delivery.engine import Engine
-
-# The engines that may hold payloads, by identity. Only single dict operations, which
-# nothing can interrupt.
-_live: dict[int, Engine] = {}
+from .fork import OwnedByThisProcess
 
 
-def register(engine: Engine) -> None:
-    _live[id(engine)] = engine
-    # A child of multiprocessing ends by os._exit, without atexit; it has this instead.
-    util = sys.modules.get("multiprocessing.util")
-    process = sys.modules.get("multiprocessing.process")
-    if util and process and process.parent_process() is not None:
-        util.Finalize(engine, close_all, exitpriority=100)
+class Closeable(Protocol):
+    """What can be closed in two steps, so that several share one timeout."""
+
+    owned_by_this_process: OwnedByThisProcess
+
+    def begin_close(self) -> float:
+        """Begin, without waiting; when its time is over, for `finish_close`."""
+
+    def finish_close(self, deadline: float) -> bool:
+        """Wait for the end, until `deadline`."""
 
 
-def unregister(engine: Engine) -> None:
-    _live.pop(id(engine), None)
+# What may have to be closed, by identity. Only single dict operations, which nothing can
+# interrupt.
+_open: dict[int, Closeable] = {}
+#: The exit hook in a child of multiprocessing.
+_finalizer: Any = None
+
+
+def register(closeable: Closeable) -> None:
+    """Close it at the end of the process, unless it is unregistered before."""
+    _open[id(closeable)] = closeable
+    _hook_into_multiprocessing()
+
+
+def unregister(closeable: Closeable) -> None:
+    _open.pop(id(closeable), None)
+
+
+def registered() -> tuple[Closeable, ...]:
+    """What is closed if this process ends now."""
+    return tuple(one for one in _open.copy().values() if one.owned_by_this_process[0])
 
 
 def close_all() -> None:
     """Close what is still open, all at once, so that the longest timeout is the whole."""
-    engines = [engine for engine in list(_live.values()) if engine.mark[0]]
-    deadlines = [engine.begin_close() for engine in engines]
-    for engine, deadline in zip(engines, deadlines, strict=True):
-        engine.finish_close(deadline)
+    closing = [(one, one.begin_close()) for one in registered()]
+    for one, deadline in closing:
+        one.finish_close(deadline)
+
+
+def _hook_into_multiprocessing() -> None:
+    """A child of multiprocessing ends by os._exit, without atexit; it has this instead."""
+    global _finalizer
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if not util or not process or process.parent_process() is None:
+        return
+    # One for the process. It must not hang on an object of ours: it would run when that
+    # is collected, in the middle of the garbage collector.
+    if _finalizer is None or not _finalizer.still_active():
+        _finalizer = util.Finalize(None, close_all, exitpriority=100)
+
+
+def _after_fork_in_child() -> None:
+    global _finalizer
+    _open.clear()
+    _finalizer = None
 
 
 # At import, hence before the host's own handlers, which run in the reverse order: what
@@ -41,4 +75,4 @@ def close_all() -> None:
 atexit.register(close_all)
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_live.clear)
+    os.register_at_fork(after_in_child=_after_fork_in_child)

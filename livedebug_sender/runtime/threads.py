@@ -1,4 +1,4 @@
-"""Starting a thread from wherever `enqueue` was called."""
+"""Starting a thread from wherever `enqueue` was called, in whatever host."""
 
 from __future__ import annotations
 
@@ -6,30 +6,73 @@ import _thread
 import sys
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .lazy_import import load
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+#: Seconds until a thread that was started has to have begun.
+_BEGINS_WITHIN = 1.0
 
 
-def start_thread(run: Callable[[], None], name: str) -> bool:
-    """Start a daemon thread; False where none can be started, or none should be.
+class ThreadStart:
+    """Work that was handed to a new thread, which may never come to do it.
+
+    Hosts wrap `Thread.start` (Sentry) or make threads that are none (eventlet); a thread
+    that was started may not run. So what counts is that the work has begun; until then it
+    can be called off.
+    """
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        # Who takes it out does it. Taking out of a list can't be interrupted.
+        self._to_do = [work]
+        self._begun = _thread.allocate_lock()
+        self._begun.acquire()
+
+    def call_off(self) -> bool:
+        """True if the work has not begun, and now never will."""
+        try:
+            self._to_do.pop()
+        except IndexError:
+            return False
+        return True
+
+    def run(self) -> None:
+        """Do the work, unless it was begun or called off."""
+        try:
+            work = self._to_do.pop()
+        except IndexError:
+            return
+        self._begun.release()
+        work()
+
+    def run_in_a_thread_of_its_own(self, name: str) -> None:
+        """Start a `threading.Thread`; should it not come to work, do that here."""
+        try:
+            threading.Thread(target=self.run, name=name, daemon=True).start()
+            self._begun.acquire(timeout=_BEGINS_WITHIN)
+        except Exception:  # no more threads, or a wrapper's own fault
+            pass
+        self.run()
+
+
+def start_thread(work: Callable[[], None], name: str) -> ThreadStart | None:
+    """Start a daemon thread; None where none can be started, or none should be.
 
     `Thread.start` takes a lock of the `threading` module which the very code that we
     interrupt (in a signal handler, in a finalizer) may hold, and waits for the new
     thread. So a bare thread, which takes no lock, does the start in our place.
     """
     if uwsgi_is_to_fork():
-        return False
+        return None
+    start = ThreadStart(work)
     try:
-        thread = threading.Thread(target=run, name=name, daemon=True)
-        _thread.start_new_thread(_start, (thread,))
+        _thread.start_new_thread(start.run_in_a_thread_of_its_own, (name,))
     except RuntimeError:  # interpreter shutdown, a thread limit, a subinterpreter
-        return False
-    return True
-
-
-def _start(thread: threading.Thread) -> None:
-    try:
-        thread.start()
-    except RuntimeError:  # it was the last thread to be had: use it
-        thread.run()
+        return None
+    return start
 
 
 def uwsgi_is_to_fork() -> bool:
@@ -45,3 +88,52 @@ def uwsgi_is_to_fork() -> bool:
         )
     except Exception:  # another module of that name, another release
         return False
+
+
+# ---- executors ----
+
+
+def unjoined_executor(threads: int, name: str) -> ThreadPoolExecutor:
+    """An executor for `submit_unjoined`."""
+    executor: ThreadPoolExecutor = load("concurrent.futures", "ThreadPoolExecutor")(threads, name)
+    return executor
+
+
+def submit_unjoined(executor: ThreadPoolExecutor, work: Callable[[], Any]) -> None:
+    """Submit to an executor whose threads don't hold the process at its end.
+
+    At interpreter exit `concurrent.futures` joins the threads of every executor before any
+    `atexit` handler runs, so one stalled request would hold the host. Who submits here
+    waits for the work itself, as long as its timeout allows.
+
+    Raises:
+        RuntimeError: no thread can be started.
+    """
+    if threading.current_thread().daemon:
+        executor.submit(work)
+    else:
+        _submit_in_a_daemon(executor, work)
+    # The table of threads to join has no public name; without it (another implementation)
+    # they are joined, and an exit may take a request's timeout longer. A thread is entered
+    # after its start, so it can't do this itself.
+    to_join = type(executor).__init__.__globals__.get("_threads_queues", {})
+    for thread in list(getattr(executor, "_threads", ())):
+        to_join.pop(thread, None)
+
+
+def _submit_in_a_daemon(executor: ThreadPoolExecutor, work: Callable[[], Any]) -> None:
+    """A thread is a daemon if the thread that starts it is one."""
+    failed: list[BaseException | None] = [RuntimeError("no thread can be started")]
+
+    def submit() -> None:
+        try:
+            executor.submit(work)
+            failed[0] = None
+        except RuntimeError as error:
+            failed[0] = error
+
+    submitter = threading.Thread(target=submit, daemon=True)
+    submitter.start()
+    submitter.join()
+    if failed[0] is not None:
+        raise failed[0]

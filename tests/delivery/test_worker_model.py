@@ -27,7 +27,7 @@ from livedebug_sender import (
     SenderConfig,
     Track,
 )
-from livedebug_sender.delivery import engine
+from livedebug_sender.delivery import dual_shipping, engine
 from livedebug_sender.delivery import retry as backoff
 from livedebug_sender.delivery import worker as lane
 from livedebug_sender.delivery.capacity import FLOODS
@@ -35,7 +35,7 @@ from livedebug_sender.delivery.payload_queue import PayloadQueue
 from livedebug_sender.errors import DeliveryError
 from livedebug_sender.options import Options
 from livedebug_sender.protocol.request import Request
-from livedebug_sender.runtime import lazy_import as loading
+from livedebug_sender.runtime import lazy_import
 from livedebug_sender.runtime import log_limiter as problems
 
 ID = re.compile(rb'"id":(\d+),"bad":(\d)')
@@ -281,9 +281,16 @@ def timeless(script: list[Said], **options: Any) -> Iterator[World]:
         patch.setattr(problems.logger, "disabled", True)
         patch.setattr(engine, "time", clock)
         patch.setattr(backoff, "time", clock)
-        patch.setattr(lane, "start_thread", lambda run, name: False)
-        patch.setattr(loading, "additional_executor", refuse)
-        patch.setattr(loading, "transport_class", lambda: lambda factory, around: world)
+        patch.setattr(lane, "start_thread", lambda run, name: None)
+        patch.setattr(dual_shipping, "unjoined_executor", refuse)
+        real_load = lazy_import.load
+
+        def load(module: str, name: str) -> Any:
+            if name == "Transport":
+                return lambda factory, around: world
+            return real_load(module, name)
+
+        patch.setattr(lazy_import, "load", load)
         patch.setattr(PayloadQueue, "sleep", lambda queue, timeout: world.sleep(timeout))
         world = World(script, **options)
         yield world

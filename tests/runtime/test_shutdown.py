@@ -1,125 +1,159 @@
 from __future__ import annotations
 
-import multiprocessing.util
+import ctypes
+import os
+import sys
+import threading
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from servers import RawServer, RecordingServer, hang
+from programs import run
+from servers import Arrived, RawServer, RecordingServer, hang
+from waiting import until
 
 from livedebug_sender import Endpoint, PayloadRejected, Sender, SenderConfig
-from livedebug_sender.runtime import lazy_import as loading
-from livedebug_sender.runtime import shutdown as lifecycle
+from livedebug_sender.runtime import shutdown
+from livedebug_sender.runtime.fork import owned_by_this_process
 
 Make = Callable[..., Sender]
+NOBODY = "http://127.0.0.1:9"
 
 
-@pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "_live", {})
+class Door:
+    """Something that can be closed."""
+
+    def __init__(self, log: list[str], name: str) -> None:
+        self.owned_by_this_process = owned_by_this_process()
+        self._log = log
+        self._name = name
+
+    def begin_close(self) -> float:
+        self._log.append(f"begin {self._name}")
+        return 7.0
+
+    def finish_close(self, deadline: float) -> bool:
+        self._log.append(f"finish {self._name} by {deadline}")
+        shutdown.unregister(self)
+        return True
 
 
-@pytest.mark.usefixtures("own_registry")
-def test_at_exit_every_open_sender_is_closed() -> None:
+def test_what_is_registered_begins_to_close_before_any_is_waited_for() -> None:
+    log: list[str] = []
+    doors = [Door(log, "a"), Door(log, "b"), Door(log, "c")]
+    for door in doors:
+        shutdown.register(door)
+    shutdown.unregister(doors[1])
+    shutdown.close_all()
+    assert log == ["begin a", "begin c", "finish a by 7.0", "finish c by 7.0"]
+    assert not set(doors) & set(shutdown.registered())
+
+
+def test_a_fork_closes_nothing_of_its_parents() -> None:
+    log: list[str] = []
+    door = Door(log, "a")
+    shutdown.register(door)
+    door.owned_by_this_process = [0]  # as in the child of a server that forks in C
+    shutdown.close_all()
+    assert (shutdown.registered(), log) == ((), [])
+    shutdown.unregister(door)
+
+
+def test_at_exit_every_open_sender_is_closed_and_takes_no_more() -> None:
     with RecordingServer() as intake:
-        config = SenderConfig()
-        config.set_endpoint(Endpoint(intake.url))
-        senders = [Sender(config, linger=600) for _ in range(3)]
-        for sender in senders:
-            sender.enqueue("logs", b"{}")
-        lifecycle.close_all()
-        assert [sender.stats().delivered for sender in senders] == [1, 1, 1]
-        assert not senders[0].enqueue("logs", b"{}")
-        assert lifecycle._live == {}
+        script = """
+            import atexit
+            from livedebug_sender.runtime import shutdown
+            senders = [Sender(config, linger=600) for _ in range(3)]
+            for one in senders:
+                one.enqueue("logs", b"{}")
+            shutdown.close_all()
+            assert [one.stats().delivered for one in senders] == [1, 1, 1]
+            assert not senders[0].enqueue("logs", b"{}")
+            assert shutdown.registered() == ()
+        """
+        done = run(script, intake.url)
+        assert done.stderr == ""
+        assert len(intake.elements()) == 3
 
 
-@pytest.mark.usefixtures("own_registry")
 def test_a_sender_let_go_of_with_nothing_to_do_is_forgotten() -> None:
+    before = len(shutdown.registered())
     config = SenderConfig()
-    config.set_endpoint(Endpoint("http://127.0.0.1:9"))
+    config.set_endpoint(Endpoint(NOBODY))
     sender = Sender(config)
     sender.stats()
-    assert len(lifecycle._live) == 1
+    assert len(shutdown.registered()) == before + 1
     del sender
-    assert lifecycle._live == {}
+    assert len(shutdown.registered()) == before
 
 
-@pytest.mark.usefixtures("own_registry")
-def test_in_a_child_of_multiprocessing_its_own_exit_hook_is_used(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    made: list[Any] = []
-    monkeypatch.setattr(multiprocessing.process, "parent_process", lambda: SimpleNamespace())
-    monkeypatch.setattr(multiprocessing.util, "Finalize", lambda *args, **_: made.append(args))
-    config = SenderConfig()
-    config.set_endpoint(Endpoint("http://127.0.0.1:9"))
-    Sender(config).stats()
-    assert made[0][1] is lifecycle.close_all
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_child_of_a_closed_sender_is_closed_too() -> None:
+    script = """
+        sender.close()
+        pid = os.fork()
+        if pid == 0:
+            ok = not sender.enqueue("logs", b"{}")
+            ok = ok and sender.stats().dropped == {"closed": 1} and "closed" in repr(sender)
+            os._exit(0 if ok else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+    """
+    assert run(script, NOBODY).stderr == ""
 
 
-def test_a_fork_waits_for_an_import_and_lets_go_afterwards() -> None:
-    loading._before_fork()
-    assert loading._fork_holds == [True]
-    loading._after_fork()
-    assert loading._fork_holds == []
-    loading._after_fork()  # a fork from before the hooks were there
+def kill(thread: threading.Thread) -> None:
+    """Have SystemExit raised in it, as hosts do that end the threads they find."""
+    number = ctypes.c_ulong(thread.ident or 0)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(SystemExit))
 
 
-def test_a_child_of_a_closed_sender_is_closed_too(make_sender: Make) -> None:
-    sender = make_sender("http://127.0.0.1:9")
-    sender.close()
-    assert sender._engine is not None
-    sender._engine.mark = [0]  # as in a child
-    sender._engines.clear()
-    assert not sender.enqueue("logs", b"{}")
-    assert sender.stats().dropped == {"closed": 1}
-    assert "closed" in repr(sender)
+def workers() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "livedebug-logs"]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="kills as CPython does")
 def test_a_killed_worker_is_replaced_and_nothing_is_lost(make_sender: Make) -> None:
-    with RecordingServer() as intake:
+    before = set(workers())
+    answering = threading.Event()
+
+    def answer(request: Arrived) -> int:
+        answering.wait(10)
+        return 202
+
+    with RecordingServer(answer) as intake:
         sender = make_sender(intake.url)
-        lane = sender._here()._lanes["logs"]  # type: ignore[index]
-        real, killed = lane._primary.resume, []
-
-        def die_once() -> None:
-            if lane._primary.parts and not killed:
-                killed.append(True)
-                raise SystemExit
-            real()
-
-        lane._primary.resume = die_once  # type: ignore[method-assign]
         sender.enqueue("logs", b'{"n":1}')
-        assert sender.flush(10)
-        assert killed
-        assert intake.elements() == [{"n": 1}]
+        intake.wait_for(1)
+        (worker,) = set(workers()) - before
+        kill(worker)  # in the middle of a request; the exception comes with the answer
+        sender.enqueue("logs", b'{"n":2}')
+        answering.set()
+        # No further call: nobody flushes.
+        assert until(lambda: {"n": 2} in intake.elements())
+        assert until(lambda: sender.stats().delivered == 2)
+        assert worker not in workers()
 
 
-def test_a_fault_of_our_own_is_retried_and_costs_the_batch_at_most(
-    make_sender: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_that_stays_costs_the_batch_and_not_the_worker(make_sender: Make) -> None:
+    import requests
+
+    faulty = [True]
+
+    def factory() -> requests.Session:
+        if faulty:
+            raise ZeroDivisionError
+        return requests.Session()
+
     with RecordingServer() as intake:
-        sender = make_sender(intake.url, retry_for=0.2)
-        lane = sender._here()._lanes["logs"]  # type: ignore[index]
-        with monkeypatch.context() as patch:
-            patch.setattr(lane._primary, "_attempt", lambda *a, **k: 1 / 0)
-            sender.enqueue("logs", b"{}")
-            assert sender.flush(10)
+        sender = make_sender(intake.url, retry_for=0.2, session_factory=factory)
+        sender.enqueue("logs", b"{}")
+        assert sender.flush(10)
+        faulty.clear()
         sender.enqueue("logs", b"{}")
         assert sender.flush(10)
         stats = sender.stats()
         assert (stats.delivered, stats.dropped) == (1, {"undeliverable": 1})
-
-
-def test_an_endpoint_taken_out_of_the_config_rejects_what_waits_for_it(make_sender: Make) -> None:
-    with RecordingServer() as intake:
-        sender = make_sender(intake.url, linger=600)
-        sender.enqueue("logs", b"{}")
-        sender._config._endpoints = dict.fromkeys(sender._config._endpoints, ())
-        assert sender.flush(10)
-        assert sender.stats().dropped == {"rejected": 1}
 
 
 def test_a_stuck_additional_endpoint_is_left_at_the_timeout(make_sender: Make) -> None:
@@ -137,13 +171,11 @@ def test_a_rejection_survives_pickling() -> None:
     assert (error.status, error.body, error.kind) == (400, "no", "symdb")
 
 
-def test_without_wiping_pages_the_process_id_tells_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
-    from livedebug_sender.runtime import fork as module
-
-    monkeypatch.setattr(module, "_WIPE_ON_FORK", -12345)  # a kernel that knows it not
-    mark = module.fork_mark()
-    assert mark[0]
+def test_without_pages_wiped_on_fork_the_process_id_tells_a_fork(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "platform", "another")
+    owned = owned_by_this_process()
+    assert owned[0]
     monkeypatch.setattr(os, "getpid", lambda: -1)
-    assert not mark[0]
+    assert not owned[0]

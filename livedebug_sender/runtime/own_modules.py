@@ -1,0 +1,125 @@
+"""What was loaded with us stays ours, whatever the host takes out of `sys.modules`.
+
+ddtrace drops nearly all modules at its start, eventlet swaps some, tests reload them. A
+late import after that would find a second copy of this package. Or, worse, it would be the
+first import of a new `threading`, which takes the thread it is imported on for the main
+thread: if that is ours, the interpreter waits for it at its exit, for ever.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+_PACKAGE = __name__.partition(".")[0]
+
+#: What looks at the thread or the process it is imported in, by the top of its name.
+_THREAD_BOUND = {"_thread", "threading", "concurrent", "logging", "signal", "asyncio"}
+
+# Both by name.
+_thread_bound: dict[str, ModuleType] = {}
+_own: dict[str, ModuleType] = {_PACKAGE: sys.modules[_PACKAGE]}
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _is_in_place() -> bool:
+    return sys.modules.get(_PACKAGE) is _own.get(_PACKAGE)
+
+
+def remember() -> None:
+    """Keep what is loaded now, of what must stay ours."""
+    loaded = sys.modules.copy()
+    ours = _is_in_place()
+    for name, module in loaded.items():
+        if _top(name) in _THREAD_BOUND:
+            _thread_bound.setdefault(name, module)
+        elif ours and _top(name) == _PACKAGE:
+            _own[name] = module
+
+
+remember()
+# At the exit, after all that was registered later: whoever holds on to a module keeps it
+# from its orderly end.
+atexit.register(_thread_bound.clear)
+atexit.register(_own.clear)
+
+
+@contextmanager
+def own_package_in_place() -> Iterator[None]:
+    """`sys.modules` has this copy of the package, and not a second one of the host's."""
+    remember()
+    if _is_in_place() or not _own:  # or the exit is almost over
+        yield
+        remember()
+        return
+    theirs = _take_package_out()
+    sys.modules.update(_own)
+    try:
+        yield
+    finally:
+        remember()
+        _take_package_out()
+        sys.modules.update(theirs)
+
+
+def _take_package_out() -> dict[str, ModuleType]:
+    names = [name for name in sys.modules.copy() if _top(name) == _PACKAGE]
+    return {name: sys.modules.pop(name) for name in names}
+
+
+class ImportOnOurThread(MetaPathFinder, Loader):
+    """For a ``with`` block: what the current thread imports, and must not import anew.
+
+    A thread-bound module that was dropped is put back as it was, and so is one that this
+    very import has loaded and that was dropped in its middle.
+    """
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+        self._asked_for: list[str] = []
+        self._loaded: dict[str, ModuleType] = {}
+        self._spec: ModuleSpec | None = None
+
+    def names(self) -> list[str]:
+        """What this thread has loaded, or begun to load."""
+        return [*self._loaded, *self._asked_for]
+
+    def __enter__(self) -> ImportOnOurThread:
+        sys.meta_path.insert(0, self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.meta_path.remove(self)
+
+    # ---- the import system's side ----
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if threading.get_ident() != self._thread:
+            return None
+        waiting, self._asked_for = self._asked_for, [name]
+        for before in waiting:
+            if (module := sys.modules.get(before)) is not None:
+                self._loaded[before] = module
+            else:
+                self._asked_for.append(before)
+        return ModuleSpec(name, self) if self._of_before(name) else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        module = self._of_before(spec.name)
+        self._spec = None if module is None else module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec  # it has been executed long ago
+
+    def _of_before(self, name: str) -> ModuleType | None:
+        return self._loaded.get(name) or _thread_bound.get(name)
