@@ -23,7 +23,7 @@ from ..protocol.payload import (
 from ..protocol.pruning import prune
 from ..protocol.tracks import Track
 from ..runtime.atomic import STEP
-from ..runtime.threads import ThreadStart, start_thread
+from ..runtime.threads import ThreadStart, begin_thread
 from .accounting import LaneBooks
 from .batch import Batch
 from .capacity import FLOODS, ITEM, PASSED
@@ -155,7 +155,7 @@ class Lane:
             if self._clock() >= self._no_thread_before:
                 self.queue.attended()
                 self._begins_by = self._clock() + _BEGINS_WITHIN
-                self._start = start_thread(self._run, f"livedebug-{self.track.value}")
+                self._start = begin_thread(self._run, f"livedebug-{self.track.value}")
                 started = self._start is not None
                 if not started:
                     self._no_thread_before = self._clock() + _THREAD_AGAIN

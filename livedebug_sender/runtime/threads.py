@@ -58,8 +58,13 @@ class ThreadStart:
         self.run()
 
 
-def start_thread(work: Callable[[], None], name: str) -> ThreadStart | None:
-    """Start a daemon thread; None where none can be started, or none should be.
+def start_thread(work: Callable[[], None], name: str) -> bool:
+    """Start a daemon thread; False where none can be started, or none should be."""
+    return begin_thread(work, name) is not None
+
+
+def begin_thread(work: Callable[[], None], name: str) -> ThreadStart | None:
+    """The same, for callers that look whether it has begun; None where none is started.
 
     `Thread.start` takes a lock of the `threading` module which the very code that we
     interrupt (in a signal handler, in a finalizer) may hold, and waits for the new

@@ -133,7 +133,7 @@ def test_a_sender_let_go_of_delivers_what_it_holds(make_sender: Make) -> None:
 def test_without_threads_flush_and_close_do_the_work(
     make_sender: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "start_thread", lambda run, name: None)
+    monkeypatch.setattr(lane, "begin_thread", lambda run, name: None)
     with RecordingServer() as intake, RecordingServer() as second:
         sender = make_sender(intake.url, additional=(Endpoint(second.url),))
         for track in ("logs", "snapshots", "diagnostics"):
@@ -149,7 +149,7 @@ def test_without_threads_flush_and_close_do_the_work(
 def test_without_threads_a_stuck_track_takes_its_share_of_the_time_and_no_more(
     make_sender: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "start_thread", lambda run, name: None)
+    monkeypatch.setattr(lane, "begin_thread", lambda run, name: None)
     with RawServer(hang) as stuck, RecordingServer() as intake:
         sender = make_sender(stuck.url, symdb=intake.url, timeout=60)
         sender.enqueue("logs", b"{}")
@@ -168,7 +168,7 @@ def test_where_no_thread_can_be_started_start_thread_says_so(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threads._thread, "start_new_thread", refuse)
-    assert threads.start_thread(lambda: None, "x") is None
+    assert threads.start_thread(lambda: None, "x") is False
 
 
 def test_the_last_thread_to_be_had_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,7 +281,7 @@ def timeless(script: list[Said], **options: Any) -> Iterator[World]:
         patch.setattr(problems.logger, "disabled", True)
         patch.setattr(engine, "time", clock)
         patch.setattr(backoff, "time", clock)
-        patch.setattr(lane, "start_thread", lambda run, name: None)
+        patch.setattr(lane, "begin_thread", lambda run, name: None)
         patch.setattr(dual_shipping, "unjoined_executor", refuse)
         real_load = lazy_import.load
 

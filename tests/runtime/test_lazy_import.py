@@ -108,8 +108,7 @@ def test_a_second_copy_of_the_package_and_the_first_deliver_each_by_itself() -> 
         assert other.enqueue("logs", {"n": 2})
         assert sender.flush(20) and other.flush(20)
         assert sys.modules["livedebug_sender"] is second
-        ours = sys.modules.get("livedebug_sender.transport.transport")
-        assert ours is None or ours.DeliveryError is second.DeliveryError
+        assert sys.modules["livedebug_sender.errors"].ConfigError is second.ConfigError
     """
     with RecordingServer() as intake:
         done = run(script, intake.url, timeout=20)
@@ -182,6 +181,7 @@ def test_a_first_import_at_the_exit_is_made_on_the_main_thread() -> None:
     with RecordingServer() as intake:
         script = """
             import atexit
+            sender = Sender(config, shutdown_timeout=20)
             sys.modules.pop("threading")
             atexit.register(sender.enqueue, "logs", b"{}")
         """
