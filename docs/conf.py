@@ -9,10 +9,13 @@ version = release = __version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_parser"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_title = f"livedebug-sender {__version__}"
 exclude_patterns = ["_build"]
 
 default_role = "code"
 autodoc_typehints = "description"
+autodoc_preserve_defaults = True  # 32 * MiB, not 33554432
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True

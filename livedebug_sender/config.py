@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 
-from .environment import endpoints_from_env
+from .environment import DEFAULT, endpoints_from_env
 from .errors import ConfigError
 from .protocol.endpoint import Endpoint, derive_endpoint_path, url_of, with_path
 from .protocol.tracks import DIAGNOSTICS_PATH, V2_TRACKS, Track
@@ -158,6 +158,8 @@ class SenderConfig:
         if not ways:
             return "payloads go nowhere: no endpoint is set"
         chosen = f"chosen by {self._decided_by}" if self._decided_by else "set by the program"
+        if self._decided_by == DEFAULT:
+            chosen = "the default, as no variable names another"
         additional = {e.url: e for e in (*self._additional_debugger, *self._additional_symdb)}
         copies = f"; copies go {', '.join(map(_shown, additional.values()))}" if additional else ""
         return f"payloads go {', '.join(ways)} ({chosen}){copies}"

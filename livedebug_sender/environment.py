@@ -31,6 +31,8 @@ AGENT_SOCKET = "/var/run/datadog/apm.socket"
 _DEFAULT_PORT = "8126"
 _API_KEY = "DD_API_KEY"
 _AGENTLESS = "DD_AGENTLESS_ENABLED"
+#: What decided where nothing else did.
+DEFAULT = "the default"
 #: Each names an agent, which then is preferred to an API key.
 _AGENT = ("DD_TRACE_AGENT_URL", "DD_AGENT_HOST", "DD_TRACE_AGENT_PORT")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -87,7 +89,7 @@ def _mode(environ: Mapping[str, str], agentless: bool | None) -> tuple[bool, str
             return False, name
     if _API_KEY in environ:
         return True, _API_KEY
-    return False, "no variable: the default"
+    return False, DEFAULT
 
 
 def tags_from_env(environ: Mapping[str, str] | None = None) -> str:

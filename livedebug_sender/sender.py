@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 class Sender:
     """Ships payloads in the background, from a bounded queue.
 
+    Nothing is started or loaded before the first `enqueue`. A sender that is forgotten
+    closes itself when the interpreter exits. In a forked child it starts afresh.
+
+    Sizes are in bytes and times in seconds, or have a unit: ``"64MiB"``, ``"200ms"``.
+
     Args:
         config: where to; it may go on being changed.
         tags: for every request, as `generate_tags` makes them; over 4,001 characters
@@ -50,13 +55,8 @@ class Sender:
             the network, on the thread that makes it; what it raises is logged, no more.
             Ready ones are in `livedebug_sender.untraced`.
 
-    Sizes are in bytes and times in seconds, or have a unit: ``"64MiB"``, ``"200ms"``.
-
     Raises:
         ConfigError: for an invalid config, tags or option.
-
-    Nothing is started or loaded before the first `enqueue`. A sender that is forgotten
-    closes itself when the interpreter exits. In a forked child it starts afresh.
     """
 
     def __init__(
@@ -136,9 +136,9 @@ class Sender:
             content_type: of a symdb body, which needs one.
 
         Returns:
-            True: the payload is in the queue. False: it was dropped, and the reason
-            counted in ``stats().dropped``: ``queue_full``, ``too_large``, ``invalid``
-            or ``closed``.
+            Whether the payload is in the queue. If not, it was dropped, and the reason is
+            counted in ``stats().dropped``: ``queue_full``, ``too_large``, ``invalid`` or
+            ``closed``.
         """
         try:
             engine = self._engine
@@ -154,16 +154,22 @@ class Sender:
     def flush(self, timeout: float | str | None = None) -> bool:
         """Wait until all that was enqueued before is delivered, or dropped by the rules.
 
+        Args:
+            timeout: seconds, or with a unit; None means ``shutdown_timeout``.
+
         Returns:
-            False if `timeout` seconds (None: ``shutdown_timeout``) passed before that.
+            Whether that was done within the timeout.
         """
         return self._here().flush(self._seconds(timeout))
 
     def close(self, timeout: float | str | None = None) -> bool:
-        """Take no more, flush, then end the threads; in all within `timeout` seconds.
+        """Take no more, flush, then end the threads, all within the timeout.
+
+        Args:
+            timeout: seconds, or with a unit; None means ``shutdown_timeout``.
 
         Returns:
-            True if nothing had to be dropped for lack of time.
+            Whether nothing had to be dropped for lack of time.
         """
         self._closed = True
         engine = self._here()

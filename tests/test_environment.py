@@ -88,7 +88,7 @@ def test_an_empty_switch_decides_nothing() -> None:
 def test_what_decided_is_kept_until_another_endpoint_is_set() -> None:
     assert SenderConfig.from_env({}, agentless=False).decided_by == "the argument agentless"
     config = SenderConfig.from_env({})
-    assert config.decided_by == "no variable: the default"
+    assert config.decided_by == "the default"
     config.set_endpoint(Endpoint("http://h"))
     assert config.decided_by is None
 
