@@ -14,10 +14,11 @@ from .clients import kafka_place
 from .consumer import GroupConsumer
 from .lag import TopicLag
 from .partition import Entry
-from .producer import RETRY_AFTER, RecordProducer
+from .producer import RecordProducer
 from .reader import RecordReader
 from .ready import ReadyRequests
 from .records import Record, raw_records, records_of, value_limit
+from .spreading import by_route
 from .topic import checked_topics
 
 #: Seconds after which what could not be read again, or buried, is tried again.
@@ -46,7 +47,7 @@ class KafkaQueue:
         self._options = options
         waiting, dead = checked_topics(place, options)
         self._limit = value_limit(min(waiting.max_message_bytes, dead.max_message_bytes))
-        self._partitions = _by_route(options.routes, waiting.partitions)
+        self._partitions = by_route(options.routes, waiting.partitions)
         self._problems = LogLimiter()
         self._producer = RecordProducer(place, self._limit, options.put_timeout, self._problems)
         self._reader = RecordReader(place)
@@ -159,11 +160,9 @@ class KafkaQueue:
 
     def _wait_for_one(self, route: str, until: float | None) -> Entry | None:
         """The next that is not too old; holds the lock, as the caller does."""
-        if not self._taking and not self._closed:
-            if not self._consumer.start():
-                raise QueueUnavailable("no thread can be started", RETRY_AFTER)
-            self._taking = True
         while not self._closed:
+            # False, for the next turn, where no thread can be started now.
+            self._taking = self._taking or self._consumer.start()
             entry = self._ready.next(route)
             if entry is not None:
                 if entry.received_at >= time.time() - self._options.max_age:
@@ -176,7 +175,9 @@ class KafkaQueue:
             left = None if until is None else until - time.monotonic()
             if left is not None and left <= 0:
                 return None
-            self._ready.wait(route, left)
+            longest = None if self._taking else _LATER
+            waits = [one for one in (left, longest) if one is not None]
+            self._ready.wait(route, min(waits, default=None))
         return None
 
     def _on_entry(self, entry: Entry) -> None:
@@ -251,18 +252,6 @@ class KafkaQueue:
             self._producer.send(self._place.dead_topic, 0, records, settle)
         except QueueUnavailable:
             settle(False)
-
-
-def _by_route(routes: tuple[str, ...], partitions: int) -> dict[str, list[int]]:
-    """Each route has partitions of its own, so that one that is held up holds up no other.
-
-    With fewer partitions than routes, some share one.
-    """
-    count = len(routes)
-    return {
-        route: [n for n in range(partitions) if n % count == place] or [place % partitions]
-        for place, route in enumerate(routes)
-    }
 
 
 def _entry_of(taken: Taken) -> Entry:

@@ -94,6 +94,21 @@ def checked_topics(place: KafkaPlace, options: QueueOptions) -> tuple[Topic, Top
     return topics
 
 
+def described_topic(place: KafkaPlace, name: str) -> Topic:
+    """A topic that is there.
+
+    Raises:
+        ConfigError: it is not, or no broker answers.
+    """
+    try:
+        topic = _described(admin(place), name)
+    except kafka.KafkaException as error:
+        raise _unreadable(place, name, error) from None
+    if topic is None:
+        raise ConfigError(f"there is no Kafka topic {name!r} at {place.brokers}")
+    return topic
+
+
 def objection(topic: Topic, brokers: str, min_replicas: int) -> str:
     """Why nothing can be promised with this topic, and what mends it; "": it can."""
     if topic.replicas < min_replicas:
@@ -211,10 +226,14 @@ def _had(
         assert topic is not None
         return topic
     except kafka.KafkaException as error:
-        cause = error.args[0]
-        raise ConfigError(
-            f"the Kafka topic {name!r} at {place.brokers}: {cause.str()} ({cause.name()})"
-        ) from None
+        raise _unreadable(place, name, error) from None
+
+
+def _unreadable(place: KafkaPlace, name: str, error: kafka.KafkaException) -> ConfigError:
+    cause = error.args[0]
+    return ConfigError(
+        f"the Kafka topic {name!r} at {place.brokers}: {cause.str()} ({cause.name()})"
+    )
 
 
 def _make(
