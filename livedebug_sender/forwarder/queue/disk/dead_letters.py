@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,10 @@ SUFFIX = ".letter"
 MAX_LETTERS = 10_000
 #: Seconds between two counts of what others wrote and removed.
 _RECOUNT = 30.0
+#: What a letter's name ends with until it is whole.
+_UNFINISHED = ".new"
+_ABANDONED_AFTER = 3600.0
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -40,22 +44,13 @@ class DeadLetters:
         self._dead = folder / DEAD
         self._requeued = folder / REQUEUED
         self._max_bytes = max_bytes
-        self._numbers = itertools.count()
         self._counted_at = float("-inf")
         self.items = 0
         self.bytes = 0
 
     def bury(self, letters: list[tuple[StoredRequest, str]]) -> None:
         """Keep them, durably; OSError if that can't be."""
-        written = []
-        for request, reason in letters:
-            name = f"{time.time_ns():016x}-{os.getpid()}-{next(self._numbers)}{SUFFIX}"
-            head = json.dumps({"reason": reason, "buried_at": time.time()}).encode() + b"\n"
-            written.append((self._dead / f".{name}", self._dead / name))
-            _write(written[-1][0], head, encode_envelope(request), request.body)
-        for temporary, final in written:
-            temporary.rename(final)
-        sync_folder(self._dead)
+        write_letters(self._dead, letters)
         self._make_room()
 
     def claim_requeued(self, folder: Path) -> None:
@@ -72,6 +67,10 @@ class DeadLetters:
     def _make_room(self) -> None:
         """The oldest go first."""
         self._counted_at = time.monotonic()
+        for path in self._dead.glob(f"*{_UNFINISHED}"):  # of a process that died
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
+                    path.unlink()
         sizes = []
         for path in letters_in(self._dead):
             with suppress(OSError):
@@ -85,9 +84,22 @@ class DeadLetters:
             self.bytes -= size
 
 
+def write_letters(folder: Path, letters: Iterable[tuple[StoredRequest, str]]) -> None:
+    """Write requests, each with a reason, durably; OSError."""
+    written = []
+    for request, reason in letters:
+        name = f"{time.time_ns():016x}-{os.getpid()}-{next(_numbers)}{SUFFIX}"
+        head = json.dumps({"reason": reason, "buried_at": time.time()}).encode() + b"\n"
+        written.append((folder / f"{name}{_UNFINISHED}", folder / name))
+        write_synced(written[-1][0], head, encode_envelope(request), request.body)
+    for temporary, final in written:
+        temporary.rename(final)
+    sync_folder(folder)
+
+
 def letters_in(folder: Path) -> list[Path]:
     """The oldest first."""
-    return sorted(folder.glob(f"[!.]*{SUFFIX}"))
+    return sorted(folder.glob(f"*{SUFFIX}"))
 
 
 def read_letter(path: Path) -> DeadLetter:
@@ -112,7 +124,8 @@ def waiting_letters(folder: Path) -> Iterator[tuple[Path, StoredRequest | Damage
             continue
 
 
-def _write(path: Path, *pieces: bytes) -> None:
+def write_synced(path: Path, *pieces: bytes) -> None:
+    """A new file, on the disk before this returns; OSError, and no file then."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(descriptor, "wb") as file:

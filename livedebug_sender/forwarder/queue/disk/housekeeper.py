@@ -72,11 +72,14 @@ class Housekeeper:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        begun = False
         while True:
             with self._state.lock:
-                if not self._ending and not self._state.to_seal and not self._to_bury:
+                idle = begun and not self._state.to_seal and not self._to_bury
+                if idle and not self._ending:
                     self._state.chores.wait(ROUND)
                 ending = self._ending
+            begun = True
             steps = [self._bury] if ending else [
                 self._seal, self._retire, self._bury, self._salvage, self._requeue, self._expire,
                 self._compact, self._state.measure, self._letters.count,

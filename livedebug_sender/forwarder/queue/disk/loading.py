@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .salvage import Salvaged, salvage
+from .dead_letters import write_letters, write_synced
+from .salvage import Salvaged, frames_in, salvage
 from .segment import (
     SUFFIX,
     DamagedSegment,
@@ -51,12 +51,14 @@ def load(state: DiskState) -> list[Damage]:
             if not path.with_name(path.name.removesuffix("-wal")).exists():
                 path.unlink(missing_ok=True)  # what unlinking its database left
         for path in folder.segments():
+            # Read before it is opened: SQLite throws away what it takes for its end.
+            wal = _read_wal(path)
             try:
-                notes += _load_one(state, path)
+                notes += _load_one(state, path, wal)
             except NewerSegment as error:
                 state.notice(f"newer {path.name}", f"{path.name} is left alone: {error}")
             except (DamagedSegment, OSError, sqlite3.Error) as error:
-                damage = _damage(state, path, str(error))
+                damage = _damage(state, path, wal, str(error))
                 notes += damage.found.settled if damage.found else ()
                 damaged.append(damage)
     by_number = defaultdict(list)
@@ -72,14 +74,17 @@ def load(state: DiskState) -> list[Damage]:
 
 def read_files(path: Path) -> Salvaged:
     """What is whole in a segment's files."""
-    database = path.read_bytes()
-    wal = b""
-    with suppress(FileNotFoundError):
-        wal = wal_of(path).read_bytes()
-    return salvage(database, wal)
+    return salvage(path.read_bytes(), _read_wal(path))
 
 
-def _load_one(state: DiskState, path: Path) -> list[Settled]:
+def _read_wal(path: Path) -> bytes:
+    try:
+        return wal_of(path).read_bytes()
+    except OSError:
+        return b""
+
+
+def _load_one(state: DiskState, path: Path, wal: bytes) -> list[Settled]:
     try:
         number = number_of(path)
     except ValueError:
@@ -94,13 +99,14 @@ def _load_one(state: DiskState, path: Path) -> list[Settled]:
         tables = segment.summary() if segment.sealed else None
         if segment.sealed and tables is None:
             raise DamagedSegment("its summary is damaged")
+        notes: list[Settled] = []
         if tables is None:
             tables = read_all(segment)
+            notes += _beyond_the_commits(state, segment, tables, wal)
             try:
                 segment.seal(tables)
             except (sqlite3.Error, OSError) as error:  # a full disk: it is read as it is
                 state.notice("seal", f"{path.name} can't be sealed: {error}")
-        notes: list[Settled] = []
         for found in segment.settled():
             if found is None:
                 state.notice("notes", f"{path.name}: a note of what was delivered is damaged")
@@ -111,6 +117,30 @@ def _load_one(state: DiskState, path: Path) -> list[Settled]:
     state.add_file(segment, tables)
     state.refers[segment.number] = {note.segment for note in notes}
     return notes
+
+
+def _beyond_the_commits(
+    state: DiskState, segment: Segment, tables: list[TableSummary], wal: bytes
+) -> list[Settled]:
+    """Save what is in the WAL behind its last whole commit, before that is thrown away.
+
+    A commit that was cut is never missed by anybody. But where a bit of a page is flipped
+    SQLite takes that for the end as well, and what comes after was promised.
+    """
+    if frames_in(len(wal)) <= segment.committed_frames():
+        return []
+    rows = {table.route: table.rows for table in tables}
+    found = salvage(segment.path.read_bytes(), wal)
+    beyond = [
+        (request, "behind a damaged page")
+        for (route, row), request in sorted(found.requests.items())
+        if row > rows.get(route, 0)
+    ]
+    if beyond:
+        write_letters(state.folder.own.path, beyond)
+        words = f"{segment.path.name} ends in the middle: {len(beyond)} more could be read"
+        state.notice("beyond", words)
+    return found.settled
 
 
 def read_all(segment: Segment) -> list[TableSummary]:
@@ -127,9 +157,11 @@ def read_all(segment: Segment) -> list[TableSummary]:
     return summaries
 
 
-def _damage(state: DiskState, path: Path, problem: str) -> Damage:
+def _damage(state: DiskState, path: Path, wal: bytes, problem: str) -> Damage:
     try:
-        found = read_files(path)
+        if wal and not wal_of(path).exists():  # so that it is there until all of it is moved
+            write_synced(wal_of(path), wal)
+        found = salvage(path.read_bytes(), wal)
     except OSError as error:
         found, problem = Salvaged(), f"{problem}; {error.strerror}"
     try:

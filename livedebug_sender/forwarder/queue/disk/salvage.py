@@ -47,6 +47,11 @@ def salvage(database: bytes, wal: bytes) -> Salvaged:
     return found
 
 
+def frames_in(wal_size: int) -> int:
+    """How many pages a WAL of that size has."""
+    return max(0, wal_size - _WAL_HEADER) // (_FRAME_HEADER + PAGE)
+
+
 def _keep(found: Salvaged, row_id: int, values: list[Any]) -> None:
     if len(values) == 2 and isinstance(values[1], bytes):
         found.settled += decode_settled(values[1]) or ()
@@ -69,11 +74,9 @@ class _Pages:
         #: Any version may be torn: each is looked at.
         self._versions: list[memoryview] = []
         frame = _FRAME_HEADER + PAGE
-        salts = wal[16:24]
+        # Past the first damaged frame, where SQLite stops, too: a row vouches for itself.
         for start in range(_WAL_HEADER, len(wal) - frame + 1, frame):
             number = int.from_bytes(wal[start : start + 4], "big")
-            if wal[start + 8 : start + 16] != salts:  # of before the WAL was begun anew
-                break
             page = memoryview(wal)[start + _FRAME_HEADER : start + frame]
             self._newest[number] = page
             self._versions.append(page)

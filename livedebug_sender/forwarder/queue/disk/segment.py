@@ -251,6 +251,10 @@ class Segment:
             self.sealed = True
             self._size = 0
 
+    def committed_frames(self) -> int:
+        """How many pages of the WAL belong to whole commits; DamagedSegment."""
+        return int(self._query("PRAGMA wal_checkpoint(PASSIVE)")[0][1])
+
     def checkpoint(self) -> None:
         """Move what is in the WAL to the database, and begin the WAL anew; sqlite3.Error."""
         with self._lock:

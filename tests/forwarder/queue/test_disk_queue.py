@@ -1,0 +1,232 @@
+"""What a queue on a disk does with its folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from crashed_queues import crashed, opened, segments, taken_from
+from queue_kinds import OTHER_ROUTE, ROUTE, a_request
+from waiting import until
+
+from livedebug_sender import ConfigError
+from livedebug_sender.forwarder.queue.disk import disk_queue, housekeeper, moving, writer
+from livedebug_sender.forwarder.queue.request_queue import QueueFull
+
+PATIENCE = 20.0
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_an_emptied_queue_leaves_an_empty_folder(tmp_path):
+    queue = opened(tmp_path)
+    for _ in range(10):
+        queue.put(a_request(b"x" * 10_000))
+    assert len(taken_from(queue)) == 10
+    queue.close(5)
+    assert size_of(tmp_path) == 0
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
+        "dead",
+        "requeued",
+        "set-aside",
+    ]
+
+
+def test_a_file_goes_as_soon_as_all_in_it_is_delivered(tmp_path):
+    queue = opened(tmp_path, max_bytes=8_000_000)  # files of 1 MB
+    for n in range(40):
+        queue.put(a_request(b"%d" % n + b"x" * 100_000))
+    assert until(lambda: len(segments(tmp_path)) >= 4)
+    before = size_of(tmp_path)
+    for _ in range(20):
+        queue.acknowledge(queue.take(ROUTE, PATIENCE))
+    assert until(lambda: size_of(tmp_path) < 0.7 * before)
+    assert len(taken_from(queue)) == 20
+    assert until(lambda: len(segments(tmp_path)) <= 1)
+    queue.close(5)
+
+
+def test_an_idle_queue_shrinks_to_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "_IDLE", 0.1)
+    queue = opened(tmp_path)
+    queue.put(a_request(b"x" * 100_000))
+    taken_from(queue)
+    assert until(lambda: size_of(tmp_path) == 0)
+    queue.put(a_request(b"again"))
+    assert queue.take(ROUTE, PATIENCE).request.body == b"again"
+    queue.close(5)
+
+
+def test_many_small_commits_do_not_make_a_large_file(tmp_path):
+    queue = opened(tmp_path, max_bytes=16_000_000)
+    for _ in range(400):
+        queue.put(a_request(b"[]"))
+    assert size_of(tmp_path) < 5_000_000
+    assert len(taken_from(queue)) == 400
+    queue.close(5)
+
+
+def test_what_is_left_in_nearly_empty_files_moves_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(moving, "_STILL_FOR", 0.2)
+    monkeypatch.setattr(housekeeper, "ROUND", 0.05)
+    queue = opened(tmp_path, max_bytes=8_000_000)
+    for n in range(60):
+        queue.put(a_request(b"x" * 100_000, OTHER_ROUTE if n % 10 == 0 else ROUTE))
+    held = queue.take(OTHER_ROUTE, PATIENCE)
+    delivered = 0
+    while delivered < 54 and (taken := queue.take(ROUTE, PATIENCE)):
+        queue.acknowledge(taken)
+        delivered += 1
+    assert until(lambda: size_of(tmp_path) < 2_500_000, 20)
+    assert queue.stats().items == 6
+    queue.acknowledge(held)
+    rest = []
+    while taken := queue.take(OTHER_ROUTE, 0.3):
+        rest.append(taken.request.request_id)
+        queue.acknowledge(taken)
+    assert len(set(rest)) == len(rest) == 5
+    queue.close(5)
+    assert size_of(tmp_path) == 0
+
+
+def test_what_is_too_old_goes_though_nobody_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr(housekeeper, "_EXPIRE_EVERY", 0.05)
+    monkeypatch.setattr(housekeeper, "ROUND", 0.05)
+    queue = opened(tmp_path, max_age=60)
+    for n in range(10):
+        queue.put(a_request(received_at=time.time() - (100 if n < 7 else 0)))
+    assert until(lambda: queue.stats().expired == 7)
+    assert queue.stats().items == 3
+    queue.close(5)
+
+
+def test_two_processes_share_a_folder_and_none_touches_the_others(tmp_path):
+    one, other = opened(tmp_path), opened(tmp_path)
+    one.put(a_request(b"one"))
+    other.put(a_request(b"other"))
+    assert [request.body for request in taken_from(one)] == [b"one"]
+    assert [request.body for request in taken_from(other)] == [b"other"]
+    one.close(5)
+    other.close(5)
+
+
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from crashed_queues import opened
+from queue_kinds import a_request
+queue = opened(Path(sys.argv[1]))
+for n in range(int(sys.argv[2]), int(sys.argv[2]) + 5):
+    queue.put(a_request(b"%d" % n))
+print("put", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_folders_of_killed_processes_are_adopted(tmp_path):
+    path = os.pathsep.join(["tests", *sys.path])
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(tmp_path), str(first)],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        for first in (0, 5)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"put\n"
+    alive = opened(tmp_path)
+    assert alive.take(ROUTE, 0.2) is None  # they live
+    for process in processes:
+        process.send_signal(signal.SIGKILL)
+        process.wait(20)
+        process.stdout.close()
+    heir = opened(tmp_path)
+    assert sorted(int(request.body) for request in taken_from(heir)) == list(range(10))
+    heir.close(5)
+    alive.close(5)
+    assert size_of(tmp_path) == 0
+
+
+def test_a_second_crash_does_not_bring_back_what_was_delivered_between_them(tmp_path):
+    requests = [a_request(b"%d" % n) for n in range(10)]
+    first = crashed(tmp_path / "first", requests)
+    queue = opened(first)
+    for _ in range(4):
+        queue.acknowledge(queue.take(ROUTE, PATIENCE))
+    queue.put(a_request(b"new"))  # with it what was delivered is written down
+    second = tmp_path / "second"
+    subprocess.run(["cp", "-r", first, second], check=True)
+    queue.close(5)
+    again = opened(second)
+    assert [request.body for request in taken_from(again)] == [
+        *(b"%d" % n for n in range(4, 10)),
+        b"new",
+    ]
+    again.close(5)
+
+
+def test_a_dead_letter_can_be_sent_again_while_the_queue_is_open(tmp_path):
+    queue = opened(tmp_path, max_age=60)
+    sent = a_request(b"once more", received_at=time.time() - 50)
+    queue.put(sent)
+    queue.bury(queue.take(ROUTE, PATIENCE), "HTTP 400")
+    assert until(lambda: list((tmp_path / "dead").glob("*.letter")))
+    (letter,) = (tmp_path / "dead").glob("*.letter")
+    letter.rename(tmp_path / "requeued" / letter.name)
+    again = queue.take(ROUTE, PATIENCE).request
+    assert (again.body, again.request_id) == (b"once more", sent.request_id)
+    queue.close(5)
+
+
+def test_dead_letters_are_bounded_and_the_oldest_go_first(tmp_path):
+    queue = opened(tmp_path, max_dead_bytes=10_000)
+    for n in range(20):
+        queue.put(a_request(b"%02d" % n + b"x" * 1000))
+        queue.bury(queue.take(ROUTE, PATIENCE), "HTTP 400")
+    assert until(lambda: queue.stats().dead == {"HTTP 400": 20})
+    letters = [path.read_bytes() for path in sorted((tmp_path / "dead").glob("*.letter"))]
+    assert 5 < len(letters) < 10
+    assert b"19x" in letters[-1]
+    assert queue.stats().dead_items == len(letters)
+    queue.close(5)
+
+
+def test_too_little_free_disk_is_a_full_queue(tmp_path):
+    queue = opened(tmp_path, min_free=1 << 60)
+    with pytest.raises(QueueFull, match="the disk is nearly full"):
+        queue.put(a_request())
+    queue.close(5)
+
+
+def test_what_was_put_is_read_from_memory_as_far_as_that_is_bounded(tmp_path, monkeypatch):
+    queue = opened(tmp_path, max_bytes=300_000_000)
+    body = b"x" * 1_000_000
+    for _ in range(40):
+        queue.put(a_request(body))
+    arrived = taken_from(queue)
+    assert len(arrived) == 40
+    assert all(request.body == body for request in arrived)
+    queue.close(5)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_said(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(ConfigError, match="expected: a folder on a local disk"):
+        opened(tmp_path / "queue")
+
+
+def test_a_close_twice_is_fine(tmp_path):
+    queue = opened(tmp_path)
+    queue.close(5)
+    assert queue.close(5) == 0
+    assert isinstance(queue, disk_queue.DiskQueue)
