@@ -28,6 +28,8 @@ _HELP = {
     "queue_items": "store-and-forward, in memory: requests that may wait; more get a 429.",
     "queue_bytes": "store-and-forward: bytes that may wait; more get a 429.",
     "queue_min_free": "A queue on a disk takes nothing more below so much free space.",
+    "kafka_min_replicas": "A queue in Kafka refuses a topic with fewer replicas.",
+    "kafka_config": "A file of librdkafka properties (TLS, SASL) for a queue in Kafka.",
     "max_age": "store-and-forward: seconds after which a request is dropped.",
     "connections": "store-and-forward: requests to the intake at once, for each route.",
     "grace": "Seconds to end after SIGTERM.",

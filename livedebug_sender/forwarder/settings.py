@@ -50,6 +50,8 @@ class Settings:
         queue_items, queue_bytes: store-and-forward: what may wait, in all workers together;
             the items in memory only.
         queue_min_free: a queue on a disk takes nothing more below so much free space.
+        kafka_min_replicas: a queue in Kafka refuses a topic with fewer replicas.
+        kafka_config: a file of librdkafka properties for a queue in Kafka; "": none.
         max_age: store-and-forward: how old a request may get; then it is dropped.
         connections: store-and-forward: requests under way to the intake, for each route.
         grace: to end after SIGTERM.
@@ -67,6 +69,8 @@ class Settings:
     queue_items: int = 20_000
     queue_bytes: int = 256 * MiB
     queue_min_free: int = 256 * MiB
+    kafka_min_replicas: int = 3
+    kafka_config: str = ""
     max_age: float = 12 * 3600.0
     connections: int = 4
     grace: float = 8.0
@@ -78,7 +82,7 @@ class Settings:
         if self.queue != MEMORY:
             object.__setattr__(self, "mode", STORE_AND_FORWARD)
         for option in OPTIONS:
-            if option.name not in ("mode", "queue"):
+            if option.type != "str":
                 _check_positive(option.name, getattr(self, option.name))
         if self.max_body_bytes > self.max_at_once_bytes:
             raise ConfigError(

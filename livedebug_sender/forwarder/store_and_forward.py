@@ -211,4 +211,6 @@ def queue_options(settings: Settings) -> QueueOptions:
         max_bytes=settings.queue_bytes,
         min_free=settings.queue_min_free,
         max_age=settings.max_age,
+        kafka_min_replicas=settings.kafka_min_replicas,
+        kafka_config=settings.kafka_config,
     )

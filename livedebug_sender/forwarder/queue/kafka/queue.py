@@ -114,20 +114,23 @@ class KafkaQueue:
         self._to_the_dead(entry, records_of(taken.request, self._limit, reason), reason)
 
     def stats(self) -> QueueStats:
-        """Items are those of the whole topic, as the brokers had it a moment ago; bytes, and the
-        oldest, those that this process has read ahead or taken."""
+        """Items are those of the partitions that are this process's, or of the whole topic where
+        it has taken nothing yet, as the brokers had them a moment ago. Bytes, and the oldest,
+        are of those that it has read ahead or taken.
+        """
         self._lag.refresh()
         self._dead_lag.refresh()
         producer = self._producer
         with self._lock:
             own = list(self._consumer.partitions())
             entries = [entry for one in own for entry in one.entries.values()]
-            numbers = {one.number for one in own}
-            others = [n for n in self._lag.numbers if n not in numbers]
-            items = sum(one.waiting(self._lag.end(one.number)) for one in own)
+            if self._taking:
+                items = sum(one.waiting(self._lag.end(one.number)) for one in own)
+            else:
+                items = self._lag.waiting()
             ages = [time.time() - entry.received_at for entry in entries if entry.route]
             return QueueStats(
-                items=items + self._lag.waiting(others),
+                items=items,
                 bytes=sum(entry.size for entry in entries),
                 limit=0,
                 fullness=0.0,
