@@ -14,6 +14,8 @@ from typing import Any
 from sample_data import KEY
 
 from livedebug_sender.forwarder import Forwarder, Settings
+from livedebug_sender.forwarder.counters import RECEIVING_BYTES, Column, Counters
+from livedebug_sender.forwarder.metrics import SLOTS
 from livedebug_sender.forwarder.server import Server
 
 ROUTES = ("/debugger/v1/input", "/debugger/v1/diagnostics", "/debugger/v2/input", "/symdb/v1/input")
@@ -44,9 +46,10 @@ class Answered:
 
 
 class Running:
-    def __init__(self, app: Forwarder, server: Server) -> None:
+    def __init__(self, app: Forwarder, server: Server, column: Column) -> None:
         self.app = app
         self.server = server
+        self._column = column
         self.delivered: bool | None = None
         host, _, port = server.addresses[0].rpartition(":")
         self.host, self.port = host, int(port) if port.isdigit() else 0
@@ -56,6 +59,10 @@ class Running:
 
     def _run(self) -> None:
         self.delivered = self.server.run()
+
+    @property
+    def receiving_bytes(self) -> int:
+        return self._column.total(RECEIVING_BYTES)
 
     def stop(self) -> None:
         self.server.stop()
@@ -109,8 +116,9 @@ def running(
     options.setdefault("timeout", 5.0)
     options.setdefault("grace", 4.0)
     settings = Settings.from_env(environ(intake, *additional, **(variables or {})), **options)
-    app = Forwarder(settings)
-    forwarder = Running(app, Server(app, settings, ["127.0.0.1:0"]))
+    column = Counters(SLOTS).column()
+    app = Forwarder(settings, column)
+    forwarder = Running(app, Server(app, settings, ["127.0.0.1:0"], column), column)
     try:
         yield forwarder
     finally:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import atexit
 import logging
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..version import __version__
-from .limits import AtOnce, body_size, read_body
-from .metrics import CONTENT_TYPE, Metrics
+from .counters import ENDING, Column, Counters
+from .info import agent_headers, info_page
+from .limits import InFlightLimit, body_size, read_body
+from .metrics import CONTENT_TYPE, SLOTS, Metrics, state_of
+from .options import STORE_AND_FORWARD
 from .pass_through import PassThrough
-from .replies import Refused, Reply, in_json
-from .rewriting import outgoing_head
-from .routes import ROUTES, Route
-from .settings import STORE_AND_FORWARD, Settings
+from .published import Published
+from .queue.request_queue import NEARLY_FULL
+from .replies import HTTPError, Reply, in_json
+from .rewriting import new_request_id, outgoing_head
+from .routes import ROUTES, Route, swallowed_kind
+from .settings import Settings
 from .store_and_forward import StoreAndForward
 
 if TYPE_CHECKING:
@@ -24,21 +27,42 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("livedebug_sender")
 
+#: The Agent's answer to traces, with no rates in it.
+_SWALLOWED = b'{"rate_by_service":{}}\n'
+
 
 class Forwarder:
     """The Agent's debugger routes, forwarded to the intake.
 
     Also ``/info``, as tracers ask an agent, ``/health`` and ``/metrics``. Nothing is
     started, and nothing connected, before the first request.
+
+    Args:
+        settings: of this worker: its share of the bounds of the queue.
+        column, published: what it shares with other workers, and which worker it is;
+            None: it is alone.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        column: Column | None = None,
+        published: Published | None = None,
+        worker: int = 0,
+    ) -> None:
         self._settings = settings
-        self._metrics = Metrics()
-        self._at_once = AtOnce(settings.max_at_once, settings.max_at_once_bytes)
+        self._column = column or Counters(SLOTS).column()
+        self._published = published or Published()
+        self._worker = worker
+        self._metrics = Metrics(self._column)
+        self._in_flight = InFlightLimit(
+            self._column, settings.max_at_once, settings.max_at_once_bytes
+        )
         self._stored = StoreAndForward(settings) if settings.mode == STORE_AND_FORWARD else None
-        self._way = self._stored or PassThrough(settings)
+        self._mode = self._stored or PassThrough(settings)
         self._ending = False
+        self._info_page = info_page(settings)
+        self._agent_headers = agent_headers(self._info_page)
         self._pages: dict[str, Callable[[], Reply]] = {
             "/info": self._info,
             "/health": self._health,
@@ -55,8 +79,8 @@ class Forwarder:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             reply = self._reply(environ)
-        except Refused as refused:
-            reply = refused.reply
+        except HTTPError as error:
+            reply = error.reply
         except Exception as error:  # ours; its text may hold what is in the request
             logger.error("the forwarder failed: %s", type(error).__name__)
             reply = in_json({"error": "the forwarder failed; its log says more"}, 500)
@@ -74,6 +98,11 @@ class Forwarder:
         if self._stored is not None:
             self._stored.start()
 
+    def publish(self) -> None:
+        """Let the other workers know of this one's queue."""
+        queue = self._stored.queue_stats() if self._stored else None
+        self._published.write(self._worker, state_of(self._mode.stats(), queue))
+
     def end_soon(self) -> None:
         """Answer ``/health`` with 503 from now on."""
         self._ending = True
@@ -86,62 +115,74 @@ class Forwarder:
         """
         self._ending = True
         atexit.unregister(self.close)
-        return self._way.close(self._settings.grace if timeout is None else timeout)
+        return self._mode.close(self._settings.grace if timeout is None else timeout)
 
     def _reply(self, environ: WSGIEnvironment) -> Reply:
         path = environ.get("PATH_INFO", "")
         method = environ["REQUEST_METHOD"]
+        route = ROUTES.get(path)
+        if route is not None:
+            _check_method(method, "POST")
+            reply = self._forward(route, environ)
+            reply.headers += self._agent_headers
+            return reply
         if path in self._pages:
             _check_method(method, "GET", "HEAD")
             return self._pages[path]()
-        route = ROUTES.get(path)
-        if route is None:
-            raise Refused(404, "no such route here; GET /info lists them")
-        _check_method(method, "POST")
-        return self._forward(route, environ)
+        kind = swallowed_kind(path) if self._settings.swallow_others else None
+        if kind is None:
+            raise HTTPError(404, "no such route here; GET /info lists them")
+        return self._swallow(kind, environ)
 
     def _forward(self, route: Route, environ: WSGIEnvironment) -> Reply:
         begun = time.monotonic()
-        most = self._settings.max_body_bytes
+        max_bytes = self._settings.max_body_bytes
         read = 0
         try:
-            size = body_size(environ, most)
-            with self._at_once.place_for(most if size is None else size):
-                body = read_body(environ, size, most)
+            size = body_size(environ, max_bytes)
+            reserved = max_bytes if size is None else size
+            self._in_flight.acquire(reserved)
+            try:
+                body = read_body(environ, size, max_bytes)
                 read = len(body)
-                request_id = str(uuid.uuid4())
-                head = outgoing_head(environ, route, self._settings.host_tags, request_id)
-                reply = self._way.forward(route, head, body)
-        except Refused as refused:
-            reply = refused.reply
+                head = outgoing_head(environ, route, self._settings.host_tags, new_request_id())
+                reply = self._mode.forward(route, head, body)
+            finally:
+                self._in_flight.release(reserved)
+        except HTTPError as error:
+            reply = error.reply
         seconds = time.monotonic() - begun
         self._metrics.count(route.path, reply.status, reply.from_intake, read, seconds)
         return reply
 
+    def _swallow(self, kind: str, environ: WSGIEnvironment) -> Reply:
+        """Traces and the like: read, counted and thrown away."""
+        max_bytes = self._settings.max_body_bytes
+        size = body_size(environ, max_bytes)
+        with self._in_flight.place_for(max_bytes if size is None else size):
+            read_body(environ, size, max_bytes)
+        self._metrics.count_swallowed(kind)
+        headers = [("Content-Type", "application/json"), *self._agent_headers]
+        return Reply(200, headers, _SWALLOWED)
+
     def _info(self) -> Reply:
-        return in_json(
-            {
-                "version": __version__,
-                "endpoints": list(ROUTES),
-                "client_drop_p0s": False,
-                "config": {"max_request_bytes": self._settings.max_body_bytes},
-            }
-        )
+        return Reply(200, [("Content-Type", "application/json")], self._info_page)
 
     def _health(self) -> Reply:
-        if self._ending:
+        if self._ending or self._column.total(ENDING):
             return in_json({"status": "shutting down"}, 503)
-        queue = self._stored.queue_stats() if self._stored else None
-        if queue is not None and queue.nearly_full:
-            return in_json({"status": "queue nearly full", "fullness": round(queue.fullness, 3)})
+        self.publish()
+        fullness = max((of_one.fullness for of_one in self._published.read()), default=0.0)
+        if fullness >= NEARLY_FULL:
+            return in_json({"status": "queue nearly full", "fullness": round(fullness, 3)})
         return in_json({"status": "ok"})
 
     def _metrics_page(self) -> Reply:
-        queue = self._stored.queue_stats() if self._stored else None
-        text = self._metrics.text(self._at_once.read(), self._way.stats(), queue)
-        return Reply(200, [("Content-Type", CONTENT_TYPE)], text.encode())
+        self.publish()
+        page = self._metrics.page(self._in_flight.read(), self._published.read())
+        return Reply(200, [("Content-Type", CONTENT_TYPE)], page)
 
 
 def _check_method(method: str, *allowed: str) -> None:
     if method not in allowed:
-        raise Refused(405, f"{allowed[0]} only", ("Allow", ", ".join(allowed)))
+        raise HTTPError(405, f"{allowed[0]} only", ("Allow", ", ".join(allowed)))

@@ -5,47 +5,34 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import ConfigError
-from .settings import MODES, OPTIONS, PREFIX, Settings
+from .options import MODES, OPTIONS, PREFIX
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .server import Server, Supervisor
 
 #: What an option's value replaces in the environment.
 _OF_THE_AGENT = {"site": "DD_SITE", "env": "DD_ENV", "hostname": "DD_HOSTNAME"}
 
-_HELP = {
-    "mode": "What a tracer gets: the intake's answer, or a 202 at once.",
-    "timeout": "Seconds for the intake's answer.",
-    "max_body_bytes": "The largest body that is taken.",
-    "max_at_once": "Requests in hand at once; more get a 503.",
-    "max_at_once_bytes": "Bytes of bodies in hand at once; more get a 503.",
-    "receive_timeout": "Seconds a tracer has to send a request.",
-    "queue": "Where stored requests wait: memory, disk:/path/to/folder or "
-    "kafka://host:port[,host:port...]/topic; any but memory means store-and-forward.",
-    "queue_items": "store-and-forward, in memory: requests that may wait; more get a 429.",
-    "queue_bytes": "store-and-forward: bytes that may wait; more get a 429.",
-    "queue_min_free": "A queue on a disk takes nothing more below so much free space.",
-    "kafka_min_replicas": "A queue in Kafka refuses a topic with fewer replicas.",
-    "kafka_config": "A file of librdkafka properties (TLS, SASL) for a queue in Kafka.",
-    "max_age": "store-and-forward: seconds after which a request is dropped.",
-    "connections": "store-and-forward: requests to the intake at once, for each route.",
-    "grace": "Seconds to end after SIGTERM.",
-}
-
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     """An option for each setting, in their order."""
-    kinds = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
     for option in reversed(OPTIONS):
+        kind: dict[str, Any] = {"is_flag": True} if option.is_flag else {}
+        if option.name == "mode":
+            kind = {"type": click.Choice(MODES)}
         command = click.option(
             f"--{option.name.replace('_', '-')}",
             option.name,
-            type=click.Choice(MODES) if option.name == "mode" else kinds[str(option.type)],
-            help=f"{_HELP[option.name]}  [default: {option.default}; {PREFIX}"
-            f"{option.name.upper()}]",
+            default=None,
+            help=f"{option.help}  [default: {option.default}; {option.variable}]",
+            **kind,
         )(command)
     return command
 
@@ -81,15 +68,42 @@ def forward(listen: tuple[str, ...], **given: Any) -> None:
 
 
 def _serve(settings: Settings, listen: tuple[str, ...]) -> bool:
-    from .application import Forwarder
-    from .server import DEFAULT_LISTEN, Server, stopped_by_signals
+    from .server import DEFAULT_LISTEN, stopped_by_signals
 
     named = os.environ.get(f"{PREFIX}LISTEN", "").replace(",", " ").split()
-    app = Forwarder(settings)
-    server = Server(app, settings, listen or named or [DEFAULT_LISTEN])
-    app.start()
+    server = _server(settings, listen or named or [DEFAULT_LISTEN])
     with stopped_by_signals(server):
         logging.getLogger("livedebug_sender").info(
-            "forwarding (%s) from %s", settings.mode, ", ".join(server.addresses)
+            "forwarding (%s, workers: %d) from %s",
+            settings.mode,
+            settings.processes,
+            ", ".join(server.addresses),
         )
         return server.run()
+
+
+def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
+    from .application import Forwarder
+    from .counters import Column, Counters
+    from .metrics import SLOTS
+    from .published import Published
+    from .server import Server, Supervisor
+
+    workers = settings.processes
+    counters = Counters(SLOTS, workers)
+    if workers == 1:
+        column = counters.column()
+        app = Forwarder(settings, column)
+        server = Server(app, settings, listen, column)
+        app.start()
+        return server
+    published = Published(workers)
+    of_worker = settings.of_worker()
+
+    def new_forwarder(index: int, column: Column) -> Forwarder:
+        published.clear(index)  # of one that was here before
+        app = Forwarder(of_worker, column, published, index)
+        app.start()
+        return app
+
+    return Supervisor(new_forwarder, settings, listen, workers, counters)

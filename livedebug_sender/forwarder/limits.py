@@ -1,88 +1,106 @@
-"""How much a forwarder takes: a body, and all that is in hand at once."""
+"""How much a forwarder takes: a body, and all that is in hand in all of its workers."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .replies import Refused
+from .counters import IN_FLIGHT, IN_FLIGHT_BYTES, RECEIVING_BYTES, Column
+from .replies import HTTPError
 from .rewriting import Environ
 
 
-class AtOnce:
+class InFlightLimit:
     """What is in hand now, under one pair of bounds."""
 
-    def __init__(self, max_requests: int, max_bytes: int) -> None:
+    def __init__(self, column: Column, max_requests: int, max_bytes: int) -> None:
+        self._column = column
         self._max_requests = max_requests
         self._max_bytes = max_bytes
-        # Guards: what is in hand.
-        self._lock = threading.Lock()
-        self._requests = 0
-        self._bytes = 0
 
     def read(self) -> tuple[int, int]:
-        """Requests and bytes in hand."""
-        with self._lock:
-            return self._requests, self._bytes
+        """Requests and bytes in hand, of all workers."""
+        return self._column.total(IN_FLIGHT), self._column.total(IN_FLIGHT_BYTES)
 
     @contextmanager
     def place_for(self, size: int) -> Iterator[None]:
-        """Room for a request with a body of that size; `Refused` if there is none."""
-        if not self._take(size):
-            raise Refused(503, "too many requests at once; try again", ("Retry-After", "1"))
+        """Room for a request with a body of that size; `HTTPError` if there is none."""
+        self.acquire(size)
         try:
             yield
         finally:
-            with self._lock:
-                self._requests -= 1
-                self._bytes -= size
+            self.release(size)
 
-    def _take(self, size: int) -> bool:
-        with self._lock:
-            if self._requests >= self._max_requests or self._bytes + size > self._max_bytes:
-                return False
-            self._requests += 1
-            self._bytes += size
-            return True
+    def acquire(self, size: int) -> None:
+        places = (IN_FLIGHT, 1, self._max_requests), (IN_FLIGHT_BYTES, size, self._max_bytes)
+        if not self._column.add_within(*places):
+            raise HTTPError(503, "too many requests at once; try again", ("Retry-After", "1"))
+
+    def release(self, size: int) -> None:
+        self._column.add((IN_FLIGHT, -1), (IN_FLIGHT_BYTES, -size))
 
 
-def body_size(environ: Environ, most: int) -> int | None:
+class BodyBytesLimit:
+    """Bytes of the bodies that are still coming in, on all connections together."""
+
+    def __init__(self, column: Column, max_bytes: int) -> None:
+        self._column = column
+        self._max_bytes = max_bytes
+
+    def read(self) -> int:
+        return self._column.total(RECEIVING_BYTES)
+
+    def acquire(self, size: int) -> bool:
+        """So many more; False if that is more than there may be."""
+        return self._column.add_within((RECEIVING_BYTES, size, self._max_bytes))
+
+    def release(self, size: int) -> None:
+        self._column.add((RECEIVING_BYTES, -size))
+
+
+def body_size(environ: Environ, max_bytes: int) -> int | None:
     """Bytes of the body that is to come; None where only its end will tell.
 
     Raises:
-        Refused: 413 for more than `most`; 400 for a length that is none; 411 where the
-            server can tell neither the length nor the end.
+        HTTPError: 413 for more than `max_bytes`; 400 for a length that is none; 411 where
+            the server can tell neither the length nor the end.
     """
     text = environ.get("CONTENT_LENGTH") or ""
     if not text and environ.get("wsgi.input_terminated"):  # gunicorn, chunked
         return None
     if not text and "HTTP_TRANSFER_ENCODING" in environ:
-        raise Refused(411, "this server takes no body of unknown length")
+        raise HTTPError(411, "this server takes no body of unknown length")
     if text and not (text.isascii() and text.isdigit()):
-        raise Refused(400, "the Content-Length is no number")
-    if len(text) > 18 or int(text or 0) > most:
-        raise _too_large(most)
+        raise HTTPError(400, "the Content-Length is no number")
+    if len(text) > 18 or int(text or 0) > max_bytes:
+        raise _too_large(max_bytes)
     return int(text or 0)
 
 
-def read_body(environ: Environ, size: int | None, most: int) -> bytes:
-    """The whole body; `Refused` if it is longer than `most`, or shorter than its `size`."""
+def read_body(environ: Environ, size: int | None, max_bytes: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        HTTPError: if it is longer than `max_bytes`, or shorter than its `size`.
+    """
+    if size == 0:
+        return b""
+    source = environ["wsgi.input"]
     # One byte more shows that a body of unknown length is too long.
-    left = most + 1 if size is None else size
+    left = max_bytes + 1 if size is None else size
     pieces = []
     try:
-        while left and (piece := environ["wsgi.input"].read(left)):
+        while left and (piece := source.read(left)):
             pieces.append(piece)
             left -= len(piece)
     except OSError:  # gunicorn's word for chunks that are none, and for a cut connection
-        raise Refused(400, "the body can't be read to its end") from None
+        raise HTTPError(400, "the body can't be read to its end") from None
     if size is None and not left:
-        raise _too_large(most)
+        raise _too_large(max_bytes)
     if size is not None and left:
-        raise Refused(400, "the body is shorter than its Content-Length")
-    return b"".join(pieces)
+        raise HTTPError(400, "the body is shorter than its Content-Length")
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _too_large(most: int) -> Refused:
-    return Refused(413, f"the body has more than {most} bytes")
+def _too_large(max_bytes: int) -> HTTPError:
+    return HTTPError(413, f"the body has more than {max_bytes} bytes")

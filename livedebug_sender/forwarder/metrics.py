@@ -1,120 +1,161 @@
-"""What the forwarder did, in numbers, in the text format of Prometheus (0.0.4)."""
+"""What the forwarder did, in numbers, as Prometheus has them.
+
+Requests are counted in `Counters`, where every worker sees them; prometheus-client makes
+the page of them when it is asked for. (Its own counters cost 2 to 3 us each, and keep
+a file for each process where there are several.)
+"""
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from ..stats import LOST, Stats
 from ..version import __version__
+from .counters import FIRST_METRIC, WORKERS_REPLACED, Column
+from .published import Family, WorkerState, combined
 from .queue.request_queue import QueueStats
-from .queue_metrics import GAUGE, queue_metrics
+from .queue_metrics import COUNTER, GAUGE, queue_families
+from .routes import ROUTES, SWALLOWED
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 #: Upper bounds of the histogram of durations, in seconds.
 BUCKETS = (0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0)
 _NAME = "livedebug_forwarder_"
+_BY = ("forwarder", "intake")
 
-#: Label names and values; never anything a request has chosen.
-Labels = tuple[tuple[str, str], ...]
+# The slots: a number for each route, who answered and status; each route and bucket; ...
+_STATUSES = 1000
+_PATHS = tuple(ROUTES)
+_NUMBERS = {path: number for number, path in enumerate(_PATHS)}
+_REQUESTS = FIRST_METRIC
+_BYTES = _REQUESTS + len(_PATHS) * len(_BY) * _STATUSES
+_NANOSECONDS = _BYTES + len(_PATHS)
+_IN_BUCKET = _NANOSECONDS + len(_PATHS)
+_SWALLOWED = _IN_BUCKET + len(_PATHS) * (len(BUCKETS) + 1)
+#: How many slots the counters of a forwarder have.
+SLOTS = _SWALLOWED + len(SWALLOWED)
 
 
 class Metrics:
-    """Counts of the requests to the debugger routes."""
+    """Counts of the requests to the debugger routes.
 
-    def __init__(self) -> None:
-        # Guards: all below.
-        self._lock = threading.Lock()
-        self._requests: Counter[Labels] = Counter()
-        self._bytes: Counter[Labels] = Counter()
-        self._buckets: Counter[tuple[Labels, float]] = Counter()
-        self._seconds: Counter[Labels] = Counter()
+    Args:
+        column: this worker's.
+    """
+
+    def __init__(self, column: Column) -> None:
+        self._column = column
 
     def count(self, path: str, status: int, from_intake: bool, size: int, seconds: float) -> None:
-        route: Labels = (("route", path),)
-        by = "intake" if from_intake else "forwarder"
-        with self._lock:
-            self._requests[(*route, ("status", str(status)), ("by", by))] += 1
-            self._bytes[route] += size
-            self._seconds[route] += seconds  # type: ignore[assignment]
-            for bound in (*BUCKETS, float("inf")):
-                if seconds <= bound:
-                    self._buckets[route, bound] += 1
+        """An answer to a request with a body of that size, which took so long."""
+        route = _NUMBERS[path]
+        bucket = 0
+        while bucket < len(BUCKETS) and seconds > BUCKETS[bucket]:
+            bucket += 1
+        self._column.add(
+            (_REQUESTS + (route * 2 + from_intake) * _STATUSES + status, 1),
+            (_BYTES + route, size),
+            (_NANOSECONDS + route, int(seconds * 1e9)),
+            (_IN_BUCKET + route * (len(BUCKETS) + 1) + bucket, 1),
+        )
 
-    def text(self, in_hand: tuple[int, int], stats: Stats, queue: QueueStats | None = None) -> str:
+    def count_swallowed(self, kind: str) -> None:
+        self._column.add((_SWALLOWED + SWALLOWED.index(kind), 1))
+
+    def page(self, in_flight: tuple[int, int], states: list[WorkerState]) -> bytes:
         """The page.
 
         Args:
-            in_hand: requests and bytes that are in hand now.
-            stats: of what forwards.
-            queue: of where stored requests wait.
+            in_flight: requests and bytes that are in hand now.
+            states: of all workers.
         """
-        lines = [*self._of_requests(), *_of_state(in_hand, stats)]
-        for metric in queue_metrics(queue) if queue else ():
-            name = metric.name if metric.kind == GAUGE else f"{metric.name}_total"
-            samples = [
-                (((metric.label, label),) if metric.label else (), value)
-                for label, value in metric.values.items()
-            ]
-            lines += _family(name, metric.kind, metric.words, samples)
-        return "\n".join(lines) + "\n"
+        from prometheus_client import CollectorRegistry, generate_latest
 
-    def _of_requests(self) -> Iterable[str]:
-        with self._lock:
-            requests, size = Counter(self._requests), Counter(self._bytes)
-            buckets, seconds = Counter(self._buckets), Counter(self._seconds)
-        yield from _family(
-            "requests_total", "counter", "Answers, by who gave them.", requests.items()
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Families([*self._of_requests(), *_of_state(in_flight, states)]))
+        return generate_latest(registry)
+
+    def _of_requests(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+        total = self._column.total
+        requests = CounterMetricFamily(
+            f"{_NAME}requests", "Answers, by who gave them.", labels=("route", "status", "by")
         )
-        yield from _family("request_bytes_total", "counter", "Bytes of bodies.", size.items())
-        yield from _head("request_seconds", "histogram", "From the body to the answer.")
-        for labels in sorted(seconds):
-            for bound in (*BUCKETS, float("inf")):
-                shown = "+Inf" if bound == float("inf") else str(bound)
-                number = buckets[labels, bound]
-                yield _line("request_seconds_bucket", (*labels, ("le", shown)), number)
-            yield _line("request_seconds_sum", labels, seconds[labels])
-            yield _line("request_seconds_count", labels, buckets[labels, float("inf")])
+        size = CounterMetricFamily(f"{_NAME}request_bytes", "Bytes of bodies.", labels=("route",))
+        seconds = HistogramMetricFamily(
+            f"{_NAME}request_seconds", "From the body to the answer.", labels=("route",)
+        )
+        for route, path in enumerate(_PATHS):
+            first = _REQUESTS + route * 2 * _STATUSES
+            for slot in range(2 * _STATUSES):
+                if number := total(first + slot):
+                    labels = (path, str(slot % _STATUSES), _BY[slot // _STATUSES])
+                    requests.add_metric(labels, number)
+            first = _IN_BUCKET + route * (len(BUCKETS) + 1)
+            counts = list(accumulate(total(first + n) for n in range(len(BUCKETS) + 1)))
+            if counts[-1]:
+                size.add_metric((path,), total(_BYTES + route))
+                bounds = (*map(str, BUCKETS), "+Inf")
+                sum_of_seconds = total(_NANOSECONDS + route) / 1e9
+                seconds.add_metric((path,), list(zip(bounds, counts, strict=True)), sum_of_seconds)
+        yield from (requests, size, seconds)
+        swallowed = CounterMetricFamily(
+            f"{_NAME}swallowed", "Requests answered 200 and thrown away.", labels=("kind",)
+        )
+        for number, kind in enumerate(SWALLOWED):
+            swallowed.add_metric((kind,), total(_SWALLOWED + number))
+        yield swallowed
+        replaced = CounterMetricFamily(f"{_NAME}workers_replaced", "Worker processes that died.")
+        replaced.add_metric((), total(WORKERS_REPLACED))
+        yield replaced
 
 
-def _of_state(in_hand: tuple[int, int], stats: Stats) -> Iterable[str]:
-    result = "result"
-    queue = {"delivered": stats.delivered, **{why: stats.dropped.get(why, 0) for why in LOST}}
+def state_of(stats: Stats, queue: QueueStats | None) -> WorkerState:
+    """What is shown of a worker's stats, and of its queue."""
+    stored = {"delivered": stats.delivered, **{why: stats.dropped.get(why, 0) for why in LOST}}
     additional = {"delivered": stats.additional_delivered, "failed": stats.additional_failed}
-    gauges = (
-        ("requests_in_hand", "Requests that are being answered.", in_hand[0]),
-        ("bytes_in_hand", "Bytes of their bodies.", in_hand[1]),
-        ("queued", "Stored requests that wait or are under way.", stats.pending),
-        ("queued_bytes", "Bytes of them.", stats.pending_bytes),
-    )
-    for name, words, value in gauges:
-        yield from _family(name, "gauge", words, [((), value)])
-    tables = (
-        ("stored_total", "Stored requests that came to an end.", queue),
-        ("additional_total", "Copies for additional endpoints.", additional),
-    )
-    for name, words, table in tables:
-        samples = [(((result, key),), value) for key, value in table.items()]
-        yield from _family(name, "counter", words, samples)
-    retries = [((), stats.retries)]
-    yield from _family("retries_total", "counter", "Stored requests tried again.", retries)
-    info = [((("version", __version__),), 1)]
-    yield from _family("info", "gauge", "The version.", info)
+    families = [
+        Family(
+            "queued", GAUGE, "Stored requests that wait or are under way.", "", {"": stats.pending}
+        ),
+        Family("queued_bytes", GAUGE, "Bytes of them.", "", {"": stats.pending_bytes}),
+        Family("stored", COUNTER, "Stored requests that came to an end.", "result", {**stored}),
+        Family("additional", COUNTER, "Copies for additional endpoints.", "result", {**additional}),
+        Family("retries", COUNTER, "Stored requests tried again.", "", {"": stats.retries}),
+    ]
+    families += queue_families(queue) if queue else ()
+    return WorkerState(families, queue.fullness if queue else 0.0)
 
 
-def _family(
-    name: str, kind: str, words: str, samples: Iterable[tuple[Labels, float]]
-) -> Iterable[str]:
-    yield from _head(name, kind, words)
-    for labels, value in sorted(samples):
-        yield _line(name, labels, value)
+class _Families:
+    """A collector of families that are there already."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
 
 
-def _head(name: str, kind: str, words: str) -> tuple[str, str]:
-    return f"# HELP {_NAME}{name} {words}", f"# TYPE {_NAME}{name} {kind}"
+def _of_state(in_flight: tuple[int, int], states: list[WorkerState]) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-
-def _line(name: str, labels: Labels, value: float) -> str:
-    inside = ",".join(f'{key}="{text}"' for key, text in labels)
-    return f"{_NAME}{name}{{{inside}}} {value}" if inside else f"{_NAME}{name} {value}"
+    words = "Requests that are being answered."
+    yield GaugeMetricFamily(f"{_NAME}requests_in_hand", words, in_flight[0])
+    yield GaugeMetricFamily(f"{_NAME}bytes_in_hand", "Bytes of their bodies.", in_flight[1])
+    kinds = {COUNTER: CounterMetricFamily, GAUGE: GaugeMetricFamily}
+    for family in combined(states):
+        labels = [family.label] if family.label else []
+        metric = kinds[family.kind](_NAME + family.name, family.words, labels=labels)
+        for label, value in family.values.items():
+            metric.add_metric([label] if family.label else [], value)
+        yield metric
+    info = GaugeMetricFamily(f"{_NAME}info", "The version.", labels=("version",))
+    info.add_metric((__version__,), 1)
+    yield info

@@ -9,9 +9,10 @@ from http import HTTPStatus
 Lines = list[tuple[str, str]]
 
 _NO_BODY = (204, 304)
+_STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Reply:
     """An answer. `from_intake`: it is the intake's, not ours."""
 
@@ -22,11 +23,7 @@ class Reply:
 
     @property
     def status_line(self) -> str:
-        try:
-            reason = HTTPStatus(self.status).phrase
-        except ValueError:
-            reason = "Unknown"
-        return f"{self.status} {reason}"
+        return _STATUS_LINES.get(self.status) or f"{self.status} Unknown"
 
     @property
     def lines(self) -> Lines:
@@ -36,8 +33,8 @@ class Reply:
         return [*self.headers, ("Content-Length", str(len(self.body)))]
 
 
-class Refused(Exception):
-    """A request that goes nowhere. The words are for the tracer's author."""
+class HTTPError(Exception):
+    """A request that goes nowhere. The words are for the tracer's author; "": none."""
 
     def __init__(self, status: int, words: str, *headers: tuple[str, str]) -> None:
         super().__init__(words)
@@ -46,6 +43,8 @@ class Refused(Exception):
 
     @property
     def reply(self) -> Reply:
+        if not str(self):
+            return Reply(self.status, [*self.headers])
         return in_json({"error": str(self)}, self.status, *self.headers)
 
 

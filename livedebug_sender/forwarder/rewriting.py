@@ -6,16 +6,18 @@ Nothing here decides where a request goes: that is the route's and the settings'
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ..protocol.endpoint import Endpoint
-from ..protocol.request import USER_AGENT, Headers, Request
+from ..protocol.request import Headers, Request
 from ..protocol.tags import cut_tags
-from .replies import Lines, Refused
+from .replies import HTTPError, Lines
 from .routes import Route
 
 #: Of one connection, not of the message (RFC 9110, 7.6.1, and the Agent's proxy).
@@ -32,7 +34,9 @@ _HOP_BY_HOP = {
 }
 # What is ours to say, and `Expect`: the whole body is here already.
 _MADE_ANEW = {"host", "content-length", "expect", "dd-api-key", "dd-request-id", "dd-evp-origin"}
-_LEFT_BEHIND = _HOP_BY_HOP | _MADE_ANEW
+_FORWARDED = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
+_LEFT_BEHIND = _HOP_BY_HOP | _MADE_ANEW | _FORWARDED
+_NOT_RETURNED = _HOP_BY_HOP | {"content-length"}
 #: The intakes take a key from the query, too; a tracer's own has no business there.
 _KEYS_IN_QUERY = frozenset(("dd-api-key", "api_key", "api-key"))
 
@@ -46,7 +50,7 @@ Environ = Mapping[str, Any]
 Pairs = list[tuple[str, str]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Head:
     """All of a request to the intake but its endpoint, its key and its body.
 
@@ -57,27 +61,30 @@ class Head:
     headers: Mapping[str, str]
 
 
+def new_request_id() -> str:
+    """A random UUID; ten times as fast as `uuid.uuid4`'s."""
+    number = int.from_bytes(os.urandom(16), "big")
+    digits = f"{number & ~(0xF << 76) & ~(3 << 62) | 4 << 76 | 2 << 62:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
 def outgoing_head(environ: Environ, route: Route, host_tags: str, request_id: str) -> Head:
     """The head that goes to the intake.
 
     Raises:
-        Refused: for what can't be put into a header.
+        HTTPError: for what can't be put into a header.
     """
     headers = _end_to_end(environ)
-    _add_forwarded_for(headers, environ)
-    headers.setdefault("User-Agent", USER_AGENT)
-    pairs = _query_pairs(environ)
-    more = [headers.get("X-Datadog-Additional-Tags", "")]
-    more += [value for name, value in pairs if name == "ddtags"][:1]
-    tags = ",".join([_as_wsgi(host_tags), *filter(None, more)])
-    if route.tags_in_header:
-        headers["X-Datadog-Additional-Tags"] = _header_value("the tags", tags)
-    else:
-        pairs = [pair for pair in pairs if pair[0] != "ddtags"]
-        pairs.append(("ddtags", cut_tags(tags)))
+    _add_forwarded(headers, environ)
+    more = headers.get("X-Datadog-Additional-Tags", "")
+    query, tags = _query_and_tags(
+        environ.get("QUERY_STRING", ""), host_tags, more, route.tags_in_header
+    )
+    if tags:
+        headers["X-Datadog-Additional-Tags"] = tags
     headers["DD-REQUEST-ID"] = request_id
     headers["DD-EVP-ORIGIN"] = route.origin
-    return Head(_encoded(pairs), headers)
+    return Head(query, headers)
 
 
 def outgoing_request(head: Head, endpoint: Endpoint, body: bytes) -> Request:
@@ -85,47 +92,66 @@ def outgoing_request(head: Head, endpoint: Endpoint, body: bytes) -> Request:
     headers: Headers = dict(head.headers)
     headers["Content-Length"] = str(len(body))
     headers["DD-API-KEY"] = endpoint.api_key or ""
-    path = urlsplit(endpoint.url).path or "/"
+    path = _path_of(endpoint.url)
     return Request(endpoint, f"{path}?{head.query}" if head.query else path, headers, body)
 
 
 def incoming_headers(lines: Iterable[tuple[str, str]]) -> Lines:
     """The intake's headers that go back to the tracer."""
     lines = list(lines)
-    named = _named_by(value for name, value in lines if name.lower() == "connection")
-    behind = _HOP_BY_HOP | {"content-length"} | named
+    named = _named_by([value for name, value in lines if name.lower() == "connection"])
     return [
         (name, value)
         for name, value in lines
         # Folded lines and other control characters are no news worth a broken answer.
-        if name.lower() not in behind and _TOKEN.match(name) and not _CONTROL.search(value)
+        if _is_returned(name) and name.lower() not in named and not _CONTROL.search(value)
     ]
+
+
+@lru_cache(maxsize=1024)
+def _is_returned(name: str) -> bool:
+    return name.lower() not in _NOT_RETURNED and bool(_TOKEN.match(name))
 
 
 def _end_to_end(environ: Environ) -> dict[str, str]:
     """The tracer's headers, but for those of its connection and those that are ours."""
-    behind = _LEFT_BEHIND | _named_by([environ.get("HTTP_CONNECTION", "")])
     headers = {}
-    for key, value in environ.items():
-        if key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            name = key.replace("_", "-").title()
-        elif key.startswith("HTTP_"):
-            name = key[5:].replace("_", "-").title()
-        else:
-            continue
-        if value and name.lower() not in behind and _TOKEN.match(name):
-            headers[name] = _header_value(name, value)
+    for variable, value in environ.items():
+        name = _header_of(variable)
+        if name and value:
+            headers[name] = value if value.isalnum() else _header_value(name, value)
+    connection = environ.get("HTTP_CONNECTION")
+    if connection:
+        for named in _named_by([connection]):
+            headers.pop(named.title(), None)
     return headers
 
 
-def _add_forwarded_for(headers: dict[str, str], environ: Environ) -> None:
-    """As the Agent's proxy does, for who reads the intake's logs."""
+@lru_cache(maxsize=1024)
+def _header_of(variable: str) -> str:
+    """The name of the header of a WSGI variable; "" for one that goes no further."""
+    if variable.startswith("HTTP_"):
+        name = variable[5:].replace("_", "-").title()
+    else:
+        name = "Content-Type" if variable == "CONTENT_TYPE" else ""
+    return name if name.lower() not in _LEFT_BEHIND and _TOKEN.match(name) else ""
+
+
+def _add_forwarded(headers: dict[str, str], environ: Environ) -> None:
+    """As the Agent's proxy does, for who reads the intake's logs; a tracer's own is dropped."""
+    address = _address(environ.get("REMOTE_ADDR") or "")
+    if address:
+        headers["X-Forwarded-For"] = address
+    headers["X-Forwarded-Host"] = _header_value("Host", environ.get("HTTP_HOST", ""))
+    headers["X-Forwarded-Proto"] = environ.get("wsgi.url_scheme", "http")
+
+
+@lru_cache(maxsize=256)
+def _address(text: str) -> str:
     try:
-        address = str(ipaddress.ip_address(environ.get("REMOTE_ADDR") or ""))
+        return str(ipaddress.ip_address(text))
     except ValueError:  # a Unix socket's client has none
-        return
-    before = headers.get("X-Forwarded-For")
-    headers["X-Forwarded-For"] = f"{before}, {address}" if before else address
+        return ""
 
 
 def _named_by(connection: Iterable[str]) -> set[str]:
@@ -133,15 +159,34 @@ def _named_by(connection: Iterable[str]) -> set[str]:
     return {name.strip().lower() for value in connection for name in value.split(",")}
 
 
-def _query_pairs(environ: Environ) -> Pairs:
-    """The fields of the query; as in headers, a character is a byte."""
-    query = environ.get("QUERY_STRING", "")
+@lru_cache(maxsize=256)
+def _query_and_tags(query: str, host_tags: str, more: str, tags_in_header: bool) -> tuple[str, str]:
+    """The query of the request, and the tags for its header, "" for none there.
+
+    Remembered: a tracer sends the same tags with each request.
+    """
+    pairs = _query_pairs(query) if query else []
+    in_query = [value for name, value in pairs if name == "ddtags"][:1]
+    tags = ",".join([_as_wsgi(host_tags), *filter(None, [more, *in_query])])
+    if tags_in_header:
+        return _encoded(pairs), _header_value("the tags", tags)
+    pairs = [pair for pair in pairs if pair[0] != "ddtags"]
+    return _encoded([*pairs, ("ddtags", cut_tags(tags))]), ""
+
+
+@lru_cache(maxsize=64)
+def _path_of(url: str) -> str:
+    return urlsplit(url).path or "/"
+
+
+def _query_pairs(query: str) -> Pairs:
+    """The fields of a query; as in headers, a character is a byte."""
     try:
         pairs = parse_qsl(
             query, keep_blank_values=True, encoding="latin-1", max_num_fields=MAX_FIELDS
         )
     except ValueError:
-        raise Refused(400, f"the query has more than {MAX_FIELDS} fields") from None
+        raise HTTPError(400, f"the query has more than {MAX_FIELDS} fields") from None
     return [pair for pair in pairs if pair[0].lower() not in _KEYS_IN_QUERY]
 
 
@@ -156,5 +201,5 @@ def _as_wsgi(text: str) -> str:
 
 def _header_value(what: str, value: str) -> str:
     if _CONTROL.search(value):
-        raise Refused(400, f"{what} can't be a header: CR, LF or other control characters in it")
+        raise HTTPError(400, f"{what} can't be a header: CR, LF or other control characters in it")
     return value

@@ -55,3 +55,36 @@ _TABLE = (
 
 #: By path. No other path leads anywhere.
 ROUTES: dict[str, Route] = {route.path: route for route in _TABLE}
+
+#: What else tracers send to an agent, by kind; the rest is "other".
+_OTHERS = {
+    "traces": (
+        *(f"/v{version}/traces" for version in ("0.1", "0.2", "0.3", "0.4", "0.5", "0.7", "1.0")),
+        *(f"/v{version}/services" for version in ("0.1", "0.2", "0.3", "0.4")),
+        "/v0.1/spans",
+        "/spans",
+        "/services",
+    ),
+    "stats": ("/v0.6/stats", "/v0.1/pipeline_stats"),
+    "telemetry": ("/telemetry/proxy/",),
+    "other": (
+        "/profiling/v1/input",
+        *(f"/evp_proxy/v{version}/" for version in (1, 2, 3, 4)),
+        "/openlineage/api/v1/lineage",
+        "/dogstatsd/v1/proxy",
+        "/dogstatsd/v2/proxy",
+        "/tracer_flare/v1",
+    ),
+}
+SWALLOWED = tuple(_OTHERS)
+#: The paths, those that end with a slash with all that is under them.
+SWALLOWED_PATHS = {path: kind for kind, paths in _OTHERS.items() for path in paths}
+_UNDER = tuple(path for path in SWALLOWED_PATHS if path.endswith("/"))
+
+
+def swallowed_kind(path: str) -> str | None:
+    """The kind of what a tracer sends to an agent at this path; None for no such path."""
+    kind = SWALLOWED_PATHS.get(path)
+    if kind is None and path.startswith(_UNDER):
+        kind = next(SWALLOWED_PATHS[under] for under in _UNDER if path.startswith(under))
+    return kind

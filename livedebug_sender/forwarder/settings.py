@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..environment import additional_endpoints, checked, value_of
 from ..errors import ConfigError
 from ..protocol.endpoint import DEFAULT_SITE, Endpoint, check_api_key, check_site
 from ..protocol.tags import check_tags
-from ..units import MiB
+from ..units import MiB, parse_seconds
 from ..version import __version__
-from .queue.opening import MEMORY, check_queue_url
+from .default_env import normalized_env
+from .options import OPTIONS, PASS_THROUGH, STORE_AND_FORWARD
+from .queue.opening import MEMORY
 from .queue.request_queue import FLOODING_SHARE
 from .routes import ROUTES, Route
 
-#: The options of the forwarder itself: ``LIVEDEBUG_FORWARDER_MODE`` and so on.
-PREFIX = "LIVEDEBUG_FORWARDER_"
-PASS_THROUGH = "pass-through"
-STORE_AND_FORWARD = "store-and-forward"
-MODES = (PASS_THROUGH, STORE_AND_FORWARD)
-
 #: Bytes of the request line and the headers of one request.
 MAX_HEAD = 64 * 1024
-
 
 _DEFAULT_ENV = "none"  # the Agent's
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Times in seconds, sizes in bytes.
+    """Times in seconds, sizes in bytes; a str with a unit (`units`) is parsed to them.
 
     Args:
         destinations: by path of a route: its endpoints, primary first.
         host_tags: what comes before the tags of every request.
+        default_env: the environment in them.
         mode: ``"pass-through"`` or ``"store-and-forward"``.
+        workers: processes; None: one for each core (see `processes`).
         timeout: for the intake's answer, connecting and sending included.
         max_body_bytes: of one request.
         max_at_once, max_at_once_bytes: requests, and their bodies, in hand at once.
         receive_timeout: for a tracer to send a request whole.
+        swallow_others: take traces and the like, too, and throw them away.
         queue: where stored requests wait: ``"memory"``, ``"disk:/path/to/folder"`` or
             ``"kafka://host:port[,host:port...]/topic"``. Any but ``"memory"`` means the mode
             ``"store-and-forward"``.
@@ -59,12 +56,15 @@ class Settings:
 
     destinations: Mapping[str, tuple[Endpoint, ...]] = field(repr=False)
     host_tags: str
+    default_env: str = _DEFAULT_ENV
     mode: str = PASS_THROUGH
+    workers: int | None = None
     timeout: float = 10.0
     max_body_bytes: int = 25 * MiB
     max_at_once: int = 64
     max_at_once_bytes: int = 256 * MiB
     receive_timeout: float = 30.0
+    swallow_others: bool = False
     queue: str = MEMORY
     queue_items: int = 20_000
     queue_bytes: int = 256 * MiB
@@ -76,26 +76,47 @@ class Settings:
     grace: float = 8.0
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ConfigError(f"the mode is {self.mode!r:.80}; wanted: {' or '.join(MODES)}")
-        check_queue_url(self.queue)
+        for option in OPTIONS:
+            value = option.parse(option.name, getattr(self, option.name))
+            object.__setattr__(self, option.name, value)
         if self.queue != MEMORY:
             object.__setattr__(self, "mode", STORE_AND_FORWARD)
-        for option in OPTIONS:
-            if option.type != "str":
-                _check_positive(option.name, getattr(self, option.name))
         if self.max_body_bytes > self.max_at_once_bytes:
             raise ConfigError(
                 f"max_body_bytes is {self.max_body_bytes}, more than max_at_once_bytes "
                 f"({self.max_at_once_bytes}): no such body would ever be taken"
             )
-        share = self.queue_bytes * FLOODING_SHARE
-        if self.mode == STORE_AND_FORWARD and self.max_body_bytes + 2 * MAX_HEAD > share:
+        if self.mode == STORE_AND_FORWARD and not self._fits(self.processes):
             raise ConfigError(
-                f"queue_bytes is {self.queue_bytes}: a body of max_body_bytes "
-                f"({self.max_body_bytes}) would never fit; give more queue_bytes, or a lower "
-                "max_body_bytes"
+                f"queue_bytes is {self.queue_bytes} for {self.processes} workers: a body of "
+                f"max_body_bytes ({self.max_body_bytes}) would never fit; give more queue_bytes, "
+                "or fewer workers, or a lower max_body_bytes"
             )
+
+    @property
+    def processes(self) -> int:
+        """How many worker processes: as told, else one for each core of which each has room."""
+        if self.workers is not None:
+            return self.workers
+        processes = len(os.sched_getaffinity(0))
+        while self.mode == STORE_AND_FORWARD and processes > 1 and not self._fits(processes):
+            processes -= 1
+        return processes
+
+    def of_worker(self) -> Settings:
+        """The settings of one worker: its share of the queue."""
+        processes = self.processes
+        return replace(
+            self,
+            workers=1,
+            queue_items=max(1, self.queue_items // processes),
+            queue_bytes=self.queue_bytes // processes,
+        )
+
+    def _fits(self, processes: int) -> bool:
+        """Does the largest body fit into a worker's share of the queue?"""
+        share = self.queue_bytes // processes * FLOODING_SHARE
+        return self.max_body_bytes + 2 * MAX_HEAD <= share
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
@@ -106,8 +127,7 @@ class Settings:
         """
         environ = os.environ if environ is None else environ
         options = {**_options(environ), **given}
-        timeout = options.get("timeout", cls.timeout)
-        _check_positive("timeout", timeout)
+        timeout = parse_seconds("timeout", options.get("timeout", cls.timeout))
         destinations = {path: _endpoints(environ, route) for path, route in ROUTES.items()}
         return cls(
             destinations={
@@ -115,28 +135,16 @@ class Settings:
                 for path, endpoints in destinations.items()
             },
             host_tags=_host_tags(environ),
+            default_env=_default_env(environ),
             **options,
         )
 
 
-#: The fields that have an option of their own.
-OPTIONS = [one for one in fields(Settings) if one.name not in ("destinations", "host_tags")]
-
-
 def _options(environ: Mapping[str, str]) -> dict[str, Any]:
-    kinds = {"int": int, "float": float, "str": str}
-    options: dict[str, Any] = {}
-    for option in OPTIONS:
-        name = PREFIX + option.name.upper()
-        text = value_of(environ, name)
-        if not text:
-            continue
-        try:
-            options[option.name] = kinds[str(option.type)](text)
-        except ValueError:
-            kind = "whole number" if option.type == "int" else "number"
-            raise ConfigError(f"{name} is {text!r:.80}; a {kind} is wanted") from None
-    return options
+    given = {option: value_of(environ, option.variable) for option in OPTIONS}
+    return {
+        option.name: option.parse(option.variable, text) for option, text in given.items() if text
+    }
 
 
 def _endpoints(environ: Mapping[str, str], route: Route) -> tuple[Endpoint, ...]:
@@ -173,19 +181,12 @@ def _api_key(environ: Mapping[str, str], route: Route) -> str:
 
 
 def _host_tags(environ: Mapping[str, str]) -> str:
-    values = {
-        "DD_HOSTNAME": value_of(environ, "DD_HOSTNAME") or socket.gethostname(),
-        "DD_ENV": value_of(environ, "DD_ENV") or _DEFAULT_ENV,
-    }
-    for name, value in values.items():
-        checked(name, check_tags, value)
-        if "," in value or len(value) > 255:
-            raise ConfigError(f"{name} is {value!r:.80}; at most 255 characters, no comma")
-    host, env = values.values()
-    return f"host:{host},default_env:{env},agent_version:{__version__}"
+    host = value_of(environ, "DD_HOSTNAME") or socket.gethostname()
+    checked("DD_HOSTNAME", check_tags, host)
+    if "," in host or len(host) > 255:
+        raise ConfigError(f"DD_HOSTNAME is {host!r:.80}; at most 255 characters, no comma")
+    return f"host:{host},default_env:{_default_env(environ)},agent_version:{__version__}"
 
 
-def _check_positive(name: str, value: object) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type,operator]
-        raise ConfigError(f"{name} is {value!r:.80}; a positive number is wanted")
+def _default_env(environ: Mapping[str, str]) -> str:
+    return normalized_env(value_of(environ, "DD_ENV") or _DEFAULT_ENV)

@@ -22,7 +22,7 @@ from .queue.request_queue import (
     RequestQueue,
 )
 from .queue.stored_request import StoredRequest
-from .replies import Refused, Reply, in_json
+from .replies import HTTPError, Reply, in_json
 from .rewriting import Head
 from .route_delivery import DeliveryCounts, RouteDelivery
 from .routes import ROUTES, Route
@@ -65,10 +65,10 @@ class StoreAndForward:
         """202, once the request is in the queue.
 
         Raises:
-            Refused: 429 if the queue has no room, 503 if it can't keep it, or while closing.
+            HTTPError: 429 if the queue has no room, 503 if it can't keep it, or while closing.
         """
         if self._closed:
-            raise Refused(503, "shutting down")
+            raise HTTPError(503, "shutting down")
         request_id = head.headers["DD-REQUEST-ID"]
         request = StoredRequest(route.path, request_id, time.time(), head.query, head.headers, body)
         opened = self._here()
@@ -81,7 +81,7 @@ class StoreAndForward:
             )
             opened.problems.report()
             retry_after = ("Retry-After", str(max(1, round(refused.retry_after))))
-            raise Refused(status, f"{refused}; try again later", retry_after) from None
+            raise HTTPError(status, f"{refused}; try again later", retry_after) from None
         return in_json({}, 202)
 
     def stats(self) -> Stats:
@@ -107,7 +107,7 @@ class StoreAndForward:
                 opened = self._mine()
                 if opened is None:
                     if self._closed:
-                        raise Refused(503, "shutting down")
+                        raise HTTPError(503, "shutting down")
                     opened = self._opened = _Opened(self._settings)
         return opened
 

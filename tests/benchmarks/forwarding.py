@@ -24,6 +24,9 @@ class OnlyAnswers:
         start_response("202 Accepted", [("Content-Length", "2")])
         return [b"{}"]
 
+    def publish(self) -> None:
+        pass
+
     def end_soon(self) -> None:
         pass
 

@@ -23,7 +23,7 @@ from sample_data import KEY
 from servers import Arrived, RawServer, RecordingServer, free_port, hang
 
 from livedebug_sender.forwarder.command import forward
-from livedebug_sender.forwarder.settings import OPTIONS
+from livedebug_sender.forwarder.options import OPTIONS
 
 COMMAND = (
     sys.executable,
@@ -188,7 +188,7 @@ def test_a_request_that_outlasts_the_grace_is_said_so():
     with RawServer(hang) as intake, forwarding(intake.url, *arguments) as process:
         port = int(process.address().rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port)) as sock:
-            sock.sendall(f"POST {ROUTES[2]} HTTP/1.1\r\nContent-Length: 2\r\n\r\n[]".encode())
+            sock.sendall(f"POST {ROUTES[2]} HTTP/1.0\r\nContent-Length: 2\r\n\r\n[]".encode())
             assert intake.arrived.wait(15)
             assert process.end() == 1
         assert "stopping with 1 requests unanswered" in "".join(process.lines)
@@ -235,13 +235,13 @@ def test_a_taken_port_is_said_in_clear_words():
     [
         ([], {"DD_API_KEY": ""}, "set DD_API_KEY"),
         (["--site", "evil.com/@x"], {"DD_API_KEY": KEY}, "DD_SITE: the site is"),
-        (["--env", "a,b"], {"DD_API_KEY": KEY}, "DD_ENV is 'a,b'"),
+        (["--hostname", "a,b"], {"DD_API_KEY": KEY}, "DD_HOSTNAME is 'a,b'"),
         (["--mode", "fast"], {}, "'fast' is not one of"),
-        (["--listen", "8126"], {"DD_API_KEY": KEY}, "the address is '8126'; wanted: host:port"),
+        (["--listen", "8126"], {"DD_API_KEY": KEY}, "the address is '8126'; expected: host:port"),
         (["--listen", "127.0.0.1:99999"], {"DD_API_KEY": KEY}, "the address is"),
-        (["--listen", "unix:apm.socket"], {"DD_API_KEY": KEY}, "wanted: unix:/path/to.sock"),
+        (["--listen", "unix:apm.socket"], {"DD_API_KEY": KEY}, "expected: unix:/path/to.sock"),
         ([], {"DD_API_KEY": KEY, "LIVEDEBUG_FORWARDER_LISTEN": "x"}, "the address is 'x'"),
-        (["--timeout", "-1"], {"DD_API_KEY": KEY}, "timeout is -1.0; a positive number"),
+        (["--timeout", "-1"], {"DD_API_KEY": KEY}, "timeout is '-1'; expected: a time"),
     ],
 )
 def test_what_cannot_be_meant_is_said_in_clear_words(arguments, variables, words):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from livedebug_sender.forwarder.options import OPTIONS
 from livedebug_sender.forwarder.routes import ROUTES
-from livedebug_sender.forwarder.settings import OPTIONS
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -85,6 +86,39 @@ def test_host_and_env_are_the_first_tags():
     assert ",default_env:none," in Settings.from_env(MINIMAL).host_tags
 
 
+@pytest.mark.parametrize(
+    ("given", "tag"),
+    [
+        ("Prod", "prod"),
+        ("a,b", "a_b"),
+        ("1 staging__EU ", "staging_eu"),
+        ("_x!!y//z.", "x_y//z."),
+        (":a", ":a"),
+        ("ÄÖ-ü9", "äö-ü9"),
+        ("x" * 300, "x" * 200),
+        ("a" + "!" * 300, "a"),
+        ("123", ""),
+    ],
+)
+def test_the_environment_is_normalised_as_the_agent_does(given, tag):
+    assert Settings.from_env({**MINIMAL, "DD_ENV": given}).default_env == tag
+
+
+def test_sizes_and_times_have_units():
+    variables = {"LIVEDEBUG_FORWARDER_QUEUE_BYTES": "1GiB", "LIVEDEBUG_FORWARDER_GRACE": "200ms"}
+    settings = Settings.from_env({**MINIMAL, **variables}, max_body_bytes="64KiB")
+    assert (settings.queue_bytes, settings.grace, settings.max_body_bytes) == (2**30, 0.2, 65536)
+
+
+def test_there_is_a_worker_for_each_core_but_no_more_than_have_room_in_the_queue(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    assert Settings.from_env(MINIMAL).processes == 64
+    stores = Settings.from_env(MINIMAL, mode="store-and-forward")
+    assert 1 <= stores.processes < 64
+    assert stores.of_worker().queue_bytes * stores.processes <= stores.queue_bytes
+    assert Settings.from_env(MINIMAL, workers=3).processes == 3
+
+
 def test_options_come_from_the_environment_and_what_is_given_wins():
     variables = {
         **MINIMAL,
@@ -107,13 +141,15 @@ def test_options_come_from_the_environment_and_what_is_given_wins():
         ({"DD_APM_SYMDB_DD_URL": "https://u:pw@x"}, "has user info"),
         ({"DD_APM_SYMDB_ADDITIONAL_ENDPOINTS": "{"}, "ADDITIONAL_ENDPOINTS is not JSON"),
         ({"DD_APM_SYMDB_ADDITIONAL_ENDPOINTS": '{"file:///x": ["k"]}'}, "is no intake"),
-        ({"DD_ENV": "a,b"}, "DD_ENV is 'a,b'"),
+        ({"DD_HOSTNAME": "a,b"}, "DD_HOSTNAME is 'a,b'"),
         ({"DD_HOSTNAME": "a\nb"}, "DD_HOSTNAME: tags"),
-        ({"LIVEDEBUG_FORWARDER_MODE": "fast"}, "the mode is 'fast'; wanted: pass-through or"),
-        ({"LIVEDEBUG_FORWARDER_TIMEOUT": "soon"}, "TIMEOUT is 'soon'; a number"),
-        ({"LIVEDEBUG_FORWARDER_TIMEOUT": "0"}, "timeout is 0.0; a positive number"),
-        ({"LIVEDEBUG_FORWARDER_TIMEOUT": "nan"}, "timeout is nan; a positive number"),
-        ({"LIVEDEBUG_FORWARDER_MAX_AT_ONCE": "1.5"}, "MAX_AT_ONCE is '1.5'; a whole number"),
+        ({"LIVEDEBUG_FORWARDER_MODE": "fast"}, "MODE is 'fast'; expected: pass-through or"),
+        ({"LIVEDEBUG_FORWARDER_TIMEOUT": "soon"}, "TIMEOUT is 'soon'; expected: a time"),
+        ({"LIVEDEBUG_FORWARDER_TIMEOUT": "0"}, "TIMEOUT is '0'; expected: a time of more"),
+        ({"LIVEDEBUG_FORWARDER_TIMEOUT": "nan"}, "TIMEOUT is 'nan'; expected: a time"),
+        ({"LIVEDEBUG_FORWARDER_MAX_AT_ONCE": "1.5"}, "MAX_AT_ONCE is '1.5'; expected: a whole"),
+        ({"LIVEDEBUG_FORWARDER_QUEUE_BYTES": "64M"}, "QUEUE_BYTES is '64M'; expected: a size"),
+        ({"LIVEDEBUG_FORWARDER_SWALLOW_OTHERS": "x"}, "OTHERS is 'x'; expected: true or false"),
         ({"LIVEDEBUG_FORWARDER_MAX_BODY_BYTES": "999999999"}, "more than max_at_once_bytes"),
         (
             {

@@ -11,8 +11,9 @@ from sample_data import KEY
 from servers import RecordingServer
 
 from livedebug_sender.forwarder import Forwarder, Settings
-from livedebug_sender.forwarder.limits import AtOnce, body_size, read_body
-from livedebug_sender.forwarder.replies import Refused
+from livedebug_sender.forwarder.counters import FIRST_METRIC, Counters
+from livedebug_sender.forwarder.limits import InFlightLimit, body_size, read_body
+from livedebug_sender.forwarder.replies import HTTPError
 
 
 def read(most: int, body: bytes, **wsgi: Any) -> bytes:
@@ -21,7 +22,7 @@ def read(most: int, body: bytes, **wsgi: Any) -> bytes:
 
 
 def refused(most: int, body: bytes, **wsgi: Any) -> int:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(HTTPError) as caught:
         read(most, body, **wsgi)
     return caught.value.status
 
@@ -37,7 +38,7 @@ def test_a_body_that_the_server_cannot_read_is_a_400():
         def read(self, size: int | None = -1) -> bytes:
             raise OSError("no more data")
 
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(HTTPError) as caught:
         read_body({"wsgi.input": Cut()}, None, 5)
     assert caught.value.status == 400
 
@@ -61,15 +62,15 @@ def test_lengths_that_lie_or_are_none_are_refused(length, status):
 
 
 def test_what_was_in_hand_is_given_back_whatever_happens():
-    at_once = AtOnce(1, 10)
-    with pytest.raises(ZeroDivisionError), at_once.place_for(10):
-        _ = 1 / 0 * at_once.read()[0]
-    assert at_once.read() == (0, 0)
-    with at_once.place_for(10):
-        assert at_once.read() == (1, 10)
-    with pytest.raises(Refused), at_once.place_for(11):
+    in_flight = InFlightLimit(Counters(FIRST_METRIC).column(), 1, 10)
+    with pytest.raises(ZeroDivisionError), in_flight.place_for(10):
+        _ = 1 / 0 * in_flight.read()[0]
+    assert in_flight.read() == (0, 0)
+    with in_flight.place_for(10):
+        assert in_flight.read() == (1, 10)
+    with pytest.raises(HTTPError), in_flight.place_for(11):
         raise AssertionError
-    assert at_once.read() == (0, 0)
+    assert in_flight.read() == (0, 0)
 
 
 class Broken(io.BytesIO):

@@ -55,13 +55,16 @@ def test_symdb_tags_arrive_in_the_header():
     assert arrived.headers["x-datadog-additional-tags"] == f"{HOST_TAGS},a:b,c:d"
 
 
-def test_the_way_a_request_came_goes_on_with_it():
+def test_who_sent_a_request_is_what_the_connection_says_and_not_its_headers():
     with RecordingServer() as intake, running(intake.url) as forwarder:
-        came = {"X_Forwarded_For": "198.51.100.7", "X_Forwarded_Proto": "https"}
-        forwarder.post(ROUTES[2], **came)
+        said = {"X_Forwarded_For": "198.51.100.7", "X_Forwarded_Proto": "https", "Forwarded": "x"}
+        forwarder.post(ROUTES[2], **said)
         (arrived,) = intake.requests
-    assert arrived.headers["x-forwarded-for"] == "198.51.100.7, 127.0.0.1"
-    assert arrived.headers["x-forwarded-proto"] == "https"
+        host = forwarder.url.removeprefix("http://")
+    assert arrived.headers["x-forwarded-for"] == "127.0.0.1"
+    assert arrived.headers["x-forwarded-proto"] == "http"
+    assert arrived.headers["x-forwarded-host"] == host
+    assert "forwarded" not in arrived.headers
 
 
 def test_every_request_gets_an_id_of_its_own():
@@ -125,27 +128,26 @@ def test_a_connection_that_the_intake_closed_while_idle_is_no_failure():
 def test_an_intake_that_cannot_be_reached_is_a_502(caplog):
     with running(f"http://127.0.0.1:{free_port()}") as forwarder:
         answered = forwarder.post(ROUTES[2])
-    assert answered.status == 502
-    assert "can't be reached" in answered.json["error"]
+    assert (answered.status, answered.body) == (502, b"")
     assert "connection refused" in caplog.text
 
 
 @pytest.mark.parametrize("act", [hang, drip])
-def test_an_intake_that_is_slow_is_a_504_within_the_timeout(act):
+def test_an_intake_that_is_slow_is_a_502_within_the_timeout(act, caplog):
     with RawServer(act) as intake, running(intake.url, timeout=0.5) as forwarder:
         begun = time.monotonic()
         answered = forwarder.post(ROUTES[2])
         assert time.monotonic() - begun < 5
-    assert answered.status == 504
-    assert "did not answer in time" in answered.json["error"]
+    assert (answered.status, answered.body) == (502, b"")
+    assert "timed out" in caplog.text
 
 
-def test_an_intake_that_reads_no_large_body_is_a_504_within_the_timeout():
+def test_an_intake_that_reads_no_large_body_is_a_502_within_the_timeout():
     with socket.create_server(("127.0.0.1", 0)) as intake:
         url = f"http://127.0.0.1:{intake.getsockname()[1]}"
         with running(url, timeout=0.5) as forwarder:
             begun = time.monotonic()
-            assert forwarder.post(ROUTES[3], b"x" * 20_000_000).status == 504
+            assert forwarder.post(ROUTES[3], b"x" * 20_000_000).status == 502
             assert time.monotonic() - begun < 10
 
 

@@ -17,7 +17,8 @@ from servers import Arrived, RecordingServer, Reply
 
 from livedebug_sender import ConfigError
 from livedebug_sender.forwarder import Forwarder, Settings
-from livedebug_sender.forwarder.server import Server, _room_for_connections
+from livedebug_sender.forwarder.server import Server
+from livedebug_sender.forwarder.server.listening import room_for_connections
 
 
 def served(listen: list[str]) -> Server:
@@ -49,10 +50,10 @@ def test_it_serves_several_addresses_at_once(short_dir):
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("8126", "wanted: host:port"),
-        ("127.0.0.1:70000", "wanted: host:port"),
-        ("http://127.0.0.1:1", "wanted: host:port"),
-        ("unix:relative", "wanted: unix:/path/to.sock"),
+        ("8126", "expected: host:port"),
+        ("127.0.0.1:70000", "expected: host:port"),
+        ("http://127.0.0.1:1", "expected: host:port"),
+        ("unix:relative", "expected: unix:/path/to.sock"),
         ("unix:/no/such/directory/s", "can't listen on"),
         ("no-such-host.invalid:8126", "can't listen on"),
     ],
@@ -124,15 +125,15 @@ def test_connections_leave_descriptors_for_what_is_in_hand(
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit))
     settings = Settings.from_env(environ("http://127.0.0.1:1"))
-    assert _room_for_connections(settings) == connections
+    assert room_for_connections(settings) == connections
     assert limits == ([(raised, hard)] if raised else [])
 
 
 def test_too_few_descriptors_for_what_may_be_in_hand_are_said_at_the_start(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (200, 200))
     monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
-    with pytest.raises(ConfigError, match=r"max_at_once is 64, .*200; wanted: at least 256"):
-        _room_for_connections(Settings.from_env(environ("http://127.0.0.1:1")))
+    with pytest.raises(ConfigError, match=r"max_at_once is 64, .*200; expected: at least 256"):
+        room_for_connections(Settings.from_env(environ("http://127.0.0.1:1")))
 
 
 def test_a_status_without_a_name_comes_back_too():

@@ -1,0 +1,32 @@
+"""The ``default_env`` of the tags, as the Agent normalises it: pure."""
+
+from __future__ import annotations
+
+MAX_CHARACTERS = 200
+
+
+def normalized_env(text: str) -> str:
+    """A tag: lower case; letters first; letters, digits, ``:./-``, and ``_`` for runs of all else.
+
+    As in the Agent's ``pkg/trace/traceutil/normalize``; at most 200 characters.
+    """
+    kept: list[str] = []
+    count = 0
+    for character in text:
+        if character.isupper():
+            lower = character.lower()
+            # As there: not where that takes more or fewer bytes.
+            same = len(lower.encode()) == len(character.encode()) and len(lower) == 1
+            character = lower if same else character
+        if character == ":" or character.isalpha():
+            kept.append(character)
+        elif count == 0:
+            continue
+        elif character in "./-" or character.isdecimal():
+            kept.append(character)
+        elif kept[-1] != "_":
+            kept.append("_")
+        count += 1
+        if count >= MAX_CHARACTERS:
+            break
+    return "".join(kept).rstrip("_")

@@ -1,0 +1,254 @@
+"""One client's connection: requests come in, answers go out, and nothing ever waits.
+
+Each step takes what the socket has and says what is to be waited for. One thread at a time
+has a connection; between its steps it lies in the epoll of a `Worker`.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from enum import Enum
+from io import BytesIO
+
+from ..limits import BodyBytesLimit
+from ..settings import MAX_HEAD
+from .http1 import ChunkedBody, RequestError, RequestHead, SizedBody, parse_head
+
+# A head with a small body fits; of a large body so much is copied once.
+_PIECE = 16 * 1024
+_LARGE_PIECE = 64 * 1024
+#: Pieces that one client may send until it is another's turn.
+_TURN = 16
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Wait(Enum):
+    """What a connection waits for."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+    NOTHING = "nothing"  # it is over
+
+
+@dataclass
+class IncomingRequest:
+    head: RequestHead
+    body: BytesIO
+    size: int
+
+
+class Connection:
+    """A connection.
+
+    Args:
+        sock: taken over, and made non-blocking.
+        max_body_bytes: of one request.
+        body_bytes: bounds what comes in on all connections together.
+    """
+
+    def __init__(
+        self, sock: socket.socket, max_body_bytes: int, body_bytes: BodyBytesLimit
+    ) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self.peer = ""
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.peer = sock.getpeername()[0]
+        #: Since when it waits for a client that is to send, or to read on (time.monotonic).
+        self.waiting_since = time.monotonic()
+        #: Is there a request whose answer is not out yet?
+        self.busy = False
+        self._max_body_bytes = max_body_bytes
+        self._body_bytes = body_bytes
+        self._reserved = 0
+        self._buffer = b""
+        self._begun = False
+        self._searched = 0
+        self._head: RequestHead | None = None
+        self._reader: SizedBody | ChunkedBody | None = None
+        self._outgoing = memoryview(b"")
+        self._closing = False
+        self.lingering = False
+
+    @property
+    def idle(self) -> bool:
+        """Is nothing of a request here, and nothing on its way out?"""
+        return not (self.busy or self._begun or self._outgoing or self.lingering)
+
+    @property
+    def unanswered(self) -> bool:
+        """Is a request here, or a part of one, whose answer is not out?"""
+        return self.busy or self._begun
+
+    def receive(self) -> IncomingRequest | None:
+        """The next request, whole; None while more of it is to come.
+
+        Raises:
+            RequestError: it is refused. The answer is to be sent, with `last`.
+            OSError: the connection is over.
+        """
+        if self._reader is None and not self._receive_head():
+            return None
+        assert self._head is not None
+        body = self._receive_body()
+        if body is None:
+            return None
+        request = IncomingRequest(self._head, body, len(body.getbuffer()))
+        self._head = self._reader = None
+        self._release()
+        self.busy = True
+        return request
+
+    def send(self, answer: bytes, *, last: bool) -> Wait:
+        """Send an answer, as much of it as the client takes now.
+
+        Args:
+            last: end the connection after it.
+        """
+        self._closing = last
+        try:
+            sent = self.sock.send(answer)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(answer):
+            self._outgoing = memoryview(answer)[sent:]
+            return Wait.OUTPUT
+        return self._answered()
+
+    def send_on(self) -> Wait:
+        """Go on with what is on its way out."""
+        try:
+            self._outgoing = self._outgoing[self.sock.send(self._outgoing) :]
+        except BlockingIOError:
+            pass
+        return Wait.OUTPUT if self._outgoing else self._answered()
+
+    def discard(self) -> Wait:
+        """After the last answer: throw away what still comes, until the client is done.
+
+        A socket that is closed with unread bytes in it is reset, and the answer that went
+        before may be lost with that.
+        """
+        for _ in range(_TURN):
+            try:
+                if not self.sock.recv(_LARGE_PIECE):
+                    return Wait.NOTHING
+            except BlockingIOError:
+                break
+        return Wait.INPUT
+
+    @property
+    def sending(self) -> bool:
+        return bool(self._outgoing)
+
+    @property
+    def has_input(self) -> bool:
+        """Did more come already, behind the last request?"""
+        return bool(self._buffer)
+
+    def overdue(self, now: float, receive_timeout: float, idle_timeout: float) -> bool:
+        """Did the client take too long to send a request whole, to read, or to come back?"""
+        if self.busy and not self._outgoing:
+            return False
+        patience = idle_timeout if self.idle else receive_timeout
+        return now - self.waiting_since > patience
+
+    def abort(self) -> None:
+        """Cut it, from any thread; whoever has it or gets it next will see its end."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        self._release()
+        self.sock.close()
+
+    def _answered(self) -> Wait:
+        self.busy = False
+        self.waiting_since = time.monotonic()
+        self._begun = bool(self._buffer)
+        if not self._closing:
+            return Wait.INPUT
+        self._buffer = b""
+        self.lingering = True
+        self.sock.shutdown(socket.SHUT_WR)
+        return self.discard()
+
+    def _receive_head(self) -> bool:
+        buffer = self._buffer
+        while (end := buffer.find(b"\r\n\r\n", self._searched)) < 0:
+            if len(buffer) > MAX_HEAD:
+                raise RequestError(431, f"the headers have more than {MAX_HEAD} bytes")
+            self._searched = max(0, len(buffer) - 3)
+            piece = self._receive(_PIECE)
+            if piece is None:
+                return False
+            if not self._begun:
+                self._begun = True
+                self.waiting_since = time.monotonic()
+            buffer = self._buffer = buffer + piece
+            if buffer.startswith(b"\r\n"):  # of a client that ends a body with one more
+                buffer = self._buffer = buffer[2:]
+                self._searched = 0
+        if end > MAX_HEAD:
+            raise RequestError(431, f"the headers have more than {MAX_HEAD} bytes")
+        self._searched = 0
+        self._head = head = parse_head(buffer[: end + 4])
+        self._buffer = b""
+        rest = buffer[end + 4 :]
+        size = head.content_length
+        if size is None:
+            self._reader = ChunkedBody(self._max_body_bytes, self._reserve)
+            self._buffer = self._reader.feed(rest)
+        elif size > self._max_body_bytes:
+            raise RequestError(413, f"the body has more than {self._max_body_bytes} bytes")
+        else:
+            self._reader = SizedBody(size, rest[:size], self._reserve)
+            self._buffer = rest[size:]
+        if head.awaits_continue and not self._reader.done:
+            # What a client that just connected has room for; else it has to go without.
+            self.sock.send(_CONTINUE)
+        return True
+
+    def _receive_body(self) -> BytesIO | None:
+        reader = self._reader
+        assert reader is not None
+        while not reader.done:
+            if isinstance(reader, ChunkedBody):
+                piece = self._receive(_LARGE_PIECE)
+                if piece is None:
+                    return None
+                self._buffer = reader.feed(piece)
+            else:
+                with reader.room() as room:
+                    try:
+                        count = self.sock.recv_into(room)
+                    except BlockingIOError:
+                        return None
+                if not count:
+                    raise ConnectionResetError("cut in a body")
+                reader.advance(count)
+        return reader.body
+
+    def _receive(self, size: int) -> bytes | None:
+        try:
+            piece = self.sock.recv(size)
+        except BlockingIOError:
+            return None
+        if not piece:
+            raise ConnectionResetError("the client is done")
+        return piece
+
+    def _reserve(self, size: int) -> None:
+        if not self._body_bytes.acquire(size):
+            raise RequestError(503, "too many bodies at once; try again")
+        self._reserved += size
+
+    def _release(self) -> None:
+        if self._reserved:
+            self._body_bytes.release(self._reserved)
+            self._reserved = 0

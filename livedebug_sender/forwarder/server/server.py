@@ -1,0 +1,156 @@
+"""The server in one process, and what each process of a larger one does."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Protocol
+
+from ..counters import CLOSED_CONNECTIONS, FIRST_METRIC, Column, Counters
+from ..limits import BodyBytesLimit
+from ..options import PASS_THROUGH
+from ..settings import Settings
+from .listening import Listeners, room_for_connections
+from .worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+logger = logging.getLogger("livedebug_sender")
+
+LOOK_EVERY = 1.0
+#: Seconds for idle threads to end.
+_TO_LEAVE = 0.5
+#: Seconds for the last copies to additional endpoints, of the time to finish.
+_LAST_COPIES = 1.0
+
+
+class Application(Protocol):
+    """A WSGI application that knows of its end."""
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]: ...
+
+    def publish(self) -> None:
+        """Called every second or so: let other processes know of what is told in numbers."""
+
+    def end_soon(self) -> None:
+        """The server takes no more connections."""
+
+    def close(self, timeout: float) -> bool:
+        """Deliver what is held; False if something had to be dropped for lack of time."""
+
+
+class Serving:
+    """An application and the worker that serves it: what one process runs."""
+
+    def __init__(self, app: Application, settings: Settings, column: Column) -> None:
+        self._app = app
+        self._settings = settings
+        body_bytes = BodyBytesLimit(column, settings.max_at_once_bytes)
+        self.worker = Worker(
+            app, settings, body_bytes, lambda: column.add((CLOSED_CONNECTIONS, 1)), app.publish
+        )
+        self.worker.start()
+
+    def finish(self, until: float) -> bool:
+        """Answer what came in, deliver what is held; True if that was all."""
+        self._app.end_soon()
+        self.worker.finish(until - self._to_deliver(max(0.0, until - time.monotonic())))
+        delivered = self._app.close(max(0.0, until - time.monotonic()))
+        unanswered = self.worker.unanswered
+        self.worker.stop(max(_TO_LEAVE, until - time.monotonic()))
+        if unanswered:
+            logger.warning("stopping with %d requests unanswered", unanswered)
+        return delivered and not unanswered
+
+    def _to_deliver(self, seconds: float) -> float:
+        """Of so many seconds to finish, those for what is held once all is answered."""
+        if self._settings.mode == PASS_THROUGH:  # its answers are what is held
+            return min(_LAST_COPIES, seconds / 4)
+        return seconds / 2
+
+
+class Server:
+    """Serves an application at addresses, from `run` until `stop`, in this process.
+
+    Args:
+        listen: each ``host:port`` (port 0: a free one) or ``unix:/path/to.sock``.
+        column: counts for the forwarder; None: for this server alone.
+
+    Raises:
+        ConfigError: for an address that is none, or can't be had.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        settings: Settings,
+        listen: Sequence[str],
+        column: Column | None = None,
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._column = column or Counters(FIRST_METRIC).column()
+        self._connections = room_for_connections(settings)
+        self._listeners = Listeners(listen)
+        self._stopping = False
+        self._wake_read, self._wake_write = socket.socketpair()
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, in the form of `listen`."""
+        return self._listeners.addresses
+
+    def run(self) -> bool:
+        """Serve until `stop`, then finish; True if all that was held was delivered."""
+        serving = Serving(self._app, self._settings, self._column)
+        begun = 0
+        while not self._stopping:
+            places = self._connections - begun + self._column.total(CLOSED_CONNECTIONS)
+            for sock in self._listeners.accept(LOOK_EVERY, places, [self._wake_read]):
+                begun += 1
+                serving.worker.adopt(sock)
+        self._listeners.close()
+        try:
+            return serving.finish(time.monotonic() + self._settings.grace)
+        finally:
+            self._wake_read.close()
+            self._wake_write.close()
+
+    def stop(self) -> None:
+        """Let `run` finish; from any thread or signal handler."""
+        if not self._stopping:
+            self._stopping = True
+            self._wake_write.send(b"!")
+
+
+class Stoppable(Protocol):
+    def stop(self) -> None: ...
+
+
+@contextmanager
+def stopped_by_signals(server: Stoppable) -> Iterator[None]:
+    """SIGTERM and SIGINT stop the server, once; the second time they kill."""
+
+    def handle(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        server.stop()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

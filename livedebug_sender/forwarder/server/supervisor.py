@@ -1,0 +1,224 @@
+"""The server in several processes: one takes connections in, its workers serve them.
+
+The supervisor hands each connection to the worker that has the fewest, so that the bound on
+connections is exact and the load is even. A worker that dies is replaced; one whose
+supervisor dies finishes and ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ...errors import ConfigError
+from ..counters import (
+    CLOSED_CONNECTIONS,
+    ENDING,
+    VOID_WITH_WORKER,
+    WORKERS_REPLACED,
+    Column,
+    Counters,
+)
+from ..settings import Settings
+from .listening import Listeners, room_for_connections
+from .server import LOOK_EVERY, Application, Serving
+
+logger = logging.getLogger("livedebug_sender")
+
+_CONNECTIONS, _STOP = b"connections", b"stop"
+#: Connections in one message.
+_AT_ONCE = 64
+#: Seconds between two starts of one worker: one that can't live is not tried all the time.
+_RESTART_AFTER = 1.0
+#: Seconds beyond the grace after which a worker is killed.
+_KILL_AFTER = 2.0
+
+
+@dataclass
+class _Process:
+    pid: int
+    channel: socket.socket
+    started_at: float
+    #: Connections it was given.
+    given: int = 0
+
+
+class Supervisor:
+    """Serves at addresses, from `run` until `stop`, with worker processes.
+
+    Args:
+        make_app: makes the application of the worker of an index, in its process.
+        listen: as for `Server`.
+        workers: how many processes.
+        counters: one column for each of them.
+
+    Raises:
+        ConfigError: for an address that is none, or can't be had.
+    """
+
+    def __init__(
+        self,
+        make_app: Callable[[int, Column], Application],
+        settings: Settings,
+        listen: Sequence[str],
+        workers: int,
+        counters: Counters,
+    ) -> None:
+        self._make_app = make_app
+        self._settings = settings
+        self._counters = counters
+        self._column = counters.column()
+        self._connections = room_for_connections(settings)
+        self._listeners = Listeners(listen)
+        self._processes: list[_Process | None] = [None] * workers
+        self._started_at = [-_RESTART_AFTER] * workers
+        self._closed_before = [0] * workers
+        self._stopping = False
+        self._failed = False
+        self._wake_read, self._wake_write = socket.socketpair()
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, in the form of `listen`."""
+        return self._listeners.addresses
+
+    def run(self) -> bool:
+        """Serve until `stop`, then finish; True if all that was held was delivered."""
+        gc.collect()
+        gc.freeze()  # what the workers share is not written to
+        while not self._stopping:
+            self._replace_dead()
+            wakers = [self._wake_read, *(one.channel for one in self._processes if one)]
+            for sock in self._listeners.accept(LOOK_EVERY, self._places(), wakers):
+                self._hand_over(sock)
+        self._listeners.close()
+        return self._finish()
+
+    def stop(self) -> None:
+        """Let `run` finish; from a signal handler."""
+        if not self._stopping:
+            self._stopping = True
+            self._wake_write.send(b"!")
+
+    def _open(self, index: int) -> int:
+        process = self._processes[index]
+        closed = self._counters.of_column(CLOSED_CONNECTIONS, index)
+        return process.given - (closed - self._closed_before[index]) if process else 0
+
+    def _places(self) -> int:
+        return self._connections - sum(map(self._open, range(len(self._processes))))
+
+    def _hand_over(self, sock: socket.socket) -> None:
+        """Give a connection to the worker that has the fewest."""
+        with sock:
+            for index in sorted(range(len(self._processes)), key=self._open):
+                process = self._processes[index]
+                if process is None:
+                    continue
+                try:
+                    socket.send_fds(process.channel, [_CONNECTIONS], [sock.fileno()])
+                except OSError:  # it is gone, or takes none now
+                    continue
+                process.given += 1
+                return
+
+    def _replace_dead(self) -> None:
+        for index, process in enumerate(self._processes):
+            if process is not None:
+                pid, status = os.waitpid(process.pid, os.WNOHANG)
+                if not pid:
+                    continue
+                self._forget(index, process)
+                if status == os.EX_CONFIG << 8:  # it said why, and so would the next
+                    self._failed = True
+                    self.stop()
+                    return
+                logger.error("worker %d ended (%s); it is replaced", index, _how(status))
+                self._column.add((WORKERS_REPLACED, 1))
+            if time.monotonic() - self._started_at[index] >= _RESTART_AFTER:
+                self._start(index)
+
+    def _forget(self, index: int, process: _Process) -> None:
+        process.channel.close()
+        self._counters.reset(VOID_WITH_WORKER, index)
+        self._processes[index] = None
+
+    def _start(self, index: int) -> None:
+        self._started_at[index] = time.monotonic()
+        self._closed_before[index] = self._counters.of_column(CLOSED_CONNECTIONS, index)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid:
+            theirs.close()
+            ours.setblocking(False)
+            self._processes[index] = _Process(pid, ours, self._started_at[index])
+            return
+        code = 1
+        try:
+            # Or it would not see the supervisor's end, nor the others' ends.
+            for one in (ours, *(other.channel for other in self._processes if other)):
+                one.close()
+            code = self._work(index, theirs)
+        except ConfigError as error:
+            logger.error("%s", error)
+            code = os.EX_CONFIG
+        except BaseException as error:
+            logger.error("worker %d failed: %s", index, type(error).__name__)
+        finally:
+            logging.shutdown()
+            os._exit(code)
+
+    def _work(self, index: int, channel: socket.socket) -> int:
+        """A worker's life; its exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT):  # it ends when it is told to
+            signal.signal(number, signal.SIG_IGN)
+        self._listeners.release()
+        column = self._counters.column(index)
+        serving = Serving(self._make_app(index, column), self._settings, column)
+        message = _CONNECTIONS
+        while message == _CONNECTIONS:
+            message, descriptors, _, _ = socket.recv_fds(channel, 64, _AT_ONCE)
+            for descriptor in descriptors:
+                serving.worker.adopt(socket.socket(fileno=descriptor))
+        return 0 if serving.finish(time.monotonic() + self._settings.grace) else 1
+
+    def _finish(self) -> bool:
+        self._column.add((ENDING, 1))
+        processes = [one for one in self._processes if one is not None]
+        for process in processes:
+            try:
+                process.channel.send(_STOP)
+            except OSError:
+                process.channel.close()  # its end is as good
+        until = time.monotonic() + self._settings.grace + _KILL_AFTER
+        statuses = [_wait(process.pid, until) for process in processes]
+        for process in processes:
+            process.channel.close()
+        self._wake_read.close()
+        self._wake_write.close()
+        return not (self._failed or any(statuses))
+
+
+def _wait(pid: int, until: float) -> int:
+    while time.monotonic() < until:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    return os.waitpid(pid, 0)[1]
+
+
+def _how(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"signal {os.WTERMSIG(status)}"
+    return f"status {os.waitstatus_to_exitcode(status)}"

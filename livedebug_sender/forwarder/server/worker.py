@@ -1,0 +1,213 @@
+"""The threads that serve connections: each takes what is ready next, from one epoll.
+
+A thread that has a request keeps it to its end, so nothing is handed from thread to thread,
+and a connection that only waits has no thread at all.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from ..limits import BodyBytesLimit
+from ..settings import Settings
+from .connection import Connection, IncomingRequest, Wait
+from .http1 import RequestError, RequestHead
+from .wsgi import answer, answer_of, variables
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+logger = logging.getLogger("livedebug_sender")
+
+#: Threads beyond `max_at_once`: for /health and /metrics, and to say 503.
+SPARE_THREADS = 4
+_IDLE_TIMEOUT = 120.0
+_LOOK_EVERY = 1.0
+_ARMED = {
+    Wait.INPUT: select.EPOLLIN | select.EPOLLONESHOT,
+    Wait.OUTPUT: select.EPOLLOUT | select.EPOLLONESHOT,
+}
+#: Of a request that could not be read: its answer is in HTTP/1.1.
+_UNREAD = RequestHead("GET", "", "", "HTTP/1.1", {}, 0, False, False)
+
+
+class Worker:
+    """Serves connections that it is given.
+
+    Args:
+        app: called on any of the threads, on up to `max_at_once` and a few at a time.
+        closed: called once for each connection that is over, on any thread.
+        every_second: called about that often, on a thread of its own.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        settings: Settings,
+        body_bytes: BodyBytesLimit,
+        closed: Callable[[], None],
+        every_second: Callable[[], None],
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._body_bytes = body_bytes
+        self._closed = closed
+        self._every_second = every_second
+        self._max_threads = settings.max_at_once + SPARE_THREADS
+        self._epoll = select.epoll()
+        self._connections: dict[int, Connection] = {}
+        self._ending = False
+        self._stopped = threading.Event()
+        # Guards: the threads, and how many of them wait.
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._waiting = 0
+        # Readable for ever once closed, for each thread to see.
+        self._end_read, self._end_write = socket.socketpair()
+
+    def start(self) -> None:
+        self._epoll.register(self._end_read.fileno(), select.EPOLLIN)
+        self._add_thread()
+        threading.Thread(target=self._look_after, name="forwarder-timeouts", daemon=True).start()
+
+    def adopt(self, sock: socket.socket) -> None:
+        """Serve a connection from now on."""
+        try:
+            connection = Connection(sock, self._settings.max_body_bytes, self._body_bytes)
+        except OSError:  # it is over already
+            sock.close()
+            self._closed()
+            return
+        self._connections[sock.fileno()] = connection
+        self._epoll.register(sock.fileno(), _ARMED[Wait.INPUT])
+
+    @property
+    def unanswered(self) -> int:
+        """Requests, or parts of them, whose answers are not out."""
+        return sum(connection.unanswered for connection in list(self._connections.values()))
+
+    def finish(self, until: float) -> None:
+        """Answer what is under way, and close.
+
+        Args:
+            until: when to be done at the latest (seconds of `time.monotonic`).
+        """
+        self._ending = True  # from now on each answer is its connection's last
+        while time.monotonic() < until:
+            open_ones = list(self._connections.values())
+            if not open_ones:
+                break
+            for connection in open_ones:
+                if connection.idle:
+                    connection.abort()
+            time.sleep(0.02)
+
+    def stop(self, timeout: float) -> None:
+        """Let the threads end, and cut what is still open."""
+        self._stopped.set()
+        self._end_write.close()
+        for connection in list(self._connections.values()):
+            connection.abort()
+        until = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        if not any(thread.is_alive() for thread in self._threads):
+            self._epoll.close()
+            self._end_read.close()
+
+    def _add_thread(self) -> None:
+        thread = threading.Thread(target=self._serve, name="forwarder", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _serve(self) -> None:
+        poll, connections = self._epoll.poll, self._connections
+        while True:
+            with self._lock:
+                self._waiting += 1
+            ready = poll(None, 1)
+            with self._lock:
+                self._waiting -= 1
+                more = not self._waiting and len(self._threads) < self._max_threads
+                if more and not self._stopped.is_set():
+                    self._add_thread()
+            if self._stopped.is_set():
+                return
+            for descriptor, _ in ready:
+                connection = connections.get(descriptor)
+                if connection is not None:
+                    self._step(descriptor, connection)
+
+    def _step(self, descriptor: int, connection: Connection) -> None:
+        """Do what can be done on a connection without waiting for its client."""
+        try:
+            wait = self._turn(connection)
+        except OSError:
+            wait = Wait.NOTHING
+        except Exception as error:  # ours; its text may hold what is in the request
+            logger.error("a connection failed: %s", type(error).__name__)
+            wait = Wait.NOTHING
+        if wait is Wait.NOTHING:
+            # Before its number is anybody else's.
+            del self._connections[descriptor]
+            connection.close()
+            self._closed()
+        else:
+            self._epoll.modify(descriptor, _ARMED[wait])
+
+    def _turn(self, connection: Connection) -> Wait:
+        if connection.lingering:
+            return connection.discard()
+        if connection.sending:
+            wait = connection.send_on()
+            if wait is not Wait.INPUT or not connection.has_input:
+                return wait
+        while True:
+            try:
+                request = connection.receive()
+            except RequestError as error:
+                return connection.send(_refusal(error), last=True)
+            if request is None:
+                return Wait.INPUT
+            wait = self._answer(connection, request)
+            if wait is not Wait.INPUT or not connection.has_input:
+                return wait
+
+    def _answer(self, connection: Connection, request: IncomingRequest) -> Wait:
+        head = request.head
+        last = self._ending or not head.keep_alive
+        environ = variables(request, connection.peer)
+        del request
+        try:
+            out = answer_of(self._app, environ, head, last=last)
+        except Exception as error:  # as above
+            logger.error("an answer failed: %s", type(error).__name__)
+            last = True
+            out = _refusal(RequestError(500, "the forwarder failed; its log says more"))
+        return connection.send(out, last=last)
+
+    def _look_after(self) -> None:
+        """Cut connections that idle, and those of clients that send or read drop by drop."""
+        while not self._stopped.wait(_LOOK_EVERY):
+            self._every_second()
+            now = time.monotonic()
+            for connection in list(self._connections.values()):
+                if connection.overdue(now, self._settings.receive_timeout, _IDLE_TIMEOUT):
+                    connection.abort()
+
+
+def _refusal(error: RequestError) -> bytes:
+    headers = [("Content-Type", "application/json")]
+    if error.status == 503:
+        headers.append(("Retry-After", "1"))
+    body = json.dumps({"error": str(error)}).encode() + b"\n"
+    status = f"{error.status} {HTTPStatus(error.status).phrase}"
+    return answer(status, headers, body, _UNREAD, last=True)
