@@ -118,8 +118,18 @@ class LogLimiter:
     def report(self, *, final: bool = False) -> None:
         """Write the lines that are due."""
         for line in self.due(final=final):
-            try:
-                logger.log(line.level, "%s", line.text)
-            except Exception as error:  # a filter's; those of a handler `logging` prints
-                if raised_by_signal_handler(error):
-                    raise
+            _write(line.level, "%s", line.text)
+
+    def debug(self, message: str, *arguments: object) -> None:
+        """Write a line at once, if the host logs at ``DEBUG``; not from `enqueue`."""
+        if logger.isEnabledFor(logging.DEBUG):
+            _write(logging.DEBUG, message, *arguments)
+
+
+def _write(level: int, message: str, *arguments: object) -> None:
+    """Write a line; what the host's log filters raise is not passed on."""
+    try:
+        logger.log(level, message, *arguments)
+    except Exception as error:  # a filter's; those of a handler `logging` prints
+        if raised_by_signal_handler(error):
+            raise

@@ -75,7 +75,10 @@ class LogReporter(LogLimiter):
             self._busy_until = self._clock() + _LINGER
 
     def close(self) -> None:
-        """Write all that is left, here, and let the thread end."""
+        """Write all that is left, here, and let the thread end.
+
+        What is noted later (payloads for a closed sender) still gets its first line.
+        """
         self._closed = True
         self._ring()
         self.report(final=True)
@@ -83,7 +86,7 @@ class LogReporter(LogLimiter):
     def _ensure_thread(self) -> None:
         # The thread itself takes the lock, so that an exception of a signal handler
         # between two lines here can't leave it taken.
-        if self._alive.locked() or self._closed:
+        if self._alive.locked():
             return
         now = self._clock()
         if now >= self._start_at:
@@ -92,23 +95,16 @@ class LogReporter(LogLimiter):
 
     def _run(self) -> None:
         # Again, for what is noted while this thread lets go of its lock.
-        while self._wanted() and self._alive.acquire(blocking=False):
+        while self._wait() is not None and self._alive.acquire(blocking=False):
             try:
-                self._write_what_comes()
+                wait: float | None = _GATHER
+                while wait is not None:
+                    self._bell.acquire(timeout=wait)
+                    self._look_at_requests()
+                    self.report()
+                    wait = self._wait()
             finally:
                 self._alive.release()
-
-    def _write_what_comes(self) -> None:
-        wait: float | None = _GATHER
-        while wait is not None and not self._closed:
-            self._bell.acquire(timeout=wait)
-            if not self._closed:
-                self._look_at_requests()
-                self.report()
-            wait = self._wait()
-
-    def _wanted(self) -> bool:
-        return not self._closed and self._wait() is not None
 
     def _look_at_requests(self) -> None:
         now = self._clock()
@@ -120,11 +116,11 @@ class LogReporter(LogLimiter):
         """Seconds to sleep; None when nobody needs this thread any more."""
         now = self._clock()
         waits = []
-        if self._watched or now < self._busy_until:
-            waits.append(SLOW_AFTER / 4)
         due = self.next_due()
-        if due is not None:
+        if due is not None and (due <= now or not self._closed):
             waits.append(min(max(due - now, _GATHER), threading.TIMEOUT_MAX))
+        if not self._closed and (self._watched or now < self._busy_until):
+            waits.append(SLOW_AFTER / 4)
         return min(waits, default=None)
 
     def _ring(self) -> None:

@@ -146,6 +146,16 @@ def test_a_filter_that_raises_costs_its_line_only(caplog: pytest.LogCaptureFixtu
     assert [record.getMessage() for record in caplog.records] == ["good"]
 
 
+def test_a_debug_line_is_written_at_once_if_the_host_logs_them(
+    caplog: pytest.LogCaptureFixture, limiter: LogLimiter
+) -> None:
+    limiter.debug("%s: %s answered %s", "logs", "h", 202)
+    assert not caplog.records
+    caplog.set_level(logging.DEBUG, logger.name)
+    limiter.debug("%s: %s answered %s", "logs", "h", 202)
+    assert [record.getMessage() for record in caplog.records] == ["logs: h answered 202"]
+
+
 def test_what_a_signal_handler_raises_while_a_line_is_written_reaches_the_host() -> None:
     class TimeIsOver(Exception):
         pass
@@ -252,7 +262,7 @@ def test_a_request_that_takes_long_is_told_of_while_it_lasts() -> None:
     assert until(lambda: "livedebug-log" not in names_of_threads())
 
 
-def test_close_writes_what_is_left_and_nothing_is_written_after_it(
+def test_close_writes_what_is_left_at_once_and_ends_the_thread(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     reporter = LogReporter()
@@ -260,8 +270,18 @@ def test_close_writes_what_is_left_and_nothing_is_written_after_it(
     reporter.close()
     assert [record.getMessage() for record in caplog.records] == ["trouble"]
     assert until(lambda: "livedebug-log" not in names_of_threads())
-    reporter.note("kind", "trouble")
-    assert "livedebug-log" not in names_of_threads()
+
+
+def test_what_is_noted_after_a_close_is_one_line_and_keeps_no_thread(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reporter = LogReporter()
+    reporter.close()
+    reporter.note("closed", "payloads dropped")
+    assert until(said(caplog, "payloads dropped"))
+    reporter.note("closed", "payloads dropped")
+    assert until(lambda: "livedebug-log" not in names_of_threads())
+    assert len(caplog.records) == 1
 
 
 def test_a_handler_that_hangs_holds_nobody_up_who_notes() -> None:
