@@ -479,6 +479,28 @@ class EarlyServer(SmallServer):
             pass
 
 
+class NameServer:
+    """In the place of a resolver's look-up: each name is on loopback, once it may answer."""
+
+    def __init__(self) -> None:
+        self.answers = threading.Event()
+        self.asked: list[str] = []
+        self.came = threading.Event()
+        self._real = socket.getaddrinfo
+
+    def __call__(self, host: str, port: int) -> list[Any]:
+        self.asked.append(host)
+        self.came.set()
+        self.answers.wait()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    def instead_of_getaddrinfo(self, host: Any, port: Any, *args: Any, **options: Any) -> Any:
+        """For a host whose resolver is the system's: names in ``.test`` alone."""
+        if isinstance(host, str) and host.endswith(".test"):
+            return self(host, port)
+        return self._real(host, port, *args, **options)
+
+
 def free_port() -> int:
     """A port where nobody listens."""
     with socket.socket() as sock:

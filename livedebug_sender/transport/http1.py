@@ -3,8 +3,8 @@
 Pure: bytes in, what they mean out. Who has the bytes, and until when, is known to
 `connections.py`.
 
-h11 does the same and more, and takes 157 microseconds for a small request and its answer;
-this reader takes 8, of the 100 that a whole request costs. What it must do:
+h11 does the same and more, and takes 85 microseconds for a small request and its answer on a
+kept connection; this takes 12, of the 75 that a whole request costs. What it must do:
 
 - read answers from peers that are slow, broken or hostile: bounded in head, lines, chunks
   and body, whatever pieces the bytes come in;
@@ -33,6 +33,7 @@ _HEAD_END = re.compile(rb"\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
 _BEGINNING = b"HTTP/1."
+_FRAMING = frozenset(("content-length", "transfer-encoding", "connection"))
 
 HeaderLines = Sequence[tuple[str, str]]
 
@@ -190,22 +191,19 @@ class ResponseReader:
 
     def _choose_framing(self, headers: HeaderLines, *, http10: bool) -> None:
         """How the body ends (RFC 9112, 6.3), and whether the connection goes on (9.3)."""
-        lengths: list[str] = []
-        codings = connection = ""
+        found: dict[str, list[str]] = {}
         for name, value in headers:
             name = name.lower()
-            if name == "content-length":
-                lengths.append(value)
-            elif name == "transfer-encoding":
-                codings = f"{codings},{value}".lower()
-            elif name == "connection":
-                connection = f"{connection},{value}".lower()
-        options = [option.strip() for option in connection.split(",")] if connection else ()
-        keeps = "keep-alive" in options if http10 else "close" not in options
+            if name in _FRAMING:
+                found.setdefault(name, []).append(value)
+        lengths = found.get("content-length")
+        codings = ",".join(found.get("transfer-encoding", ())).lower()
+        options = found.get("connection")
+        keeps = not http10 if options is None else _keeps(options, http10=http10)
         if self._head_only or self.status in (204, 304):
             self.complete = True
             self.reusable = keeps
-        elif codings.rpartition(",")[2].strip() == "chunked":
+        elif codings and codings.rpartition(",")[2].strip() == "chunked":
             # With a length as well, one of the two is a lie: read this one, but no more.
             self.reusable = keeps and not lengths and not http10
             self._read = self._read_chunk_size
@@ -318,8 +316,16 @@ def _folded_header_lines(text: str) -> list[tuple[str, str]]:
     return found
 
 
+def _keeps(values: list[str], *, http10: bool) -> bool:
+    """Does the connection go on, by its ``Connection`` headers (RFC 9112, 9.3)?"""
+    options = [option.strip() for option in ",".join(values).lower().split(",")]
+    return "keep-alive" in options if http10 else "close" not in options
+
+
 def _content_length(values: list[str]) -> int:
     """The length, which may be said several times as long as it is the same."""
+    if len(values) == 1 and _LENGTH.match(values[0]):
+        return int(values[0])
     told = {value.strip() for line in values for value in line.split(",")}
     length = told.pop()
     if told or not _LENGTH.match(length):

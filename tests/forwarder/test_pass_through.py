@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import pytest
 from running_forwarder import DEBUGGER_ROUTES, ROUTES, running
 from sample_data import KEY
-from servers import RawServer, RecordingServer, Reply, cut, drip, free_port, hang
+from servers import NameServer, RawServer, RecordingServer, Reply, cut, drip, free_port, hang
 
 from livedebug_sender import __version__
 
@@ -201,6 +201,19 @@ def test_a_stalled_additional_endpoint_delays_nothing():
         assert [forwarder.post(ROUTES[2]).status for _ in range(5)] == [202] * 5
         forwarder.stop()
         assert time.monotonic() - begun < 5
+
+
+def test_a_name_server_that_stalls_is_a_timeout_in_time(monkeypatch):
+    names = NameServer()
+    monkeypatch.setattr(socket, "getaddrinfo", names.instead_of_getaddrinfo)
+    try:
+        with running("http://stalls.test", timeout=0.3) as forwarder:
+            begun = time.monotonic()
+            assert [forwarder.post(ROUTES[2]).status for _ in range(3)] == [504] * 3
+            assert time.monotonic() - begun < 0.9 + 5
+        assert names.asked == ["stalls.test"]
+    finally:
+        names.answers.set()
 
 
 def test_info_lists_the_routes_and_nothing_secret():

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
 from sample_requests import request_to
-from servers import RecordingServer
+from servers import NameServer, RecordingServer
 from waiting import until
 
+from livedebug_sender import Sender
 from livedebug_sender.transport.deadline import RequestDeadline
 from livedebug_sender.transport.failures import NoResponse, NoSuchHost, TimedOut
 from livedebug_sender.transport.name_resolution import MAX_UNDER_WAY, Resolver
@@ -22,21 +26,6 @@ from livedebug_sender.transport.transport import Transport
 
 #: Kept for what should be at once, on a machine that is busy.
 SLACK = 8.0
-
-
-class NameServer:
-    """Answers with loopback, once it is let."""
-
-    def __init__(self) -> None:
-        self.answers = threading.Event()
-        self.asked: list[str] = []
-        self.came = threading.Event()
-
-    def __call__(self, host: str, port: int) -> list[Any]:
-        self.asked.append(host)
-        self.came.set()
-        self.answers.wait()
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
 
 @pytest.fixture
@@ -172,3 +161,56 @@ def test_a_fork_waits_for_no_look_up_of_its_parents(name_server: NameServer) -> 
         name_server.answers.set()  # the child's own
         os._exit(0 if resolve(resolver, "stalls.test", 10) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_close_during_a_look_up_sends_nothing_later(
+    make_sender: Callable[..., Sender], name_server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", name_server.instead_of_getaddrinfo)
+    with RecordingServer() as server:
+        sender = make_sender(server.url.replace("127.0.0.1", "stalls.test"), timeout=60)
+        assert sender.enqueue("logs", b"{}")
+        assert name_server.came.wait(10)
+        began = time.monotonic()
+        assert not sender.flush(0.1)
+        assert not sender.close(0.1)
+        assert time.monotonic() - began < 0.2 + SLACK
+        assert sender.stats().dropped == {"shutdown": 1}
+        name_server.answers.set()
+        # A sender of its own finds the name, and has the server to itself.
+        other = make_sender(server.url.replace("127.0.0.1", "stalls.test"))
+        assert other.enqueue("logs", b"[1]")
+        assert other.flush(10)
+        assert server.elements() == [1]
+
+
+_EXIT = """
+    import socket, sys, threading
+    def stall(*args, **options):
+        threading.Event().wait()
+    socket.getaddrinfo = stall
+    from livedebug_sender import Endpoint, Sender, SenderConfig
+    config = SenderConfig()
+    config.set_endpoint(Endpoint("http://stalls.test", timeout=60.0))
+    config.add_additional_debugger_endpoint(Endpoint("http://stalls-too.test", timeout=60.0))
+    sender = Sender(config, shutdown_timeout=0.3)
+    assert sender.enqueue("logs", b"{}")
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_name_server_that_stalls_holds_no_exit_past_the_shutdown_timeout() -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(_EXIT)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"ready\n"
+        began = time.monotonic()
+        program.stdin.close()
+        assert program.wait(60) == 0
+        assert time.monotonic() - began < 0.3 + SLACK
