@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+
+from ..runtime.clock import monotonic
 
 
 class RequestDeadline:
     """The time that one transport's requests have; one after the other, for one thread.
 
-    Times are seconds of `time.monotonic`. The timeouts of sockets are for each read: an
+    Times are seconds of `runtime.clock.monotonic`. The timeouts of sockets are for each read: an
     answer that drips a byte a second never ends. So each phase of a request (connect,
     write, read) gets a point in time until which all of it has to be done.
     """
@@ -22,7 +23,7 @@ class RequestDeadline:
 
     def until(self, timeout: float) -> float:
         """When a phase that may take `timeout` seconds has to be done."""
-        return min(time.monotonic() + timeout, self.at)
+        return min(monotonic() + timeout, self.at)
 
     def remaining(self, until: float) -> float:
         """Seconds until then, more than none.
@@ -33,7 +34,7 @@ class RequestDeadline:
         """
         if self.aborted:
             raise ConnectionAbortedError("aborted")
-        left = until - time.monotonic()
+        left = until - monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
         return left

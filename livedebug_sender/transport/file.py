@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from ..protocol.body import Body
 from ..protocol.request import Request
+from ..runtime.clock import monotonic
 from .failures import NoResponse
 from .response import Response
 
@@ -92,12 +93,12 @@ def _lock(file: int, timeout: float) -> bool:
     """Lock the file until it is closed; False where that can't be had in time."""
     if sys.platform == "win32":
         return False
-    until = time.monotonic() + timeout
+    until = monotonic() + timeout
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= until:
+            if monotonic() >= until:
                 return False
             time.sleep(_LOCK_NAP)
         except OSError:  # a file system without locks

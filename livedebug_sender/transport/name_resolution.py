@@ -8,6 +8,9 @@ the look-up that is under way.
 
 from __future__ import annotations
 
+# Needed by each first look-up. Imported by a thread of ours, it might be half loaded in the
+# middle of a fork.
+import encodings.idna  # noqa: F401
 import os
 import socket
 import threading

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
+from ..runtime.lazy_import import load
 from .connections import Connection
 from .deadline import RequestDeadline
 from .failures import ProxyFailed
@@ -11,6 +13,8 @@ from .http1 import ResponseReader, request_head
 from .name_resolution import Resolver
 from .routes import Proxy, ResolvedRoute
 from .streams import Stream
+
+DialSocks = Callable[[Proxy, str, int, Resolver, RequestDeadline, float], socket.socket]
 
 _NEEDS_PYSOCKS = "a SOCKS proxy needs PySocks; install it with: pip install 'requests[socks]'"
 
@@ -50,7 +54,7 @@ def open_socks(
         ProxyFailed: it refuses, or PySocks is not installed.
     """
     try:
-        from .socks_proxy import dial_socks
+        dial_socks: DialSocks = load(f"{__package__}.socks_proxy", "dial_socks")
     except ImportError:
         raise ProxyFailed(_NEEDS_PYSOCKS) from None
     return dial_socks(proxy, route.host, route.port, resolver, deadline, until)

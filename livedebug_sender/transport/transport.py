@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..protocol.endpoint import Endpoint
 from ..protocol.request import USER_AGENT, Request
+from ..runtime.lazy_import import load
 from .client import HTTPClient
 from .deadline import RequestDeadline
 from .failures import NoResponse
@@ -56,9 +57,8 @@ class Transport:
         own = HTTPClient(self._deadline, resolver, Routes() if routes is None else routes)
         self._client: Client = own
         if session_factory is not None:
-            from .adapters import SessionClient
-
-            self._client = SessionClient(session_factory(), self._deadline, own)
+            new_client: Callable[..., Client] = load(f"{__package__}.adapters", "SessionClient")
+            self._client = new_client(session_factory(), self._deadline, own)
 
     def post(self, request: Request, *, deadline: float | None = None) -> Response:
         """Send, and wait for the answer: its status, and the beginning of its body.
@@ -67,7 +67,7 @@ class Transport:
         long or too slow is no fault.
 
         Args:
-            deadline: when to be back at the latest (seconds of `time.monotonic`).
+            deadline: when to be back at the latest (seconds of `time.monotonic`, not frozen).
 
         Raises:
             NoResponse: `TimedOut`, if it is that.

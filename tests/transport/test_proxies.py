@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
-import builtins
+import os
 import ssl
+import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -230,27 +232,28 @@ def test_a_socks_proxy_that_drips_is_a_timeout(
         assert proxy.connected_to == ["intake.test:80"]
 
 
-def test_without_pysocks_the_log_says_what_to_install(
-    make_sender: Callable[..., Sender],
-    use_proxy: Callable[[str], None],
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    real = builtins.__import__
+_WITHOUT_PYSOCKS = """
+    import logging, sys
+    sys.modules["socks"] = None
+    from livedebug_sender import Endpoint, Sender, SenderConfig
+    logging.basicConfig(level=logging.DEBUG)
+    config = SenderConfig()
+    config.set_endpoint(Endpoint("http://intake.test"))
+    sender = Sender(config, retry_for=0.2)
+    sender.enqueue("logs", b"{}")
+    assert sender.flush(20)
+"""
 
-    def without(name: str, *args: Any, **options: Any) -> Any:
-        if name == "socks":
-            raise ImportError(name)
-        return real(name, *args, **options)
 
-    monkeypatch.delitem(sys.modules, "livedebug_sender.transport.socks_proxy", raising=False)
-    monkeypatch.setattr(builtins, "__import__", without)
-    use_proxy("socks5h://user:secret@127.0.0.1:9")
-    sender = make_sender("http://intake.test", retry_for=0.5)
-    for _ in range(3):
-        sender.enqueue("logs", b"{}")
-        sender.flush(0.2)
-    assert sender.flush(10)
-    said = [text for text in caplog.messages if "pip install 'requests[socks]'" in text]
-    assert said
-    assert "secret" not in caplog.text
+def test_without_pysocks_the_log_says_what_to_install() -> None:
+    proxy = "socks5h://user:secret@127.0.0.1:9"
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(_WITHOUT_PYSOCKS)],
+        env={**os.environ, "ALL_PROXY": proxy, "NO_PROXY": "", "no_proxy": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'requests[socks]'" in done.stderr
+    assert "secret" not in done.stderr

@@ -1,0 +1,22 @@
+"""A clock that goes on when a host stops its own.
+
+freezegun and its like put `time.monotonic` in a test's hand: it stands still, or jumps. A
+wait that is measured by it never ends, or ends at once. What is not a function of the
+`time` module, but calls one, they leave alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+#: Seconds, of the same beginning as `time.monotonic` (not frozen).
+monotonic: Callable[[], float]
+if sys.platform == "linux":
+    # What `time.monotonic` is there. A module loaded in the middle of a freeze would get a
+    # frozen one by that name; and time-machine changes it for those who have it already.
+    monotonic = partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+else:
+    monotonic = partial(time.monotonic)
