@@ -16,6 +16,7 @@ COMMANDS = {
     "check": ("livedebug_sender.cli.check", "Say whether payloads would arrive."),
     "intake": ("livedebug_sender.cli.intake", "Serve a local intake with a page to look at."),
     "forward": ("livedebug_sender.forwarder.command", "Forward tracers' payloads to Datadog."),
+    "queue": ("livedebug_sender.cli.queue", "Look into a forwarder's queue, and mend it."),
     "demo": ("livedebug_sender.cli.demo", "Send the samples, and show what arrives."),
 }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import ConfigError
+from .browsing import QueueBrowser
 from .memory import MemoryQueue
 from .request_queue import QueueOptions, RequestQueue
 
@@ -44,3 +46,24 @@ def open_queue(url: str, options: QueueOptions) -> RequestQueue:
     from .kafka.queue import KafkaQueue  # it needs an extra
 
     return KafkaQueue(url, options)
+
+
+def open_browser(url: str, routes: Sequence[str]) -> QueueBrowser:
+    """To look into the queue of that URL.
+
+    Args:
+        routes: as in `QueueOptions`.
+
+    Raises:
+        ConfigError: there is none, or it can't be reached.
+    """
+    check_queue_url(url)
+    if url == MEMORY:
+        raise ConfigError("a queue in memory can't be looked into: it is its process's own")
+    if url.startswith(DISK):
+        from .disk.browser import DiskBrowser
+
+        return DiskBrowser(Path(url.removeprefix(DISK)))
+    from .kafka.browsing import KafkaBrowser
+
+    return KafkaBrowser(url, routes)

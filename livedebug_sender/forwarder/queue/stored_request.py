@@ -150,6 +150,22 @@ def decode_parts(envelope: bytes | memoryview, body: bytes) -> StoredRequest:
     return StoredRequest(route, request_id, received_at, query, headers, body)
 
 
+def peek(envelope: bytes) -> tuple[str, str, float]:
+    """Route, request id and time of arrival of an envelope whose body is not at hand.
+
+    Raises:
+        DamagedRecord: as far as that can be seen without the body.
+    """
+    _fixed_part(memoryview(envelope))
+    try:
+        route, request_id, received_at, _, _ = json.loads(
+            envelope[_FIXED.size :].decode("utf-8", "surrogatepass")
+        )
+        return str(route), str(request_id), float(received_at)
+    except (ValueError, TypeError) as error:
+        raise DamagedRecord(f"the head can't be read: {error}") from None
+
+
 def _fixed_part(envelope: memoryview) -> tuple[int, int, int]:
     """The checksum, the size of the head and that of the body."""
     if len(envelope) < _FIXED.size:

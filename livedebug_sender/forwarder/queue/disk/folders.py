@@ -17,14 +17,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ....errors import ConfigError
-from .segment import SUFFIX, path_of, sync_folder
+from .segment import SUFFIX, sync_folder
 
 LOCK = "lock"
 DEAD = "dead"
@@ -85,10 +84,6 @@ class QueueFolder:
                 f"the queue's folder {str(path)!r:.200} can't be used: {error.strerror or error}; "
                 "expected: a folder on a local disk that this user may write to"
             ) from None
-
-    def new_segment_path(self) -> Path:
-        """A name that no other segment has, and that sorts after those from before."""
-        return path_of(self.own.path, time.time_ns() // 1000 << 12 | secrets.randbelow(1 << 12))
 
     def free(self) -> int:
         """Bytes left on the disk for us."""

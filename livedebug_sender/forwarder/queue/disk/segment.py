@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sqlite3
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -137,8 +139,11 @@ class Segment:
         return cls(path, connection, routes, sealed=False)
 
     @classmethod
-    def open(cls, path: Path) -> Segment:
+    def open(cls, path: Path, *, unchanged: bool = False) -> Segment:
         """One from before, to read it.
+
+        Args:
+            unchanged: change nothing about the file; it must have no WAL.
 
         Raises:
             DamagedSegment: among others, if it was cut at its creation.
@@ -155,7 +160,7 @@ class Segment:
                 raise NewerSegment(f"version {version}; this release reads up to {VERSION}")
             found = dict(connection.execute("SELECT name, value FROM meta").fetchall())
             routes = [str(route) for route in json.loads(found["routes"])]
-            if sealed and "summary" not in found:
+            if sealed and "summary" not in found and not unchanged:
                 sealed = False
                 connection.close()
                 connection = _connect(path)
@@ -213,6 +218,17 @@ class Segment:
         query = f"SELECT * FROM requests_{table} WHERE id > ? ORDER BY id LIMIT 64"
         while found := self._query(query, last):
             yield from (Row(*one) for one in found)
+            last = found[-1][0]
+
+    def heads(self, table: int) -> Iterator[tuple[int, bytes, int]]:
+        """Row, envelope and size of the body of all; DamagedSegment."""
+        last = 0
+        query = (
+            f"SELECT id, envelope, length(body) FROM requests_{table} "
+            "WHERE id > ? ORDER BY id LIMIT 1000"
+        )
+        while found := self._query(query, last):
+            yield from found
             last = found[-1][0]
 
     def settled(self) -> Iterator[list[Settled] | None]:
@@ -306,7 +322,9 @@ def number_of(path: Path) -> int:
     return int(path.name.removesuffix(SUFFIX), 16)
 
 
-def path_of(folder: Path, number: int) -> Path:
+def new_segment_path(folder: Path) -> Path:
+    """A name that no other segment has, and that sorts after those from before."""
+    number = time.time_ns() // 1000 << 12 | secrets.randbelow(1 << 12)
     return folder / f"{number:016x}{SUFFIX}"
 
 

@@ -15,7 +15,7 @@ from time import monotonic
 
 from ..request_queue import PutRefused, QueueFull, QueueUnavailable
 from ..stored_request import StoredRequest, encode_envelope
-from .segment import ClosedSegment, Row, Segment, TableSummary, new_row
+from .segment import ClosedSegment, Row, Segment, TableSummary, new_row, new_segment_path
 from .settled import Settled, encode_settled
 from .state import RETRY_AFTER, DiskState
 from .waiting import Place, Table
@@ -196,8 +196,7 @@ class Writer:
 
     def _begin(self) -> Segment:
         state = self._state
-        path = state.folder.new_segment_path()
-        segment = Segment.create(path, state.options.routes)
+        segment = Segment.create(new_segment_path(state.folder.own.path), state.options.routes)
         with state.lock:
             state.add_file(segment, [TableSummary(route, 0, 0) for route in segment.routes])
             self._tables = {one.route: one for one in state.waiting.tables(segment.number)}

@@ -1,0 +1,180 @@
+"""``livedebug-sender queue``, on a queue on a disk."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from crashed_queues import crashed, opened, segments, taken_from
+from queue_kinds import OTHER_ROUTE, ROUTE, a_request
+from running_cli import run
+from waiting import until
+
+from livedebug_sender.forwarder.queue.disk.disk_queue import DiskQueue
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three that wait, one that is delivered, and two dead letters; nobody works with it."""
+    queue = opened(tmp_path / "queue")
+    for n in range(6):
+        queue.put(a_request(b"[%d]" % n, OTHER_ROUTE if n == 5 else ROUTE, request_id=f"id-{n}"))
+    queue.acknowledge(queue.take(ROUTE, 5))
+    queue.bury(queue.take(ROUTE, 5), "HTTP 400")
+    queue.bury(queue.take(ROUTE, 5), "HTTP 413")
+    assert until(lambda: queue.stats().dead_items == 2)
+    queue.close(5)
+    return tmp_path / "queue"
+
+
+@pytest.fixture
+def working(folder: Path) -> Iterator[DiskQueue]:
+    queue = opened(folder)
+    yield queue
+    queue.close(5)
+
+
+def listed(folder: object, *options: str) -> list[dict[str, object]]:
+    result = run("queue", "list", folder, "--json", *options)
+    assert result.exit_code == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_list_tells_what_waits_and_what_is_dead(folder, is_open, request):
+    if is_open:
+        request.getfixturevalue("working").put(a_request(b"[6]", request_id="id-6"))
+    entries = listed(folder)
+    waiting = sorted(str(one["request_id"]) for one in entries if one["place"] == "waiting")
+    assert waiting == ["id-3", "id-4", "id-5", *(["id-6"] if is_open else [])]
+    dead = [(one["request_id"], one["reason"]) for one in entries if one["place"] == "dead"]
+    assert dead == [("id-1", "HTTP 400"), ("id-2", "HTTP 413")]
+
+
+def test_list_can_be_narrowed(folder):
+    assert [one["request_id"] for one in listed(folder, "--route", OTHER_ROUTE)] == ["id-5"]
+    assert [one["request_id"] for one in listed(folder, "--reason", "HTTP 413")] == ["id-2"]
+    assert len(listed(folder, "--place", "dead")) == 2
+    assert len(listed(folder, "--limit", "1")) == 1
+
+
+def test_list_ends_with_the_sums_for_people(folder):
+    result = run("queue", "list", f"disk:{folder}", "--limit", "2")
+    assert "..." in result.stdout
+    assert "3 waiting (9 bytes), 2 dead (6 bytes)" in result.stdout
+
+
+def test_looking_changes_nothing(folder):
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    listed(folder)
+    run("queue", "verify", folder)
+    run("queue", "export", folder, folder.parent / "out")
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_show_gives_one_whole(folder):
+    for entry in listed(folder):
+        result = run("queue", "show", folder, entry["name"])
+        shown = json.loads(result.stdout)
+        assert shown["request_id"] == entry["request_id"]
+        assert shown["path"] == f"{entry['route']}?ddtags=a%3Ab"
+        assert run("queue", "show", folder, entry["name"], "--body").stdout == shown["body"]
+    result = run("queue", "show", folder, "../../etc/passwd")
+    assert result.exit_code == 2
+    assert "no request is named" in result.stderr
+
+
+def test_verify_finds_what_is_damaged(folder):
+    assert run("queue", "verify", folder).exit_code == 0
+    (file,) = segments(folder)
+    contents = bytearray(file.read_bytes())
+    place = contents.rindex(b"[3]")
+    contents[place] ^= 1
+    file.write_bytes(contents)
+    result = run("queue", "verify", folder)
+    assert result.exit_code == 1
+    assert "checksum does not match" in result.stdout
+
+
+def test_requeued_letters_are_delivered_by_who_works_with_it(folder, working):
+    (first, _) = listed(folder, "--place", "dead")
+    result = run("queue", "requeue", folder, first["name"])
+    assert (result.exit_code, result.stdout) == (0, "1 dead letter will be sent again\n")
+    arrived: list[str] = []
+
+    def there() -> bool:
+        arrived.extend(one.request_id for one in taken_from(working, patience=0.1))
+        return "id-1" in arrived
+
+    assert until(there)
+
+
+def test_requeued_letters_are_delivered_by_the_next(folder):
+    assert run("queue", "requeue", folder, "--all").exit_code == 0
+    assert run("queue", "requeue", folder, "no-such-name").exit_code == 1
+    queue = opened(folder)
+    arrived: list[str] = []
+
+    def there() -> bool:
+        arrived.extend(one.request_id for one in taken_from(queue, patience=0.1))
+        return {"id-1", "id-2"} <= set(arrived)
+
+    assert until(there)
+    queue.close(5)
+
+
+def test_dropped_requests_never_arrive(folder):
+    name = next(str(one["name"]) for one in listed(folder) if one["request_id"] == "id-4")
+    assert run("queue", "drop", folder, name, stdin=b"n\n").exit_code == 1
+    assert run("queue", "drop", folder, name, "--yes").exit_code == 0
+    assert run("queue", "drop", folder, "--all", "--place", "dead", "--yes").exit_code == 0
+    assert [one["request_id"] for one in listed(folder)] == ["id-3", "id-5"]
+    for _ in range(2):  # nor after another start
+        queue = opened(folder)
+        assert queue.stats().items == 2
+        queue.close(5)
+
+
+def test_what_waits_is_not_dropped_under_a_forwarder(folder, working):
+    name = str(listed(folder, "--place", "waiting")[0]["name"])
+    result = run("queue", "drop", folder, name, "--yes")
+    assert result.exit_code == 1
+    assert "stop it first" in result.stderr
+    assert working.stats().items == 3
+
+
+def test_export_writes_all_as_lines(folder, tmp_path):
+    queue = opened(folder)
+    queue.put(a_request(b"\xff\x00", request_id="binary"))
+    queue.close(5)
+    output = tmp_path / "out.jsonl"
+    assert run("queue", "export", folder, output).exit_code == 0
+    records = [json.loads(line) for line in output.read_text().splitlines()]
+    bodies = {one["request_id"]: one.get("body", one.get("body_base64")) for one in records}
+    expected = {f"id-{n}": f"[{n}]" for n in range(1, 6)}
+    assert bodies == {**expected, "binary": "/wA="}
+
+
+def test_what_is_no_queue_is_said(tmp_path):
+    for url, words in (
+        (tmp_path, "is not the folder of a queue"),
+        ("memory", "is not the folder of a queue"),
+        ("disk:relative", "expected: memory"),
+    ):
+        result = run("queue", "list", url)
+        assert result.exit_code == 2
+        assert words in result.stderr
+
+
+def test_a_crashed_queue_can_be_looked_into_before_its_next_start(tmp_path):
+    requests = [a_request(b"%d" % n) for n in range(5)]
+    folder = crashed(tmp_path / "queue", requests, delivered=2)
+    assert len(listed(folder)) == 4  # the last one was put twice
+    begun = time.monotonic()
+    queue = opened(folder)
+    assert len(taken_from(queue)) == 4
+    queue.close(5)
+    assert time.monotonic() - begun < 20
