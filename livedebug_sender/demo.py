@@ -1,4 +1,4 @@
-"""The main job, to be looked at: ``python -m livedebug_sender.demo``.
+"""A demonstration of the main job: ``python -m livedebug_sender.demo``.
 
 Sends the sample payloads through a `Sender` to two small intakes on loopback, a primary
 and an additional one, or to a real agent or site, and prints what arrived where.
@@ -228,7 +228,7 @@ def print_json(outcome: Outcome) -> None:
 
 
 def run_on_loopback(*, quiet: bool) -> Outcome:
-    # A proxy of the machine has no business between two ends on loopback.
+    # Both ends are on loopback: no proxy is to stand between them.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     with serving() as primary, serving() as additional:
         if not quiet:
@@ -261,7 +261,7 @@ def real_endpoint(agent: str | None, site: str | None) -> Endpoint | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: all was delivered; 1: not all; 2: the command can't be meant."""
+    """The exit code: 0 if all was delivered, 1 if not, 2 for an invalid command."""
     parser = argparse.ArgumentParser(prog="livedebug_sender.demo", description=__doc__)
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--agent", metavar="URL", help="send to a Datadog agent")

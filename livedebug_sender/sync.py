@@ -23,7 +23,7 @@ from .protocol.tags import check_tags, cut_tags
 from .protocol.tracks import DIAGNOSTICS_PATH, V2_TRACKS, Track
 from .runtime import lazy_import
 from .runtime.container import identity_headers
-from .runtime.log_limiter import LogLimiter
+from .runtime.log_limiter import logger
 
 if TYPE_CHECKING:
     from .transport.transport import Transport
@@ -63,7 +63,7 @@ def _new_transport() -> Transport:
 
 
 _here = _PerThread()
-_problems = LogLimiter()
+_tags_cut_logged = False
 
 
 def send(payload: Any, config: SenderConfig, track: Track | str, tags: str = "") -> None:
@@ -226,11 +226,12 @@ def _is_downgraded(endpoint: Endpoint, track: Track) -> bool:
 
 
 def _fitting(tags: str) -> str:
-    """The tags, cut to what the Agent takes; said in the log once, not at every call."""
+    """The tags, cut to what the Agent takes; logged once, not at every call."""
+    global _tags_cut_logged
     cut = cut_tags(check_tags(tags))
-    if cut != tags:
-        _problems.note("tags cut", f"{len(tags)} characters of tags cut to {len(cut)}")
-        _problems.report()
+    if cut != tags and not _tags_cut_logged:
+        _tags_cut_logged = True
+        logger.warning("%d characters of tags cut to %d", len(tags), len(cut))
     return cut
 
 

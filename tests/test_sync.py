@@ -28,7 +28,6 @@ from livedebug_sender import (
     send_symdb,
     sync,
 )
-from livedebug_sender.runtime.log_limiter import LogLimiter
 
 KEY = "0123456789abcdef0123456789abcdef"
 DEBUGGER_TRACKS = [track for track in Track if track is not Track.SYMDB]
@@ -161,7 +160,7 @@ def test_what_can_not_be_meant_is_a_config_error_that_names_it(call: Any, word: 
 def test_tags_beyond_the_limit_are_cut_and_that_is_logged_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync, "_problems", LogLimiter())
+    monkeypatch.setattr(sync, "_tags_cut_logged", False)
     tags = ",".join(["a:b"] * 1001)  # 4,003 characters
     with RecordingServer() as server:
         config = config_for(server.url)
