@@ -44,6 +44,9 @@ class Outages:
         self._dropped = dropped
         self._clock = clock
         self._lost = lost
+        #: As of the last answer: what was dropped while the first request of an outage
+        #: was under way is a cost of it.
+        self._dropped_before = 0
         # Guards: the mapping below and what is in it; several workers share a host. Never
         # held while something is noted, since that may start a thread.
         self._lock = threading.RLock()
@@ -55,9 +58,8 @@ class Outages:
         Args:
             final: it will not be tried again.
         """
-        dropped = 0 if host in self._outages else self._dropped()
         with self._lock:
-            outage = self._outages.setdefault(host, _Outage(self._clock(), dropped))
+            outage = self._outages.setdefault(host, _Outage(self._clock(), self._dropped_before))
             outage.requests += 1
             if final:
                 outage.tracks.discard(track)
@@ -79,6 +81,7 @@ class Outages:
     def answered(self, host: str, track: str) -> None:
         """A request of the track got through."""
         if host not in self._outages:  # as nearly always
+            self._dropped_before = self._dropped()
             return
         with self._lock:
             outage = self._outages.get(host)
@@ -89,9 +92,10 @@ class Outages:
                 return
             del self._outages[host]
         self._log.settle(self._kind(host))
+        self._dropped_before = self._dropped()
         if logger.isEnabledFor(logging.INFO):
             seconds = self._clock() - outage.began
-            dropped = max(0, self._dropped() - outage.dropped)
+            dropped = self._dropped_before - outage.dropped
             self._log.note(
                 ("over", host),
                 f"{host} answers again, after {seconds:.1f} s: {outage.requests} requests failed "

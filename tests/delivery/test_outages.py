@@ -30,13 +30,15 @@ def world(caplog: pytest.LogCaptureFixture) -> World:
 
 
 def test_an_outage_is_told_once_and_its_end_with_what_it_cost(world: World) -> None:
+    world.outages.answered("agent:8126", "logs")
+    world.dropped += 10  # while the request is under way that will fail
     world.outages.failed("agent:8126", "logs", "gives no answer: connection refused")
     assert world.lines() == [("WARNING", "agent:8126 gives no answer: connection refused")]
     for _ in range(9):
         world.outages.failed("agent:8126", "logs", "answered 503")
     assert world.lines() == []
     world.now += 34.2
-    world.dropped += 510
+    world.dropped += 500
     world.outages.answered("agent:8126", "logs")
     assert world.lines() == [
         (
