@@ -124,7 +124,7 @@ nasty = st.text(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(nasty)
 @example("a:b\r\nX-Evil: 1")
 @example("a:b&dd-api-key=1#c")
@@ -159,7 +159,7 @@ def test_no_part_of_the_generated_tags_can_end_a_line(part: str) -> None:
         assert not any(unicodedata.category(c) == "Cc" for c in tags)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(nasty | st.from_regex(r"[!-~]+([ \t]+[!-~]+)*", fullmatch=True))
 @example("a/b\r\nX-Evil: 1")
 @example("a/b\n")
@@ -173,7 +173,7 @@ def test_a_content_type_is_one_header_or_is_refused(wire: Wire, content_type: st
     assert headers[b"content-type"] == content_type.encode("ascii")
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(nasty | st.from_regex(r"[!-~]{8,40}", fullmatch=True))
 @example("0123456789\r\nX-Evil: 1")
 @example("0123456789\n")
@@ -199,7 +199,7 @@ pieces = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.sampled_from(["http://", "https://", "HTTP://"]), st.lists(pieces, max_size=6))
 @example("http://", ["good.test", "\\", "@", "evil.test"])
 @example("http://", ["good.test", "#", "@", "evil.test"])
@@ -223,7 +223,7 @@ def test_every_parser_on_the_way_sees_the_same_host_and_the_tracks_path(
     assert (parsed.path, parsed.query, parsed.auth) == ("/api/v2/debugger", None, None)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.lists(pieces, max_size=4).map("".join) | st.from_regex(r"[a-z0-9.-]{1,20}"))
 @example("evil.com/@x")
 @example("evil.com\n")

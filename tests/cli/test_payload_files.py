@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from livedebug_sender.cli import json_cutter, payload_files
 from livedebug_sender.cli.json_cutter import JSONCutter
 from livedebug_sender.cli.payload_files import Found, payloads_in
 
@@ -164,13 +165,17 @@ class Endless(io.RawIOBase):
         (b'{"x": "', b"one line without an end "),
     ],
 )
-def test_a_file_of_any_length_takes_the_memory_of_a_payload(head: bytes, piece: bytes) -> None:
-    file = io.BufferedReader(Endless(head, piece, 2_000_000), 1 << 17)
+def test_a_file_of_any_length_takes_the_memory_of_a_payload(
+    monkeypatch: pytest.MonkeyPatch, head: bytes, piece: bytes
+) -> None:
+    for module in (json_cutter, payload_files):
+        monkeypatch.setattr(module, "CHUNK", 16 * 1024)
+    file = io.BufferedReader(Endless(head, piece, 300_000), 1 << 17)
     tracemalloc.start()
     try:
-        for _ in payloads_in(file, 100_000):
+        for _ in payloads_in(file, 20_000):
             pass
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 1_400_000
+    assert peak < 150_000

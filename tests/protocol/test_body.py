@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livedebug_sender import Endpoint
@@ -15,6 +15,7 @@ from livedebug_sender.protocol.tracks import Track
 elements = st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.none()))
 
 
+@settings(max_examples=40)
 @given(st.lists(elements | st.lists(elements), min_size=1))
 def test_any_payloads_merge_into_the_array_of_all_their_elements(payloads: list[Any]) -> None:
     body = merge([json.dumps(p).encode() for p in payloads], multipart=False)

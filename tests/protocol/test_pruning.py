@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_data import large_snapshot
 from servers import RecordingServer
@@ -174,6 +174,7 @@ values = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(max_size=5), values, max_size=6), st.integers(10, 600))
 def test_the_result_fits_or_there_is_none(value: dict[str, Any], most: int) -> None:
     cut = prune(encoded(snapshot(value)), most)
