@@ -47,8 +47,6 @@ class PassThrough:
         primary, *additional = self._settings.destinations[route.path]
         try:
             answer = self._ask(primary, outgoing_request(head, primary, body))
-            if not 200 <= answer.status <= 599:
-                raise DeliveryError(f"the answer's status is {answer.status}")
         except DeliveryError as error:
             host = urlsplit(primary.url).netloc
             self._log.note((host, str(error)), f"{route.path}: {host}: {error}")

@@ -42,6 +42,7 @@ _KEYS_IN_QUERY = frozenset(("dd-api-key", "api_key", "api-key"))
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_BAD_FIELD = re.compile(r";|%(?![0-9A-Fa-f]{2})")
 
 #: Fields in a query at most; tracers send one or two.
 MAX_FIELDS = 100
@@ -118,7 +119,7 @@ def _end_to_end(environ: Environ) -> dict[str, str]:
     headers = {}
     for variable, value in environ.items():
         name = _header_of(variable)
-        if name and value:
+        if name and (value or name != "Content-Type"):
             headers[name] = value if value.isalnum() else _header_value(name, value)
     connection = environ.get("HTTP_CONNECTION")
     if connection:
@@ -180,7 +181,12 @@ def _path_of(url: str) -> str:
 
 
 def _query_pairs(query: str) -> Pairs:
-    """The fields of a query; as in headers, a character is a byte."""
+    """The fields of a query; as in headers, a character is a byte.
+
+    As the Agent does, fields that can't be parsed are left out.
+    """
+    if ";" in query or "%" in query:
+        query = "&".join(part for part in query.split("&") if not _BAD_FIELD.search(part))
     try:
         pairs = parse_qsl(
             query, keep_blank_values=True, encoding="latin-1", max_num_fields=MAX_FIELDS

@@ -87,6 +87,14 @@ class Bench:
             contender.end()
 
 
+def _shown_seconds(seconds: float) -> str:
+    return f"{seconds * 1e6:.2f}µs"
+
+
+def _shown_bytes(size: float) -> str:
+    return f"{size / 2**20:.1f}MiB"
+
+
 def table(rows: list[Row]) -> str:
     lines = [f"{'':52} {'ours':>10} {'other':>10} {'ratio':>7} {'min':>6} {'max':>6} {'aim':>6}"]
     group = ""
@@ -96,14 +104,8 @@ def table(rows: list[Row]) -> str:
             lines.append(f"{group}")
         low, high = row.spread
         aim = "" if row.measure.aim is None else f"{row.measure.aim:.2f}"
-        ours, other = (
-            (f"{row.ours * 1e6:.2f}µs", f"{row.other * 1e6:.2f}µs")
-            if row.other
-            else (
-                "",
-                "",
-            )
-        )
+        shown = _shown_bytes if row.measure.figure == "bytes" else _shown_seconds
+        ours, other = (shown(row.ours), shown(row.other)) if row.other else ("", "")
         lines.append(
             f"  {row.measure.what:50} {ours:>10} {other:>10} {row.ratio:7.2f} {low:6.2f}"
             f" {high:6.2f} {aim:>6}{'  missed' if row.missed else ''}"

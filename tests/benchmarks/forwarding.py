@@ -1,96 +1,153 @@
-"""The forwarder under `wrk`, against the same server that only answers 202."""
+"""The forwarder and the Agent's own receiver under `wrk`, in front of the same intake.
+
+Each is a process of its own (the forwarder with a worker for each core, as by default). What
+is stored counts once it is delivered: the time until the queue is empty is counted in.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
-import threading
-from collections.abc import Iterable, Iterator
+import sys
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from urllib.request import urlopen
 
 from registry import Figures, contender
 
-SCRIPT = str(Path(__file__).with_name("post.lua"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from real_agent import running_agent
+
+AGENT = "agent"
+_SECONDS = 3
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+_COMMAND = "from livedebug_sender.forwarder.command import forward; forward()"
+_POST = """
+wrk.method = "POST"
+wrk.path = "/debugger/v2/input"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = '[{"a":"' .. string.rep("x", %d) .. '"}]'
+"""
 
 
-class OnlyAnswers:
-    """In a forwarder's place: reads the body and answers 202."""
+@dataclass(frozen=True)
+class Serving:
+    """A process that forwards, at an address."""
 
-    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
-        environ["wsgi.input"].read()
-        start_response("202 Accepted", [("Content-Length", "2")])
-        return [b"{}"]
+    address: str
+    pid: int
 
-    def publish(self) -> None:
-        pass
+    def memory(self) -> float:
+        """Bytes of it and its children; what they share is counted once."""
+        listed = subprocess.run(["pgrep", "-P", str(self.pid)], capture_output=True, text=True)
+        return float(sum(_proportional(pid) for pid in [self.pid, *listed.stdout.split()]))
 
-    def end_soon(self) -> None:
-        pass
-
-    def close(self, timeout: float) -> bool:
-        return True
+    def drained(self) -> None:
+        """Wait until nothing is queued any more."""
+        while True:
+            with urlopen(f"http://{self.address}/metrics") as page:
+                queued = re.search(r"^livedebug_forwarder_queued (\S+)$", page.read().decode(), re.M)
+            if queued is None or float(queued[1]) == 0:
+                return
+            time.sleep(0.02)
 
 
 @contextmanager
-def serving(url: str, mode: str | None) -> Iterator[str]:
-    """The address of a server with a forwarder to `url`, or with `OnlyAnswers`."""
-    from livedebug_sender.forwarder import Forwarder, Settings
-    from livedebug_sender.forwarder.server import Server
-
+def serving(url: str, who: str) -> Iterator[Serving]:
+    """The Agent, or a forwarder in the mode `who`, to an intake."""
     prefixes = "DD_APM_DEBUGGER", "DD_APM_DEBUGGER_DIAGNOSTICS", "DD_APM_SYMDB"
-    urls = {f"{prefix}_DD_URL": f"{url}/api/v2/debugger" for prefix in prefixes}
-    settings = Settings.from_env(
-        {"DD_API_KEY": "k" * 32, "DD_HOSTNAME": "h", **urls}, mode=mode or "pass-through"
+    variables = {f"{prefix}_DD_URL": f"{url}/api/v2/debugger" for prefix in prefixes}
+    variables |= {"DD_API_KEY": "k" * 32, "DD_HOSTNAME": "h", "DD_ENV": "none"}
+    if who == AGENT:
+        with running_agent({**variables, "AGENT_VERSION": "1.0"}) as agent:
+            yield Serving(agent.address, agent.pid)
+        return
+    # Room for what comes faster than it goes, for as long as a measurement takes.
+    options = ("--mode", who, "--queue-items", "1000000", "--queue-bytes", "4GiB")
+    process = subprocess.Popen(
+        [sys.executable, "-c", _COMMAND, "--listen", "127.0.0.1:0", *options],
+        env={**os.environ, **variables},
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    app: Any = Forwarder(settings) if mode else OnlyAnswers()
-    server = Server(app, settings, ["127.0.0.1:0"])
-    thread = threading.Thread(target=server.run)
-    thread.start()
+    assert process.stderr is not None
     try:
-        yield f"http://{server.addresses[0]}"
+        told = re.search(r" from (\S+)$", process.stderr.readline())
+        assert told, process.stderr.read()
+        yield Serving(told[1], process.pid)
     finally:
-        server.stop()
-        thread.join()
+        process.terminate()
+        process.wait(30)
+        process.stderr.close()
 
 
 @contender
-def forwarding(url: str, mode: str | None, clients: int) -> Figures:
-    """Seconds of a request, by throughput and at the median."""
-    with serving(url, mode) as address:
-        return _wrk(address, clients, 3)
+def forwarding(url: str, who: str, clients: int, size: int) -> Figures:
+    """Seconds of a request, by throughput (`wall`), at the median and the 99th percentile."""
+    with serving(url, who) as server:
+        _wrk(server.address, clients, size, 1)
+        server.drained() if who != AGENT else None
+        begun = time.monotonic()
+        figures = _wrk(server.address, clients, size, _SECONDS)
+        if who != AGENT:
+            server.drained()
+            # wrk needs a moment of its own at the end, on both sides.
+            extra = max(0.0, time.monotonic() - begun - figures["took"] - 0.2)
+            figures["wall"] = (figures["took"] + extra) / figures["done"]
+        return figures
 
 
 @contender
-def forwarding_memory(url: str, mode: str, requests: int) -> Figures:
-    """Memory after so many more requests over that after the first."""
-    with serving(url, mode) as address:
-        _wrk(address, 8, 5)
-        before, done = _resident(), 0.0
+def forwarding_memory(url: str, who: str, requests: int) -> Figures:
+    """Bytes of memory after so many requests of 200 KB by eight clients."""
+    with serving(url, who) as server:
+        done = 0.0
         while done < requests:
-            done += _wrk(address, 8, 10)["done"]
-        return {"ratio": _resident() / before}
+            done += _wrk(server.address, 8, 200 * 1024, 2)["done"]
+        return {"bytes": server.memory()}
 
 
-def _wrk(address: str, clients: int, seconds: int) -> Figures:
-    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", "-s", SCRIPT, address]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+@contender
+def forwarding_soak(url: str, mode: str, seconds: int) -> Figures:
+    """Memory at the end of so many seconds of wrk over that after the first tenth."""
+    with serving(url, mode) as server:
+        _wrk(server.address, 8, 2048, max(2, seconds // 10))
+        before = server.memory()
+        _wrk(server.address, 8, 2048, seconds)
+        return {"ratio": server.memory() / before}
+
+
+def _wrk(address: str, clients: int, size: int, seconds: int) -> Figures:
+    with TemporaryDirectory() as folder:
+        script = Path(folder, "post.lua")
+        script.write_text(_POST % (size - 10))
+        command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", "-s", str(script)]
+        url = f"http://{address}"
+        told = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in told, told
-    median = re.search(r"50%\s+([\d.]+)(us|ms|s)\b", told)
-    done = re.search(r"(\d+) requests in", told)
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
-    assert median
-    assert done
-    assert rate, told
+    assert "Socket errors" not in told, told
+    at = {share: re.search(rf"{share}%\s+([\d.]+)(us|ms|s)\b", told) for share in (50, 99)}
+    done = re.search(r"(\d+) requests in ([\d.]+)s", told)
+    assert at[50], told
+    assert at[99], told
+    assert done, told
     return {
-        "p50": float(median[1]) * _UNITS[median[2]],
-        "wall": 1 / float(rate[1]),
+        "p50": float(at[50][1]) * _UNITS[at[50][2]],
+        "p99": float(at[99][1]) * _UNITS[at[99][2]],
+        "took": float(done[2]),
         "done": float(done[1]),
+        "wall": float(done[2]) / float(done[1]),
     }
 
 
-def _resident() -> int:
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+def _proportional(pid: int | str) -> int:
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:  # it is gone
+        return 0
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) * 1024

@@ -75,12 +75,32 @@ def _web(who: str) -> Side:
     return Side(name, f"web_{who}", arguments)
 
 
-def _forwarder(what: str, figure: str, mode: str, clients: int) -> Measure:
-    sides = (
-        Side(name, "forwarding", {"url": URL, "mode": way, "clients": clients})
-        for name, way in ((mode, mode), ("only answers 202", None))
-    )
-    return Measure("forwarder", what, figure, *sides, aim=None)
+def _forwarder(mode: str, size: int, clients: int, figure: str = "wall") -> Measure:
+    """A cell of the table against the Agent: the time of a request, or the 99th percentile."""
+    arguments = {"url": URL, "clients": clients, "size": size * 1024}
+    ours = Side(mode, "forwarding", {**arguments, "who": mode})
+    agent = Side("the Agent", "forwarding", {**arguments, "who": "agent"})
+    many = "client" if clients == 1 else "clients"
+    shown = {"wall": "time a request", "p99": "99 %"}[figure]
+    what = f"{mode}, {size} KB, {clients} {many}, {shown}"
+    return Measure("forwarder", what, figure, ours, agent, {"wall": 1.5, "p99": 2.0}[figure])
+
+
+def _forwarder_memory(mode: str) -> Measure:
+    arguments = {"url": URL, "requests": 10_000}
+    ours = Side(mode, "forwarding_memory", {**arguments, "who": mode})
+    agent = Side("the Agent", "forwarding_memory", {**arguments, "who": "agent"})
+    what = f"{mode}, memory after 10,000 requests of 200 KB"
+    return Measure("forwarder", what, "bytes", ours, agent, 1.0)
+
+
+_FORWARDER = tuple(
+    _forwarder(mode, size, clients, figure)
+    for figure in ("wall", "p99")
+    for mode in ("pass-through", "store-and-forward")
+    for size in (2, 200)
+    for clients in (1, 8)
+)
 
 
 def _threads(function: str, name: str, **more: Any) -> Side:
@@ -188,21 +208,17 @@ MEASURES = (
         _web("with_native"),
         None,
     ),
-    _forwarder("time a request, 1 client", "wall", "pass-through", 1),
-    _forwarder("median latency, 1 client", "p50", "pass-through", 1),
-    _forwarder("time a request, 8 clients", "wall", "pass-through", 8),
-    _forwarder("time a request, 1 client, stored", "wall", "store-and-forward", 1),
-    _forwarder("median latency, 1 client, stored", "p50", "store-and-forward", 1),
-    _forwarder("time a request, 8 clients, stored", "wall", "store-and-forward", 8),
+    *_FORWARDER,
+    _forwarder_memory("pass-through"),
     _alone(
         "forwarder",
-        "memory after 100,000 requests more",
+        "memory over that after a tenth, 60 s of wrk",
         "ratio",
         1.1,
-        "forwarding_memory",
+        "forwarding_soak",
         url=URL,
         mode="pass-through",
-        requests=100_000,
+        seconds=60,
     ),
     _alone("start", "import over a bare interpreter, ms", "ms", 45, "import_cost", times=15),
     _alone("start", "the same over that of requests", "ratio", 0.35, "import_cost", times=15),

@@ -25,7 +25,7 @@ _MAX_DIGITS = 18
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _HEAD = re.compile(
-    rf"(?P<method>{_TOKEN}) (?P<target>[!-~\x80-\xff]+) HTTP/1\.(?P<minor>[01])\r\n"
+    rf"(?P<method>{_TOKEN}) (?P<target>[!-~\x80-\xff]+) HTTP/1\.(?P<minor>[0-9])\r\n"
     rf"(?P<fields>(?:{_TOKEN}:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*)\r\n"
 )
 _OTHER_VERSION = re.compile(rf"{_TOKEN} [!-~]+ HTTP/[2-9]\.[0-9]\r\n")
@@ -77,6 +77,10 @@ def parse_head(head: bytes) -> RequestHead:
         raise RequestError(400, "the request can't be read")
     method, target, minor, fields = match.groups()
     variables = _variables(fields, minor)
+    authority = _AUTHORITY.match(target)
+    if authority:  # as for a proxy; it names the host, but where to is not the tracer's to say
+        target = target[authority.end() :] or "/"
+        variables["HTTP_HOST"] = authority[0].partition("//")[2]
     path, query = _split_target(target)
     connection = variables.get("HTTP_CONNECTION", "").lower()
     expects = variables.pop("HTTP_EXPECT", "").lower()
@@ -86,11 +90,11 @@ def parse_head(head: bytes) -> RequestHead:
         method,
         path,
         query,
-        f"HTTP/1.{minor}",
+        "HTTP/1.0" if minor == "0" else "HTTP/1.1",
         variables,
         _content_length(variables, minor),
-        "close" not in connection if minor == "1" else "keep-alive" in connection,
-        bool(expects) and minor == "1",
+        "keep-alive" in connection if minor == "0" else "close" not in connection,
+        bool(expects) and minor != "0",
     )
 
 
@@ -102,13 +106,15 @@ def _variables(fields: str, minor: str) -> dict[str, str]:
         value = value.strip(" \t")
         if key not in variables:
             variables[key] = value
-        elif key in ("CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "HTTP_HOST"):
-            raise RequestError(400, "Content-Length, Transfer-Encoding or Host more than once")
+        elif key in ("CONTENT_LENGTH", "HTTP_HOST"):
+            raise RequestError(400, "Content-Length or Host more than once")
+        elif key == "HTTP_TRANSFER_ENCODING":
+            raise RequestError(501, "Transfer-Encoding more than once")
         else:
             variables[key] += f", {value}"
     # One with an underscore would be taken for the one with a hyphen.
     variables.pop("", None)
-    if minor == "1" and "HTTP_HOST" not in variables:
+    if minor != "0" and "HTTP_HOST" not in variables:
         raise RequestError(400, "no Host")
     return variables
 
@@ -123,11 +129,8 @@ def variable_of(name: str) -> str:
 
 
 def _split_target(target: str) -> tuple[str, str]:
-    authority = _AUTHORITY.match(target)
-    if authority:  # for proxies; where it leads is not the tracer's business
-        target = target[authority.end() :] or "/"
     path, _, query = target.partition("?")
-    if "%" in path:
+    if "%" in path and "%2f" not in path.lower():  # an escaped slash divides nothing
         path = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
     return path, query
 
@@ -141,7 +144,7 @@ def _content_length(variables: dict[str, str], minor: str) -> int | None:
         if not (length.isascii() and length.isdigit()):
             raise RequestError(400, "the Content-Length is no number")
         if len(length) > _MAX_DIGITS:
-            raise RequestError(413, "the body is too large")
+            raise RequestError(400, "the Content-Length has too many digits")
         return int(length)
     if length is not None:
         raise RequestError(400, "Transfer-Encoding and Content-Length in one request")
