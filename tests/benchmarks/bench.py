@@ -96,7 +96,7 @@ def _shown_bytes(size: float) -> str:
 
 
 def table(rows: list[Row]) -> str:
-    lines = [f"{'':52} {'ours':>10} {'other':>10} {'ratio':>7} {'min':>6} {'max':>6} {'aim':>6}"]
+    lines = [f"{'':62} {'ours':>10} {'other':>10} {'ratio':>7} {'min':>6} {'max':>6} {'aim':>6}"]
     group = ""
     for row in rows:
         if row.measure.group != group:
@@ -107,7 +107,7 @@ def table(rows: list[Row]) -> str:
         shown = _shown_bytes if row.measure.figure == "bytes" else _shown_seconds
         ours, other = (shown(row.ours), shown(row.other)) if row.other else ("", "")
         lines.append(
-            f"  {row.measure.what:50} {ours:>10} {other:>10} {row.ratio:7.2f} {low:6.2f}"
+            f"  {row.measure.what:60} {ours:>10} {other:>10} {row.ratio:7.2f} {low:6.2f}"
             f" {high:6.2f} {aim:>6}{'  missed' if row.missed else ''}"
         )
     return "\n".join(lines)

@@ -51,7 +51,9 @@ class Serving:
         """Wait until nothing is queued any more."""
         while True:
             with urlopen(f"http://{self.address}/metrics") as page:
-                queued = re.search(r"^livedebug_forwarder_queued (\S+)$", page.read().decode(), re.M)
+                queued = re.search(
+                    r"^livedebug_forwarder_queued (\S+)$", page.read().decode(), re.M
+                )
             if queued is None or float(queued[1]) == 0:
                 return
             time.sleep(0.02)
@@ -90,10 +92,10 @@ def serving(url: str, who: str) -> Iterator[Serving]:
 def forwarding(url: str, who: str, clients: int, size: int) -> Figures:
     """Seconds of a request, by throughput (`wall`), at the median and the 99th percentile."""
     with serving(url, who) as server:
-        _wrk(server.address, clients, size, 1)
+        wrk(server.address, clients, size, 1)
         server.drained() if who != AGENT else None
         begun = time.monotonic()
-        figures = _wrk(server.address, clients, size, _SECONDS)
+        figures = wrk(server.address, clients, size, _SECONDS)
         if who != AGENT:
             server.drained()
             # wrk needs a moment of its own at the end, on both sides.
@@ -108,21 +110,11 @@ def forwarding_memory(url: str, who: str, requests: int) -> Figures:
     with serving(url, who) as server:
         done = 0.0
         while done < requests:
-            done += _wrk(server.address, 8, 200 * 1024, 2)["done"]
+            done += wrk(server.address, 8, 200 * 1024, 2)["done"]
         return {"bytes": server.memory()}
 
 
-@contender
-def forwarding_soak(url: str, mode: str, seconds: int) -> Figures:
-    """Memory at the end of so many seconds of wrk over that after the first tenth."""
-    with serving(url, mode) as server:
-        _wrk(server.address, 8, 2048, max(2, seconds // 10))
-        before = server.memory()
-        _wrk(server.address, 8, 2048, seconds)
-        return {"ratio": server.memory() / before}
-
-
-def _wrk(address: str, clients: int, size: int, seconds: int) -> Figures:
+def wrk(address: str, clients: int, size: int, seconds: int) -> Figures:
     with TemporaryDirectory() as folder:
         script = Path(folder, "post.lua")
         script.write_text(_POST % (size - 10))
@@ -132,16 +124,17 @@ def _wrk(address: str, clients: int, size: int, seconds: int) -> Figures:
     assert "Non-2xx" not in told, told
     assert "Socket errors" not in told, told
     at = {share: re.search(rf"{share}%\s+([\d.]+)(us|ms|s)\b", told) for share in (50, 99)}
-    done = re.search(r"(\d+) requests in ([\d.]+)s", told)
+    done = re.search(r"(\d+) requests in ([\d.]+)(s|m)", told)
     assert at[50], told
     assert at[99], told
     assert done, told
+    took = float(done[2]) * (60 if done[3] == "m" else 1)
     return {
         "p50": float(at[50][1]) * _UNITS[at[50][2]],
         "p99": float(at[99][1]) * _UNITS[at[99][2]],
-        "took": float(done[2]),
+        "took": took,
         "done": float(done[1]),
-        "wall": float(done[2]) / float(done[1]),
+        "wall": took / float(done[1]),
     }
 
 
@@ -150,4 +143,6 @@ def _proportional(pid: int | str) -> int:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:  # it is gone
         return 0
-    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) * 1024
+    return (
+        next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) * 1024
+    )

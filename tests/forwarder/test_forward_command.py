@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import http.client
 import os
-import re
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from forward_process import forwarding, started
 from running_forwarder import ROUTES, environ
 from sample_data import KEY
 from servers import Arrived, RawServer, RecordingServer, free_port, hang
 
 from livedebug_sender.forwarder.command import forward
 from livedebug_sender.forwarder.options import OPTIONS
-
-COMMAND = (
-    sys.executable,
-    "-c",
-    "from livedebug_sender.forwarder.command import forward; forward()",
-)
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -56,64 +46,6 @@ def ask(address: str, method: str, path: str, body: bytes | None = None) -> tupl
         return response.status, response.read()
     finally:
         connection.close()
-
-
-class Process:
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.lines: list[str] = []
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line)
-
-    def wait_for(self, pattern: str) -> re.Match[str]:
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
-            match = re.search(pattern, "".join(self.lines))
-            if match:
-                return match
-            assert self.process.poll() is None, "".join(self.lines)
-            time.sleep(0.02)
-        raise AssertionError("".join(self.lines))
-
-    def address(self) -> str:
-        return self.wait_for(r"forwarding \(.*\) from (\S+)")[1].rstrip(",")
-
-    def end(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(30)
-        self._thread.join(10)
-        return code
-
-
-@contextmanager
-def started(command: Any, variables: dict[str, str]) -> Iterator[Process]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("DD_")}
-    process = subprocess.Popen(
-        command,
-        env={**kept, **variables},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield Process(process)
-    finally:
-        with suppress(ProcessLookupError):  # with its workers
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
-        if process.stderr is not None:
-            process.stderr.close()
-
-
-def forwarding(intake: str, *arguments: str, **variables: str) -> Any:
-    return started(
-        (*COMMAND, *(arguments or ("--listen", "127.0.0.1:0"))), environ(intake, **variables)
-    )
 
 
 def test_it_forwards_and_ends_on_sigterm():
@@ -214,9 +146,9 @@ def test_a_stale_socket_is_taken_over_and_a_live_one_is_not(short_dir):
     with RecordingServer() as intake, forwarding(intake.url, "--listen", f"unix:{path}") as process:
         process.address()
         with forwarding(intake.url, "--listen", f"unix:{path}") as second:
-            assert second.process.wait(30) == 1
-            second._thread.join(10)
-            assert "another process does" in "".join(second.lines)
+            status, said = second.wait_for_exit()
+            assert status == 1
+            assert "another process does" in said
         assert ask(f"unix:{path}", "GET", "/health")[0] == 200
 
 
@@ -224,10 +156,10 @@ def test_a_taken_port_is_said_in_clear_words():
     with RecordingServer() as intake:
         arguments = ("--listen", f"127.0.0.1:{intake.port}")
         with forwarding(intake.url, *arguments) as process:
-            assert process.process.wait(30) == 1
-            process._thread.join(10)
-            assert f"can't listen on '127.0.0.1:{intake.port}'" in "".join(process.lines)
-            assert "Traceback" not in "".join(process.lines)
+            status, said = process.wait_for_exit()
+            assert status == 1
+            assert f"can't listen on '127.0.0.1:{intake.port}'" in said
+            assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(
@@ -289,6 +221,6 @@ def test_gunicorn_serves_it_and_delivers_on_sigterm(mode):
 def test_gunicorn_fails_at_once_and_in_clear_words_without_a_key():
     command = (sys.executable, "-m", "gunicorn", "--preload", "livedebug_sender.forwarder:app")
     with started(command, {"DD_API_KEY": ""}) as process:
-        assert process.process.wait(30) != 0
-        process._thread.join(10)
-        assert "set DD_API_KEY" in "".join(process.lines)
+        status, said = process.wait_for_exit()
+        assert status != 0
+        assert "set DD_API_KEY" in said

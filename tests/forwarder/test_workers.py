@@ -1,0 +1,201 @@
+"""Several worker processes, which are one forwarder to all who ask."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from forward_process import Process, forwarding
+from running_forwarder import ROUTES
+from servers import Arrived, RecordingServer
+from waiting import until
+
+
+class Client:
+    """A connection that is kept."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = http.client.HTTPConnection(address, timeout=20)
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
+        self._connection.request(method, path, body)
+        response = self._connection.getresponse()
+        return response.status, response.read().decode()
+
+    def post(self, body: bytes = b"[1]") -> int:
+        return self.ask("POST", ROUTES[2], body)[0]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def workers_of(process: Process) -> list[int]:
+    task = Path(f"/proc/{process.process.pid}/task/{process.process.pid}/children")
+    return [int(pid) for pid in task.read_text().split()]
+
+
+def runs(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def intake() -> Iterator[RecordingServer]:
+    with RecordingServer() as server:
+        yield server
+
+
+@pytest.fixture
+def process(intake: RecordingServer) -> Iterator[Process]:
+    with forwarding(intake.url, "--listen", "127.0.0.1:0", "--workers", "3") as process:
+        process.address()
+        yield process
+
+
+def metric(address: str, name: str) -> float:
+    client = Client(address)
+    page = client.ask("GET", "/metrics")[1]
+    client.close()
+    found = re.search(rf"^livedebug_forwarder_{re.escape(name)} (\S+)$", page, re.MULTILINE)
+    assert found, page
+    return float(found[1])
+
+
+def test_connections_are_spread_evenly_and_the_metrics_are_of_all_workers(process, intake):
+    assert until(lambda: len(workers_of(process)) == 3)
+    clients = [Client(process.address()) for _ in range(6)]
+    assert [client.post() for client in clients for _ in range(2)] == [202] * 12
+    by_worker = [descriptors_of(pid) for pid in workers_of(process)]
+    assert max(by_worker) - min(by_worker) <= 2  # one to the intake is not everywhere yet
+    labels = f'by="intake",route="{ROUTES[2]}",status="202"'
+    assert metric(process.address(), f"requests_total{{{labels}}}") == 12
+    for client in clients:
+        client.close()
+
+
+def descriptors_of(pid: int) -> int:
+    """Sockets of a process."""
+    links = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()]
+    return sum(link.startswith("socket:") for link in links)
+
+
+def test_a_worker_that_is_killed_is_replaced_and_what_it_had_in_hand_is_given_back():
+    gate = threading.Event()
+
+    def answer(arrived: Arrived) -> int:
+        if arrived.body == b"hold":
+            gate.wait(30)
+        return 202
+
+    options = ("--listen", "127.0.0.1:0", "--workers", "2", "--max-at-once", "2")
+    with RecordingServer(answer) as intake, forwarding(intake.url, *options) as process:
+        address = process.address()
+        held = [Client(address) for _ in range(2)]
+        threads = [threading.Thread(target=ask_in_vain, args=(client,)) for client in held]
+        for thread in threads:
+            thread.start()
+        intake.wait_for(2)
+        refused = Client(address)
+        assert refused.post() == 503  # the bound is of both workers together
+        before = workers_of(process)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        assert until(lambda: len(set(workers_of(process)) - set(before)) == 2, 30)
+        for thread in threads:
+            thread.join(20)
+        gate.set()
+        fresh = Client(address)
+        assert fresh.post() == 202
+        assert metric(address, "requests_in_hand") == 0
+        assert metric(address, "workers_replaced_total") == 2
+        assert "worker 0 ended (signal 9); it is replaced" in "".join(process.lines)
+        for client in (*held, refused, fresh):
+            client.close()
+        assert process.end() == 0
+
+
+def ask_in_vain(client: Client) -> None:
+    with pytest.raises((ConnectionError, http.client.HTTPException)):
+        client.post(b"hold")
+
+
+def test_workers_end_with_a_supervisor_that_was_killed(process):
+    assert until(lambda: len(workers_of(process)) == 3)
+    workers = workers_of(process)
+    process.process.send_signal(signal.SIGKILL)
+    assert until(lambda: not any(runs(pid) for pid in workers), 30)
+
+
+def test_a_signal_to_a_worker_alone_stops_nothing(process):
+    assert until(lambda: len(workers_of(process)) == 3)
+    for pid in workers_of(process):
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGINT)
+    client = Client(process.address())
+    assert client.post() == 202
+    client.close()
+    assert metric(process.address(), "workers_replaced_total") == 0
+
+
+def test_the_queue_of_every_worker_is_in_the_metrics_and_delivered_at_the_end():
+    gate = threading.Event()
+
+    def answer(arrived: Arrived) -> int:
+        gate.wait(30)
+        return 202
+
+    options = ("--listen", "127.0.0.1:0", "--workers", "2", "--mode", "store-and-forward")
+    with (
+        RecordingServer(answer) as intake,
+        forwarding(intake.url, *options, "--grace", "20") as process,
+    ):
+        address = process.address()
+        clients = [Client(address) for _ in range(4)]
+        assert [client.post() for client in clients] == [202] * 4
+        assert until(lambda: metric(address, "queued") == 4, 20)
+        for client in clients:
+            client.close()
+        process.process.send_signal(signal.SIGTERM)
+        gate.set()
+        assert process.process.wait(30) == 0
+    assert len(intake.requests) == 4
+
+
+def test_a_queue_that_cannot_be_had_ends_it_at_once_and_says_why(tmp_path):
+    folder = tmp_path / "file"
+    folder.write_text("no folder")
+    options = ("--listen", "127.0.0.1:0", "--workers", "2", "--queue", f"disk:{folder}")
+    with forwarding("http://127.0.0.1:1", *options) as process:
+        status, said = process.wait_for_exit()
+        assert status == 1
+        assert str(folder) in said
+        assert "Traceback" not in said
+
+
+def test_more_connections_than_there_may_be_wait_for_one_to_end(intake):
+    # The limit of open files leaves 40 of the thousand: 120, less 2 * 8 + 64.
+    limited = ("sh", "-c", 'ulimit -n 120; exec "$@"', "sh")
+    options = ("--listen", "127.0.0.1:0", "--workers", "2", "--max-at-once", "8")
+    with forwarding(intake.url, *options, prefix=limited) as process:
+        address = process.address()
+        clients = [Client(address) for _ in range(40)]
+        assert {client.ask("GET", "/health")[0] for client in clients} == {200}
+        seen: list[int] = []
+        late = Client(address)
+        waiting = threading.Thread(target=lambda: seen.append(late.post()))
+        waiting.start()
+        waiting.join(0.5)
+        assert seen == []
+        clients.pop().close()
+        waiting.join(20)
+        assert seen == [202]
+        for client in (*clients, late):
+            client.close()
