@@ -16,7 +16,7 @@ from ..protocol.endpoint import Endpoint, url_of
 from ..protocol.request import Request
 from .client import HTTPClient
 from .deadline import RequestDeadline
-from .failures import TIMED_OUT, TLS_FAILED, NoResponse, TimedOut, causes, reason
+from .failures import TIMED_OUT, NoResponse, TimedOut, causes, reason, tls_failed
 from .http1 import ProtocolError, RawResponse
 from .response import MAX_READ
 
@@ -142,7 +142,6 @@ def _read(response: requests.Response, max_body: int, whole: bool) -> RawRespons
 
 _REASONS = (
     (requests.exceptions.ProxyError, "the proxy can't be reached"),
-    (requests.exceptions.SSLError, TLS_FAILED),
     (requests.exceptions.Timeout, TIMED_OUT),
 )
 
@@ -152,10 +151,8 @@ def _reason(error: BaseException) -> str:
         if isinstance(error, kind):
             return words
     for cause in causes(error):
-        if isinstance(cause, NoResponse):
-            return str(cause)
         if isinstance(cause, ssl.SSLError):
-            return TLS_FAILED
+            return str(tls_failed(cause))
         if isinstance(cause, urllib3.exceptions.NameResolutionError):
             return "no such host"
         if isinstance(cause, TimeoutError) or (isinstance(cause, OSError) and cause.errno):

@@ -10,7 +10,7 @@ from ..errors import DeliveryError
 from .http1 import ProtocolError
 
 TIMED_OUT = "timed out"
-TLS_FAILED = "TLS failed: its certificate can't be verified, or no TLS"
+TLS_FAILED = "TLS failed"
 
 
 class NoResponse(DeliveryError):
@@ -33,7 +33,7 @@ class TimedOut(NoResponse):
 
 
 class TLSFailed(OSError):
-    """No TLS with that peer."""
+    """No TLS with that peer; in words."""
 
 
 class ProxyFailed(OSError):
@@ -53,15 +53,23 @@ def reason(error: BaseException) -> str:
     """A human-readable reason. The text of others' exceptions may hold headers: not used."""
     if isinstance(error, TimeoutError):
         return TIMED_OUT
-    if isinstance(error, (ProtocolError, ProxyFailed)):
+    if isinstance(error, (ProtocolError, ProxyFailed, TLSFailed)):
         return str(error)
-    if isinstance(error, TLSFailed):
-        return TLS_FAILED
     if isinstance(error, (NoSuchHost, socket.gaierror)):
         return "no such host"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     return f"the connection failed: {type(error).__name__}"
+
+
+def tls_failed(error: BaseException) -> TLSFailed:
+    """A `TLSFailed` for an `ssl.SSLError`, in OpenSSL's words, which know no secrets."""
+    # By the attributes that say so: `ssl` is not to be imported before it is needed.
+    unverified = getattr(error, "verify_message", None)
+    if unverified:
+        return TLSFailed(f"{TLS_FAILED}: its certificate can't be verified: {unverified}")
+    why = (getattr(error, "reason", None) or "no TLS").lower().replace("_", " ")
+    return TLSFailed(f"{TLS_FAILED}: {why}")
 
 
 def causes(error: BaseException) -> Iterable[BaseException]:

@@ -113,8 +113,8 @@ class Resolver:
         def run() -> None:
             try:
                 found.run(self._look_up, host, port)
-                if found.addresses and len(self._remembered) < MAX_REMEMBERED:
-                    self._remembered[host, port] = found.addresses
+                if found.addresses:
+                    self._remember(host, port, found.addresses)
             finally:
                 self._under_way.pop(key, None)
 
@@ -125,6 +125,11 @@ class Resolver:
             if not started:
                 self._under_way.pop(key, None)
         return started
+
+    def _remember(self, host: str, port: int, addresses: Addresses) -> None:
+        if len(self._remembered) >= MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[host, port] = addresses
 
     def _without_thread(self, host: str, port: int) -> Addresses:
         """At interpreter shutdown, say. What was true before takes no time."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from .deadline import RequestDeadline
-from .failures import TLSFailed
+from .failures import tls_failed
 
 Buffer = bytes | memoryview
 
@@ -170,7 +170,7 @@ class NestedTLSStream:
                 done = False
             except ssl.SSLError as error:
                 self._flush()  # the alert that says why
-                raise TLSFailed from error
+                raise tls_failed(error) from None
             self._flush()
             if done and not self._encrypted:
                 return
@@ -257,7 +257,7 @@ def start_tls(
     except BaseException as error:
         wrapped.close()
         if isinstance(error, ssl.SSLError) and not isinstance(error, TimeoutError):
-            raise TLSFailed from error
+            raise tls_failed(error) from None
         raise
     return TLSStream(wrapped)
 
@@ -274,4 +274,4 @@ def _plain_error(error: ssl.SSLError) -> OSError:
     """An error of TLS, once it was there, as what it says of the connection."""
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return ConnectionResetError("TLS ended")
-    return TLSFailed(error.reason or "TLS failed")
+    return tls_failed(error)

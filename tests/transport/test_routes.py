@@ -1,0 +1,103 @@
+"""How requests travel, by URL and environment."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+from sample_requests import request_to
+from servers import RecordingServer
+
+from livedebug_sender import Endpoint
+from livedebug_sender.transport.failures import NoResponse, ProxyFailed, TLSFailed
+from livedebug_sender.transport.routes import Proxy, Routes, parse_proxy
+from livedebug_sender.transport.transport import Transport
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "host_header"),
+    [
+        ("http://agent.test", "agent.test", 80, "agent.test"),
+        ("http://agent.test:80/p?q", "agent.test", 80, "agent.test"),
+        ("http://Agent.Test:8126/", "agent.test", 8126, "agent.test:8126"),
+        ("https://agent.test:443", "agent.test", 443, "agent.test"),
+        ("https://agent.test:80", "agent.test", 80, "agent.test:80"),
+        ("http://agent.test.:8126", "agent.test.", 8126, "agent.test:8126"),
+        ("http://[::1]:8126", "::1", 8126, "[::1]:8126"),
+        ("http://[::1]", "::1", 80, "[::1]"),
+        ("http://127.0.0.1:8126", "127.0.0.1", 8126, "127.0.0.1:8126"),
+        ("http://b\u00fccher.test", "xn--bcher-kva.test", 80, "xn--bcher-kva.test"),
+    ],
+)
+def test_a_url_leads_to_its_host(url: str, host: str, port: int, host_header: str) -> None:
+    route = Routes().to(Endpoint(url))
+    assert (route.host, route.port, route.host_header) == (host, port, host_header)
+    assert (route.context is not None) is url.startswith("https")
+    assert (route.proxy, route.unix_path, route.target_prefix) == (None, None, "")
+
+
+def test_the_environment_is_read_once_for_an_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+    routes = Routes()
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    assert routes.to(Endpoint("http://agent.test/a")).proxy is None
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.test:1")
+    assert routes.to(Endpoint("http://agent.test/a")).proxy is None
+    assert routes.to(Endpoint("http://agent.test/b")).proxy is None
+    assert routes.to(Endpoint("http://agent.test:81/a")).proxy == Proxy("http", "proxy.test", 1)
+
+
+def test_hosts_that_no_proxy_names_are_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.test:1")
+    monkeypatch.setenv("NO_PROXY", "agent.test,10.0.0.0/8")
+    monkeypatch.setenv("no_proxy", "agent.test,10.0.0.0/8")
+    routes = Routes()
+    assert routes.to(Endpoint("http://agent.test")).proxy is None
+    assert routes.to(Endpoint("http://10.1.2.3")).proxy is None
+    route = routes.to(Endpoint("http://other.test:82"))
+    assert route.proxy == Proxy("http", "proxy.test", 1)
+    assert route.target_prefix == "http://other.test:82"
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("proxy.test", Proxy("http", "proxy.test", 80)),
+        ("proxy.test:3128", Proxy("http", "proxy.test", 3128)),
+        ("HTTPS://proxy.test", Proxy("https", "proxy.test", 443)),
+        ("socks5h://proxy.test", Proxy("socks5h", "proxy.test", 1080)),
+        ("socks4a://[::1]:1", Proxy("socks4a", "::1", 1)),
+        ("http://u%40:p%3A@proxy.test:1", Proxy("http", "proxy.test", 1, "u@", "p:")),
+    ],
+)
+def test_a_proxy_is_read_as_requests_reads_it(url: str, proxy: Proxy) -> None:
+    assert parse_proxy(url) == proxy
+
+
+def test_no_password_of_a_proxy_is_shown() -> None:
+    assert "secret" not in repr(parse_proxy("http://user:secret@proxy.test"))
+    with pytest.raises(ProxyFailed) as raised:
+        parse_proxy("ftp://user:secret@proxy.test")
+    assert "secret" not in str(raised.value)
+
+
+def test_a_ca_bundle_that_is_not_there_is_said_to_be_the_trouble(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing.pem"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(missing))
+    with pytest.raises(TLSFailed, match=r"missing\.pem"):
+        Routes().to(Endpoint("https://intake.test"))
+    with pytest.raises(NoResponse, match=r"the CA bundle .*missing\.pem can't be read"):
+        Transport().post(request_to("https://intake.test"))
+
+
+def test_what_is_wrong_with_a_certificate_is_said(server_tls: ssl.SSLContext) -> None:
+    untrusted = pytest.raises(NoResponse, match=r"certificate can't be verified: .*issuer")
+    with RecordingServer(tls=server_tls) as server, untrusted:
+        Transport().post(request_to(server.url))
+    with RecordingServer() as plain:
+        with pytest.raises(NoResponse, match="TLS failed: ") as raised:
+            Transport().post(request_to(plain.url.replace("http", "https")))
+        assert "certificate" not in str(raised.value)
