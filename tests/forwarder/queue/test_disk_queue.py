@@ -230,3 +230,42 @@ def test_a_close_twice_is_fine(tmp_path):
     queue.close(5)
     assert queue.close(5) == 0
     assert isinstance(queue, disk_queue.DiskQueue)
+
+
+def test_what_another_process_leaves_at_its_end_is_adopted_by_who_is_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(housekeeper, "ADOPT_EVERY", 0.05)
+    monkeypatch.setattr(housekeeper, "ROUND", 0.05)
+    leaving, staying = opened(tmp_path), opened(tmp_path)
+    for n in range(5):
+        leaving.put(a_request(b"left %d" % n))
+        staying.put(a_request(b"own %d" % n))
+    assert staying.take(ROUTE, PATIENCE).request.body == b"own 0"
+    leaving.close(5)
+    assert until(lambda: staying.stats().items == 10)
+    staying.put(a_request(b"new"))
+    arrived = [request.body for request in taken_from(staying)]
+    assert sorted(arrived) == sorted(
+        [b"left %d" % n for n in range(5)] + [b"own %d" % n for n in range(1, 5)] + [b"new"]
+    )
+    staying.close(5)
+
+
+def test_a_file_that_is_damaged_while_it_is_written_is_left_and_salvaged(tmp_path, caplog):
+    queue = opened(tmp_path, max_bytes=1_000_000_000)
+    # More than memory keeps; the end of a large body is in pages that are written once.
+    bodies = [b"x" * 1_000_000 + b"%03d" % n for n in range(60)]
+    for body in bodies[:50]:
+        queue.put(a_request(body))
+    wal = next(tmp_path.rglob("*.segment-wal"))
+    with wal.open("r+b") as file:
+        contents = file.read()
+        file.seek(contents.index(b"x040"))
+        file.write(b"y")
+    arrived = [request.body for request in taken_from(queue)]
+    for body in bodies[50:]:
+        queue.put(a_request(body))
+    arrived += [request.body for request in taken_from(queue, patience=3)]
+    assert set(arrived) == {body for body in bodies if not body.endswith(b"040")}
+    assert until(lambda: "is damaged" in caplog.text)
+    assert until(lambda: queue.stats().items == 0)
+    queue.close(5)

@@ -19,7 +19,7 @@ from ..browsing import DEAD, WAITING, Entry, Finding, QueueInUse
 from ..stored_request import DamagedRecord, StoredRequest, peek
 from .dead_letters import letters_in, read_letter
 from .folders import DEAD as DEAD_FOLDER
-from .folders import LOCK, REQUEUED, lock_the_dead
+from .folders import LOCK, REQUEUED, holding_the_dead
 from .loading import read_all, read_files
 from .segment import (
     SUFFIX,
@@ -161,8 +161,7 @@ class DiskBrowser:
                 )
 
     def _drop_waiting(self, names: Collection[str]) -> int:
-        folders = list(lock_the_dead(self._folder))
-        try:
+        with holding_the_dead(self._folder) as folders:
             held = {folder.path for folder in folders}
             if any(path.parent not in held for path in self._segments()):
                 raise QueueInUse(
@@ -172,15 +171,11 @@ class DiskBrowser:
             known = {entry.name: entry for entry in self._waiting() if entry.name in names}
             if known:
                 notes = [Settled(*_parts(name), entry.size) for name, entry in known.items()]
-                target = folders[0].path
-                segment = Segment.create(new_segment_path(target), [])
+                segment = Segment.create(new_segment_path(folders[0].path), [])
                 segment.append([], [encode_settled(notes)])
                 segment.seal([])
                 segment.close()
             return len(known)
-        finally:
-            for folder in folders:
-                folder.release()
 
     def _done(self) -> Done:
         """What is done with, by segment and table."""

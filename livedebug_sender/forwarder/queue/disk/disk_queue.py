@@ -41,7 +41,7 @@ class DiskQueue:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._state = DiskState(options, QueueFolder(folder), clock, wall)
-        damaged = load(self._state)
+        damaged = load(self._state, self._state.folder.adopted)
         self._letters = DeadLetters(folder, options.max_dead_bytes)
         self._writer = Writer(self._state)
         self._housekeeper = Housekeeper(self._state, self._writer, self._letters)

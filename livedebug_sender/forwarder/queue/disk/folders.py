@@ -74,7 +74,7 @@ class QueueFolder:
             for folder in (path, *(path / name for name in _SHARED)):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with _locked(path / LOCK):
-                self.adopted = list(lock_the_dead(path))
+                self.adopted = list(_lock_the_dead(path))
                 self.own = _make_own(path)
             sync_folder(path)
         except OSError as error:
@@ -84,6 +84,20 @@ class QueueFolder:
                 f"the queue's folder {str(path)!r:.200} can't be used: {error.strerror or error}; "
                 "expected: a folder on a local disk that this user may write to"
             ) from None
+
+    def adopt(self) -> list[LockedFolder]:
+        """The folders of processes that ended since; OSError."""
+        with _locked(self.path / LOCK):
+            adopted = list(_lock_the_dead(self.path))
+        self.adopted += adopted
+        return adopted
+
+    def leave_empty(self) -> None:
+        """Remove those adopted folders of which nothing is left."""
+        for folder in list(self.adopted):
+            with suppress(OSError):
+                if folder.remove():
+                    self.adopted.remove(folder)
 
     def free(self) -> int:
         """Bytes left on the disk for us."""
@@ -107,8 +121,19 @@ class QueueFolder:
             folder.release()
 
 
-def lock_the_dead(path: Path) -> Iterator[LockedFolder]:
-    """The folders of processes that are gone, each locked by us."""
+@contextmanager
+def holding_the_dead(path: Path) -> Iterator[list[LockedFolder]]:
+    """The folders of processes that are gone, locked for a `with` block."""
+    with _locked(path / LOCK):
+        folders = list(_lock_the_dead(path))
+        try:
+            yield folders
+        finally:
+            for folder in folders:
+                folder.release()
+
+
+def _lock_the_dead(path: Path) -> Iterator[LockedFolder]:
     for folder in sorted(path.iterdir()):
         if folder.name in _SHARED or not folder.is_dir():
             continue

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..request_queue import PutRefused
 from ..stored_request import DamagedRecord, StoredRequest, encode_envelope
 from .dead_letters import DeadLetters, waiting_letters
-from .loading import Damage
+from .loading import Damage, load
 from .moving import NO_ROUTE, TIMEOUT, Mover
 from .segment import ClosedSegment, DamagedSegment, TableSummary, request_of
 from .settled import Settled
@@ -21,6 +22,8 @@ from .writer import Addition, Writer
 ROUND = 2.0
 #: Seconds between two looks for what is too old.
 _EXPIRE_EVERY = 15.0
+#: Seconds between two looks for folders whose process has ended since.
+ADOPT_EVERY = 5.0
 #: Letters that are written with one sync of their folder.
 _LETTERS_AT_ONCE = 64
 
@@ -31,7 +34,20 @@ class Housekeeper:
         self._writer = writer
         self._letters = letters
         self._mover = Mover(state, writer, letters)
+        self._chores: list[Callable[[], None]] = [
+            self._adopt,
+            self._seal,
+            self._retire,
+            self._bury,
+            self._salvage,
+            self._requeue,
+            self._expire,
+            self._compact,
+            state.measure,
+            letters.count,
+        ]
         self._expire_at = 0.0
+        self._adopt_at = state.clock() + ADOPT_EVERY
         # Guarded by the state's lock.
         self._to_bury: list[tuple[Lease, str]] = []
         self._damaged: list[Damage] = []
@@ -58,6 +74,9 @@ class Housekeeper:
         if segment is None:
             return
         state.waiting.withhold(segment.number)
+        if segment.number == state.active:
+            state.active_is_damaged = True
+            self._writer.wake()
         if any(damage.number == segment.number for damage in self._damaged):
             return
         self._damaged.append(Damage(segment.path, segment.number, problem, segment.routes))
@@ -80,10 +99,7 @@ class Housekeeper:
                     self._state.chores.wait(ROUND)
                 ending = self._ending
             begun = True
-            steps = [self._bury] if ending else [
-                self._seal, self._retire, self._bury, self._salvage, self._requeue, self._expire,
-                self._compact, self._state.measure, self._letters.count,
-            ]  # fmt: skip
+            steps = [self._bury] if ending else self._chores
             failed = False
             for step in steps:
                 try:
@@ -101,6 +117,16 @@ class Housekeeper:
             if failed:
                 with self._state.lock:
                     self._state.chores.wait(ROUND)
+
+    def _adopt(self) -> None:
+        """A process that is told to end may take its time, while its successor is here already."""
+        if self._state.clock() < self._adopt_at:
+            return
+        self._adopt_at = self._state.clock() + ADOPT_EVERY
+        self._state.folder.leave_empty()
+        damaged = load(self._state, self._state.folder.adopt())
+        with self._state.lock:
+            self._damaged += damaged
 
     def _seal(self) -> None:
         state = self._state
@@ -188,10 +214,11 @@ class Housekeeper:
             return None
 
     def _salvage(self) -> None:
-        while self._damaged:
-            self._mover.salvage(self._damaged[0])
-            with self._state.lock:
-                del self._damaged[0]
+        for damage in list(self._damaged):
+            if damage.number != self._state.active:  # else the writer is about to leave it
+                self._mover.salvage(damage)
+                with self._state.lock:
+                    self._damaged.remove(damage)
 
     def _requeue(self) -> None:
         """Send again what people want to have sent again."""

@@ -1,13 +1,16 @@
-"""What a queue finds on the disk when it is opened. No start fails for it."""
+"""What a queue finds on the disk that others left. No start fails for it."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from .dead_letters import write_letters, write_synced
+from .folders import LockedFolder
 from .salvage import Salvaged, frames_in, salvage
 from .segment import (
     SUFFIX,
@@ -42,11 +45,18 @@ class Damage:
     moved: int = 0
 
 
-def load(state: DiskState) -> list[Damage]:
-    """Open what the adopted folders hold; what is damaged is given back."""
+class Loaded(NamedTuple):
+    segment: Segment
+    tables: list[TableSummary]
+    notes: list[Settled]
+
+
+def load(state: DiskState, folders: Sequence[LockedFolder]) -> list[Damage]:
+    """Open what these folders hold; what is damaged is given back."""
     damaged: list[Damage] = []
+    found: list[Loaded] = []
     notes: list[Settled] = []
-    for folder in state.folder.adopted:
+    for folder in folders:
         for path in folder.path.glob(f"*{SUFFIX}-wal"):
             if not path.with_name(path.name.removesuffix("-wal")).exists():
                 path.unlink(missing_ok=True)  # what unlinking its database left
@@ -54,22 +64,37 @@ def load(state: DiskState) -> list[Damage]:
             # Read before it is opened: SQLite throws away what it takes for its end.
             wal = _read_wal(path)
             try:
-                notes += _load_one(state, path, wal)
+                loaded = _load_one(state, path, wal)
+                found += [loaded] if loaded else []
             except NewerSegment as error:
                 state.notice(f"newer {path.name}", f"{path.name} is left alone: {error}")
             except (DamagedSegment, OSError, sqlite3.Error) as error:
                 damage = _damage(state, path, wal, str(error))
                 notes += damage.found.settled if damage.found else ()
                 damaged.append(damage)
-    by_number = defaultdict(list)
-    for damage in damaged:
-        by_number[damage.number].append(damage)
-    for note in notes:
-        state.waiting.settled(note)
-        for damage in by_number.get(note.segment, ()):
-            if note.table < len(damage.routes):
-                damage.settled.add((damage.routes[note.table], note.row))
+    _enter(state, found, notes, damaged)
     return damaged
+
+
+def _enter(
+    state: DiskState, found: list[Loaded], notes: list[Settled], damaged: list[Damage]
+) -> None:
+    with state.lock:
+        # The oldest is put in last, in front of the others.
+        for loaded in sorted(found, key=lambda one: one.segment.number, reverse=True):
+            state.add_file(loaded.segment, loaded.tables, older=True)
+            state.refers[loaded.segment.number] = {note.segment for note in loaded.notes}
+            notes = notes + loaded.notes
+        by_number = defaultdict(list)
+        for damage in damaged:
+            by_number[damage.number].append(damage)
+        for note in notes:
+            state.waiting.settled(note)
+            for damage in by_number.get(note.segment, ()):
+                if note.table < len(damage.routes):
+                    damage.settled.add((damage.routes[note.table], note.row))
+        for news in state.news.values():
+            news.notify_all()
 
 
 def read_files(path: Path) -> Salvaged:
@@ -84,7 +109,7 @@ def _read_wal(path: Path) -> bytes:
         return b""
 
 
-def _load_one(state: DiskState, path: Path, wal: bytes) -> list[Settled]:
+def _load_one(state: DiskState, path: Path, wal: bytes) -> Loaded | None:
     try:
         number = number_of(path)
     except ValueError:
@@ -93,7 +118,7 @@ def _load_one(state: DiskState, path: Path, wal: bytes) -> list[Settled]:
         raise DamagedSegment("there is another one of its number")
     if not path.stat().st_size and not wal_of(path).exists():
         remove_segment(path)  # cut at its creation: nothing was promised yet
-        return []
+        return None
     segment = Segment.open(path)
     try:
         tables = segment.summary() if segment.sealed else None
@@ -114,9 +139,7 @@ def _load_one(state: DiskState, path: Path, wal: bytes) -> list[Settled]:
     except BaseException:
         segment.close()
         raise
-    state.add_file(segment, tables)
-    state.refers[segment.number] = {note.segment for note in notes}
-    return notes
+    return Loaded(segment, tables, notes)
 
 
 def _beyond_the_commits(

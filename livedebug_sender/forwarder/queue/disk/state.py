@@ -57,6 +57,8 @@ class DiskState:
         self.refers: dict[int, set[int]] = {}
         #: The number of the segment that is written to.
         self.active: int | None = None
+        #: Is there something wrong with it?
+        self.active_is_damaged = False
         #: Segments that are complete, and still to be sealed.
         self.to_seal: list[int] = []
         self.counts = Counts()
@@ -64,10 +66,13 @@ class DiskState:
         self.free = folder.free()
         self.closed = False
 
-    def add_file(self, segment: Segment, tables: list[TableSummary]) -> None:
+    def add_file(
+        self, segment: Segment, tables: list[TableSummary], *, older: bool = False
+    ) -> None:
+        """A segment that was opened. The lock is held."""
         self.files[segment.number] = segment
         self.refers.setdefault(segment.number, set())
-        self.waiting.add_segment(segment.number, tables)
+        self.waiting.add_segment(segment.number, tables, older=older)
 
     def measure(self) -> None:
         """How much the files have, and the disk has left."""

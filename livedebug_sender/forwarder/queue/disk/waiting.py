@@ -78,13 +78,16 @@ class Waiting:
         self._max_recent_bytes = max_recent_bytes
         self.items = 0
 
-    def add_segment(self, number: int, tables: Sequence[TableSummary]) -> list[Table]:
-        """A segment with what is in it."""
+    def add_segment(
+        self, number: int, tables: Sequence[TableSummary], *, older: bool = False
+    ) -> list[Table]:
+        """A segment with what is in it; `older` than all there are, if it is not to be written."""
         added = [Table(number, n, one.route, one.rows, one.total) for n, one in enumerate(tables)]
         self._segments[number] = added
         for table in added:
             self.items += table.rows
-            self._by_route.setdefault(table.route, deque()).append(table)
+            line = self._by_route.setdefault(table.route, deque())
+            line.appendleft(table) if older else line.append(table)
         return added
 
     def remove_segment(self, number: int) -> None:

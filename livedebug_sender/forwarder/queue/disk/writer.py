@@ -108,9 +108,9 @@ class Writer:
             self._settle_at = 0.0
             self._work.notify()
 
-    def unwritten(self) -> int:
-        """How much that is done with is not written down yet."""
-        return len(self._settled)
+    def wake(self) -> None:
+        """There is something wrong with the active segment. The state's lock is held."""
+        self._work.notify()
 
     def close(self, timeout: float) -> bool:
         """Commit what is pending, and end; False if that took too long."""
@@ -135,6 +135,8 @@ class Writer:
             with self._state.lock:
                 idle_until = self._state.clock() + _IDLE
                 while not self._due() and not self._ending:
+                    if self._state.active_is_damaged:
+                        break
                     if self._is_spent() and self._state.clock() >= idle_until:
                         break
                     self._work.wait(self._seconds_to_wait(idle_until))
@@ -142,9 +144,11 @@ class Writer:
                 batch, self._batch = self._batch, _Batch()
                 settled, self._settled = self._settled, []
                 self._settle_at = float("inf")
+            if self._state.active_is_damaged:
+                self._complete()
             if batch.additions or batch.settled or settled:
                 self._commit(batch, settled)
-            elif not ending:
+            else:
                 self._complete()
             if ending:
                 self._complete()
@@ -249,6 +253,7 @@ class Writer:
     def _complete(self) -> None:
         """Write no more to the active segment."""
         with self._state.lock:
+            self._state.active_is_damaged = False
             if self._segment is not None:
                 self._state.to_seal.append(self._segment.number)
                 self._segment = None
