@@ -103,14 +103,12 @@ def try_cuts(work: Path, requests: int, cuts: int, seed: int) -> dict[str, objec
             into = work / "cut"
             shutil.rmtree(into, ignore_errors=True)
             disk.cut(into, choices, share)
-            begun = time.monotonic()
             arrived, seconds = _arrived(into / str(folder).lstrip("/"), confirmed - done)
             slowest = max(slowest, seconds)
             opens += 1
             again += len(arrived & done)
             for name in confirmed - done - arrived:
                 lost.append(f"{name.decode()} at {place} ({call.name}), {share}")
-            del begun
     kinds = {name: sum(call.name == name for call in calls) for name in ("write", "sync", "unlink")}
     return {
         "calls": len(calls),
@@ -133,8 +131,6 @@ def _arrived(folder: Path, needed: set[bytes]) -> tuple[set[bytes], float]:
     until = time.monotonic() + 10
     while True:
         arrived |= {one.body.split(b" ", 1)[0] for one in taken_from(queue, patience=0.02)}
-        for path in (folder / "queue" / "dead").glob("*.letter"):
-            arrived.add(path.read_bytes().partition(b"DD-BODY")[0][-0:] and b"")
         arrived |= _dead(folder)
         if needed <= arrived or time.monotonic() > until:
             break
