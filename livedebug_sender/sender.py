@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .config import SenderConfig
+from .delivery.per_process import PerProcess
 from .environment import tags_from_env
-from .errors import ConfigError, EnqueueRejected
+from .errors import ConfigError
 from .options import OnDrop, Options, Oversize
 from .protocol.tags import check_tags
 from .protocol.tracks import Track
-from .runtime import lazy_import, shutdown
+from .runtime import lazy_import
 from .stats import Stats
 from .transport.request_hook import AroundRequest
-from .units import MiB, parse_seconds
+from .units import parse_seconds
 
 if TYPE_CHECKING:
     import requests
@@ -64,16 +65,16 @@ class Sender:
         config: SenderConfig,
         *,
         tags: str = "",
-        max_queue_items: int = 5000,
-        max_queue_bytes: int | str = 32 * MiB,
-        max_payload_bytes: int | str = MiB,
-        max_batch_items: int = 4096,
-        max_batch_bytes: int | str = 4 * MiB,
-        linger: float | str = 0.1,
-        retry_for: float | str = 300.0,
-        shutdown_timeout: float | str = 3.0,
-        recheck_after: float | str = 60.0,
-        oversize: Oversize = "drop",
+        max_queue_items: int = Options.max_queue_items,
+        max_queue_bytes: int | str = Options.max_queue_bytes,
+        max_payload_bytes: int | str = Options.max_payload_bytes,
+        max_batch_items: int = Options.max_batch_items,
+        max_batch_bytes: int | str = Options.max_batch_bytes,
+        linger: float | str = Options.linger,
+        retry_for: float | str = Options.retry_for,
+        shutdown_timeout: float | str = Options.shutdown_timeout,
+        recheck_after: float | str = Options.recheck_after,
+        oversize: Oversize = Options.oversize,
         on_drop: OnDrop | None = None,
         session_factory: Callable[[], requests.Session] | None = None,
         around_request: AroundRequest | None = None,
@@ -98,10 +99,11 @@ class Sender:
             "around_request": around_request,
         }
         self._options = Options(**given)
-        self._new_engine = lazy_import.load("livedebug_sender.delivery.engine", "Engine")
-        self._closed = False
-        self._engine: Engine | None = None
-        self._engines: dict[int, Engine] = {}
+        new_engine: Callable[[SenderConfig, str, Options], Engine] = lazy_import.load(
+            "livedebug_sender.delivery.sender_engine", "new_sender_engine"
+        )
+        # Not of this object's own method: it is to be gone as soon as its owner drops it.
+        self._engines = PerProcess(partial(new_engine, config, self._tags, self._options))
 
     @classmethod
     def from_env(
@@ -140,16 +142,10 @@ class Sender:
             counted in ``stats().dropped``: ``queue_full``, ``too_large``, ``invalid`` or
             ``closed``.
         """
-        try:
-            engine = self._engine
-            if engine is None or not engine.owned_by_this_process[0]:
-                engine = self._here()
-            engine.lanes[track].offer(payload, content_type)
-        except EnqueueRejected as refused:
-            return self._here().refuse(track, refused.reason, refused.detail)
-        except Exception as error:  # out of memory, or a payload more hostile than known
-            return self._here().refuse(track, "invalid", type(error).__name__)
-        return True
+        engine = self._engines.latest
+        if engine is None or not engine.owned_by_this_process[0]:
+            engine = self._engines.engine()
+        return engine.enqueue(track, payload, content_type)
 
     def flush(self, timeout: float | str | None = None) -> bool:
         """Wait until all that was enqueued before is delivered, or dropped by the rules.
@@ -160,7 +156,7 @@ class Sender:
         Returns:
             Whether that was done within the timeout.
         """
-        return self._here().flush(self._seconds(timeout))
+        return self._engines.engine().flush(self._seconds(timeout))
 
     def close(self, timeout: float | str | None = None) -> bool:
         """Take no more, flush, then end the threads, all within the timeout.
@@ -171,13 +167,12 @@ class Sender:
         Returns:
             Whether nothing had to be dropped for lack of time.
         """
-        self._closed = True
-        engine = self._here()
-        return engine.finish_close(engine.begin_close(self._seconds(timeout)))
+        self._engines.closed = True
+        return self._engines.engine().close(self._seconds(timeout))
 
     def stats(self) -> Stats:
         """What became of every payload of this process so far."""
-        return self._here().stats()
+        return self._engines.engine().stats()
 
     def __enter__(self) -> Sender:
         return self
@@ -191,32 +186,12 @@ class Sender:
         self.close()
 
     def __del__(self) -> None:
-        engine = self.__dict__.get("_engine")
-        if engine is not None and engine.owned_by_this_process[0] and not engine.closed:
-            engine.retire()
+        engines = self.__dict__.get("_engines")
+        if engines is not None:
+            engines.retire()
 
     def __repr__(self) -> str:
-        return f"<Sender {self._config!r}{' closed' if self._closed else ''}>"
-
-    def _here(self) -> Engine:
-        """The engine of this process."""
-        engine = self._engine
-        if engine is not None and engine.owned_by_this_process[0]:
-            return engine
-        # No lock: a lock made before a fork may be taken for ever after it, and this may
-        # be interrupted by itself. The first to set it wins.
-        pid = os.getpid()
-        engine = self._engines.setdefault(
-            pid, self._new_engine(self._config, self._tags, self._options)
-        )
-        if not engine.owned_by_this_process[0]:  # an ancestor had the same process id
-            engine = self._engines[pid] = self._new_engine(self._config, self._tags, self._options)
-        engine.closed = engine.closed or self._closed
-        shutdown.register(engine)
-        self._engine = engine
-        for other in [key for key in list(self._engines) if key != pid]:
-            self._engines.pop(other, None)
-        return engine
+        return f"<Sender {self._config!r}{' closed' if self._engines.closed else ''}>"
 
     def _seconds(self, timeout: float | str | None) -> float:
         seconds = self._options.shutdown_timeout if timeout is None else timeout

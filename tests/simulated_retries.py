@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from livedebug_sender.delivery.retry import try_for_long
+from livedebug_sender.delivery.retry import retry_until
 
 
 class World:
     """An endpoint that answers by the script, and the time that passes meanwhile."""
 
-    def __init__(self, answers: Callable[[float], str], asks: str | None = None) -> None:
+    def __init__(self, answers: Callable[[float], str], asks: float | None = None) -> None:
         self.now = 1000.0
         self.answers = answers
         self.asks = asks
         self.attempts: list[float] = []
-        self.last_call: float | None = None
+        self.shutdown_deadline: float | None = None
 
     def attempt(self) -> str:
         self.attempts.append(self.now)
         return self.answers(self.now)
 
-    def pause(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         self.now += seconds
 
     def run(self, retry_for: float = 300.0) -> str:
-        return try_for_long(
+        return retry_until(
             self.attempt,
-            again=lambda result: result != "done",
-            asked_to_wait=lambda _: self.asks,
+            should_retry=lambda result: result != "done",
+            retry_after=lambda _: self.asks,
             give_up_at=self.now + retry_for,
-            last_call=lambda: self.last_call,
-            pause=self.pause,
+            shutdown_deadline=lambda: self.shutdown_deadline,
+            wait=self.wait,
             clock=lambda: self.now,
         )
 

@@ -115,9 +115,8 @@ def test_small_requests_waiting_for_an_additional_endpoint_are_bounded(make_send
             sender.enqueue("symdb", b"x", content_type="text/plain")
             if n % 50 == 49:
                 assert sender.flush(10.0)
-        engine = sender._engine
-        (courier,) = engine._dual_shipping._couriers_now()  # type: ignore[union-attr]
-        assert len(courier._waiting) <= 100
+        stats = sender.stats()
+        assert stats.delivered - stats.additional_delivered - stats.additional_failed <= 101
 
 
 # ---- symdb, verbatim ----
@@ -225,7 +224,7 @@ def test_an_earlier_close_is_not_prolonged_by_a_later_one(make_sender: Make) -> 
 
         soon = threading.Thread(target=close_soon)
         soon.start()
-        assert until(lambda: sender._engine.closed)  # type: ignore[union-attr]
+        assert until(lambda: not sender.enqueue("logs", b"{}"))
         patient = threading.Thread(target=sender.close, args=(6.0,))
         patient.start()
         soon.join()
@@ -265,42 +264,6 @@ with RecordingServer() as server:
         [sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=60
     )
     assert run.returncode == 0, run.stdout + run.stderr
-
-
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError])
-def test_an_exception_of_a_signal_handler_leaves_the_accounts_whole(
-    make_sender: Make, kind: type[BaseException]
-) -> None:
-    """Raised at each line of an enqueue in turn, as a signal handler may."""
-    with RecordingServer() as server:
-        sender = make_sender(server.url, linger=0.01)
-        sender.enqueue("logs", b"{}")
-        for at in range(1, 40):
-            lines = 0
-
-            def trace(frame: Any, event: str, _: Any, at: int = at) -> Any:
-                nonlocal lines
-                if "livedebug_sender" not in frame.f_code.co_filename:
-                    return None
-                lines += event == "line"
-                if event == "line" and lines == at:
-                    sys.settrace(None)
-                    raise kind
-                return trace
-
-            before = sys.gettrace()  # coverage's
-            sys.settrace(trace)
-            try:
-                sender.enqueue("logs", b'{"a":1}')
-            except kind:
-                pass
-            finally:
-                sys.settrace(before)
-        assert sender.flush(10.0)
-        stats = sender.stats()
-        assert (stats.pending, stats.pending_bytes) == (0, 0), stats
-        if kind is TimeoutError:  # no exception came out: each of 40 is in one account
-            assert stats.enqueued + sum(stats.dropped.values()) == 40, stats
 
 
 def test_on_drop_may_close_the_sender_on_its_own_thread(make_sender: Make) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +15,6 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ..errors import ConfigError
-from ..forwarder.options import PREFIX
 from ..forwarder.queue.browsing import DEAD, WAITING, Entry, QueueBrowser, QueueInUse
 from ..forwarder.queue.opening import DISK, KAFKA, open_browser
 from ..forwarder.queue.stored_request import StoredRequest
@@ -219,8 +217,7 @@ def _browser(queue_url: str) -> QueueBrowser:
     if not queue_url.startswith((DISK, KAFKA)):
         queue_url = f"{DISK}{Path(queue_url).absolute()}"
     try:
-        kafka_config = os.environ.get(f"{PREFIX}KAFKA_CONFIG", "")
-        return open_browser(queue_url, tuple(ROUTES), kafka_config)
+        return open_browser(queue_url, tuple(ROUTES))
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
 

@@ -5,21 +5,41 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from ..config import SenderConfig
 from ..protocol.tracks import agent_info_supports_debugger_v2_endpoint
 from ..runtime.log_limiter import LogLimiter
 
 if TYPE_CHECKING:
     from ..protocol.endpoint import Endpoint
+    from ..protocol.tracks import Track
     from ..transport.transport import Transport
 
 _NEVER = float("inf")
 
 
-class AgentWatch:
-    """Decides when the sender's config is downgraded, and when that is undone.
+class EndpointSource(Protocol):
+    """Where a track's payloads go; may change while they are under way."""
+
+    def endpoints_for(self, track: Track, /) -> tuple[Endpoint, ...]:
+        """The endpoints, paths derived, primary first; () without a primary."""
+
+
+class DowngradableEndpoints(EndpointSource, Protocol):
+    """Endpoints of which the primary may be an agent that lacks ``/debugger/v2/input``."""
+
+    @property
+    def downgraded(self) -> bool: ...
+
+    def downgrade_to_diagnostics_endpoint(self) -> bool:
+        """Go around that route; False if that changed nothing."""
+
+    def reset_endpoints(self) -> None:
+        """Undo that."""
+
+
+class AgentCapabilities:
+    """Decides when the sender's endpoints are downgraded, and when that is undone.
 
     While it is, the agent's ``/info`` is asked once every `recheck_after` seconds (give
     or take a quarter, so that a fleet doesn't ask in step), and only when there is
@@ -28,16 +48,16 @@ class AgentWatch:
 
     def __init__(
         self,
-        config: SenderConfig,
+        endpoints: DowngradableEndpoints,
         recheck_after: float,
-        problems: LogLimiter,
+        log: LogLimiter,
         clock: Callable[[], float],
     ) -> None:
-        self._config = config
+        self._endpoints = endpoints
         self._recheck_after = recheck_after
-        self._problems = problems
+        self._log = log
         self._clock = clock
-        # Guards: the times of the next questions, so that one lane asks and not two.
+        # Guards: the times of the next questions, so that one track asks and not two.
         self._lock = threading.RLock()
         self._ask_at = float("-inf")
         self._check_at = _NEVER
@@ -45,8 +65,8 @@ class AgentWatch:
     def downgrade(self, host: str) -> None:
         with self._lock:
             self._check_at = self._clock() + self._recheck_after * random.uniform(0.75, 1.25)
-        if self._config.downgrade_to_diagnostics_endpoint():
-            self._problems.note(
+        if self._endpoints.downgrade_to_diagnostics_endpoint():
+            self._log.note(
                 ("downgrade", host),
                 f"the agent at {host} has no /debugger/v2/input: snapshots and logs go to "
                 "/debugger/v1/diagnostics until it is upgraded",
@@ -72,7 +92,7 @@ class AgentWatch:
             self._check_at = self._clock() + self._recheck_after * random.uniform(0.75, 1.25)
         # A downgrade that the host itself asked for is left alone at first, too.
         if due and not self._says_no(transport, agent, deadline):
-            self._config.reset_endpoints()
+            self._endpoints.reset_endpoints()
 
     def _says_no(self, transport: Transport, agent: Endpoint, deadline: float | None) -> bool:
         info = transport.agent_info(agent, deadline)

@@ -1,6 +1,6 @@
 """Dual shipping: additional endpoints get each request once, best effort.
 
-Each has a courier of its own, with its own thread, connection and bound, so one that
+Each has a worker of its own, with its own thread, connection and bound, so one that
 stalls takes nothing from the others, nor from the primary.
 """
 
@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import DeliveryError
 from ..runtime.log_limiter import LogLimiter
-from ..runtime.threads import submit_unjoined, unjoined_executor, uwsgi_is_to_fork
+from ..runtime.threads import (
+    start_thread,
+    submit_unjoined,
+    unjoined_executor,
+    uwsgi_is_to_fork,
+)
+from .bell import Bell
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +28,16 @@ if TYPE_CHECKING:
     from ..protocol.request import Request
     from ..transport.transport import Transport
 
+#: Seconds after which a waiting `close` looks again, should nobody ring.
+_LOOK_AGAIN = 0.25
 
-class Courier:
-    """Brings requests to one additional endpoint, one after the other."""
+
+class AdditionalEndpointWorker:
+    """Brings requests to one additional endpoint, one after the other.
+
+    Args:
+        when_idle: called on the worker's thread when nothing waits any more.
+    """
 
     def __init__(
         self,
@@ -32,154 +45,203 @@ class Courier:
         max_requests: int,
         max_bytes: int,
         new_transport: Callable[[], Transport],
-        problems: LogLimiter,
+        log: LogLimiter,
         clock: Callable[[], float],
+        *,
+        new_executor: Callable[[int, str], ThreadPoolExecutor] = unjoined_executor,
+        start_thread: Callable[[Callable[[], None], str], bool] = start_thread,
+        when_idle: Callable[[], None] | None = None,
     ) -> None:
         self._name = endpoint.url
         self._max_requests = max_requests
         self._max_bytes = max_bytes
         self._new_transport = new_transport
-        self._problems = problems
+        self._log = log
         self._clock = clock
+        self._new_executor = new_executor
+        self._start_thread = start_thread
+        self._when_idle = when_idle
         self._transport: Transport | None = None
         self._executor: ThreadPoolExecutor | None = None
-        # Guards: everything below. Held for moments only, never during a request.
+        # Guards: everything below. Held for moments only, never during a request, and by
+        # `with` alone: `close` runs on the host's thread, whose signal handlers may raise.
         self._lock = threading.RLock()
         self._waiting: deque[tuple[Request, int]] = deque()
-        self._held = 0
-        self._under_way = False
-        self._over = False
-        self._idle = threading.Event()
-        self._idle.set()
+        self._held_bytes = 0
+        self._working = False
+        self._closed = False
+        # Rung when nothing waits any more.
+        self._bell = Bell()
         self.delivered = 0
         self.failed = 0
 
-    def offer(self, request: Request, size: int) -> None:
+    def put(self, request: Request, size: int) -> None:
         """Take a request of `size` bytes along, or count it as failed if too much waits."""
         with self._lock:
             too_much = (
-                len(self._waiting) >= self._max_requests or self._held + size > self._max_bytes
+                len(self._waiting) >= self._max_requests
+                or self._held_bytes + size > self._max_bytes
             )
-            if self._over or (self._held and too_much):
+            if self._closed or (self._held_bytes and too_much):
                 self.failed += 1
-                self._problems.note(
+                self._log.note(
                     ("additional full", self._name),
                     f"additional endpoint {self._name} is too slow: its copies are dropped",
                 )
                 return
-            self._held += size
+            self._held_bytes += size
             self._waiting.append((request, size))
-            self._idle.clear()
-            if self._under_way:
-                return
-            self._under_way = True
-        if not self._submit():
-            with self._lock:
-                self._under_way = False
+        self._ensure_working()
+
+    @property
+    def is_working(self) -> bool:
+        return self._working
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._waiting and not self._working
+
+    def begin_close(self) -> None:
+        """See to it that what is waiting is brought by a thread, if one can be had."""
+        if self._waiting and not self._working and not self._ensure_working():
+            # An executor takes nothing more once the interpreter is about to end.
+            self._start_thread(self._work, "livedebug-additional")
 
     def finish(self, deadline: float) -> None:
-        """Bring what is waiting, until `deadline`; here, if no thread can."""
-        while not self._idle.is_set() and self._clock() < deadline:
-            with self._lock:
-                mine = not self._under_way
-                self._under_way = True
-            if mine:
-                self._work(deadline)
+        """Bring what is waiting, until `deadline`; here, if no thread does."""
+        while not self.is_idle and (left := deadline - self._clock()) > 0:
+            if self._working:
+                self._bell.wait(min(left, _LOOK_AGAIN))
             else:
-                self._idle.wait(max(0.0, deadline - self._clock()))
+                self._work(deadline)
 
-    def close(self, deadline: float) -> None:
-        """`finish`, then count what is left as failed and let the thread end."""
-        self.finish(deadline)
+    def close(self) -> None:
+        """Count what is left as failed, cut it, and let the thread end."""
         with self._lock:
-            self._over = True
-            self.failed += len(self._waiting)
-            self._waiting.clear()
-            if self._under_way:
-                self.failed += 1
-        if self._transport is not None:
-            self._transport.abort()
+            if not self._closed:
+                self._closed = True
+                self.failed += len(self._waiting) + self._working
+                self._waiting.clear()
+            transport, idle = self._transport, not self._working
+        if transport is not None:
+            transport.abort()
+            if idle:
+                transport.close()
         if self._executor is not None:
-            # An idle thread ends at once; one in a request is cut, and not waited for.
-            self._executor.shutdown(wait=self._idle.is_set(), cancel_futures=True)
+            # Not waited for: this may be its own thread, or one that is stuck.
+            self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _submit(self) -> bool:
+    def _ensure_working(self) -> bool:
         if uwsgi_is_to_fork():
             return False
         try:
             if self._executor is None:
-                self._executor = unjoined_executor(1, "livedebug-additional")
+                self._executor = self._new_executor(1, "livedebug-additional")
             submit_unjoined(self._executor, self._work)
         except RuntimeError:  # interpreter shutdown or no threads: `finish` does the work
             return False
         return True
 
     def _work(self, deadline: float | None = None) -> None:
-        while True:
+        with self._lock:
+            if self._working or not self._waiting:
+                return
+            self._working = True
+        try:
+            while (deadline is None or self._clock() < deadline) and self._bring_one(deadline):
+                pass
+        finally:
             with self._lock:
-                out_of_time = deadline is not None and self._clock() >= deadline
-                if not self._waiting or out_of_time:
-                    self._under_way = False
-                    if not self._waiting:
-                        self._idle.set()
-                    return
-                request, size = self._waiting.popleft()
+                self._working = False
+            self._bell.ring()
+        if self._waiting and deadline is None:
+            self._ensure_working()  # put while this one was leaving
+        elif self._when_idle is not None:
+            self._when_idle()
+
+    def _bring_one(self, deadline: float | None) -> bool:
+        """Bring the next request; False if there is none."""
+        with self._lock:
+            if not self._waiting:
+                return False
+            request, size = self._waiting.popleft()
+        arrived = False
+        try:
             arrived = self._bring(request, deadline)
+        finally:
             with self._lock:
-                self._held -= size
-                if self._over:
-                    return
-                if arrived:
-                    self.delivered += 1
-                else:
-                    self.failed += 1
+                self._held_bytes -= size
+                if not self._closed:
+                    self.delivered += arrived
+                    self.failed += not arrived
+        return True
 
     def _bring(self, request: Request, deadline: float | None) -> bool:
         try:
-            if self._transport is None:
-                self._transport = self._new_transport()
-            answer = self._transport.post(request, deadline=deadline)
-            problem = "" if 200 <= answer.status < 300 else f"answered {answer.status}"
+            response = self._connected().post(request, deadline=deadline)
+            problem = "" if 200 <= response.status < 300 else f"answered {response.status}"
         except DeliveryError as error:
             problem = str(error)
         except Exception as error:  # best effort must not end its thread
             problem = f"failed: {type(error).__name__}"
         if problem:
-            self._problems.note(
+            self._log.note(
                 ("additional", self._name), f"additional endpoint {self._name} {problem}"
             )
         return not problem
 
+    def _connected(self) -> Transport:
+        if self._transport is None:
+            self._transport = self._new_transport()
+            if self._closed:  # it was made too late to be cut
+                self._transport.abort()
+        return self._transport
+
 
 class DualShipping:
-    """The couriers of a sender in one process, made as endpoints come up."""
+    """The workers of a sender in one process, made as endpoints come up."""
 
-    def __init__(self, new_courier: Callable[[Endpoint], Courier]) -> None:
-        self._new_courier = new_courier
-        # Guards: the mapping below; taken by worker threads only.
+    def __init__(self, new_worker: Callable[[Endpoint], AdditionalEndpointWorker]) -> None:
+        self._new_worker = new_worker
+        # Guards: the mapping below, while a worker is added.
         self._lock = threading.RLock()
-        self._couriers: dict[tuple[str, str | None], Courier] = {}
+        self._workers: dict[tuple[str, str | None], AdditionalEndpointWorker] = {}
 
-    def courier(self, endpoint: Endpoint) -> Courier:
+    def worker(self, endpoint: Endpoint) -> AdditionalEndpointWorker:
         key = (endpoint.url, endpoint.api_key)
         with self._lock:
-            if key not in self._couriers:
-                self._couriers[key] = self._new_courier(endpoint)
-            return self._couriers[key]
+            if key not in self._workers:
+                self._workers[key] = self._new_worker(endpoint)
+            return self._workers[key]
 
-    def finish(self, deadline: float) -> None:
-        for courier in self._couriers_now():
-            courier.finish(deadline)
+    @property
+    def workers(self) -> list[AdditionalEndpointWorker]:
+        with self._lock:
+            return list(self._workers.values())
 
-    def close(self, deadline: float) -> None:
-        for courier in self._couriers_now():
-            courier.close(deadline)
+    @property
+    def is_idle(self) -> bool:
+        return all(worker.is_idle for worker in self.workers)
+
+    def close(self, deadline: float, clock: Callable[[], float]) -> None:
+        """Bring what is waiting, side by side; count what is left as failed.
+
+        Where no thread can be had, each endpoint has its share of the time that is left,
+        so that one that hangs takes nothing from the others.
+        """
+        workers = self.workers
+        for worker in workers:
+            worker.begin_close()
+        for n, worker in enumerate(workers):
+            if not worker.is_working:
+                now = clock()
+                worker.finish(now + (deadline - now) / (len(workers) - n))
+        for worker in workers:
+            worker.finish(deadline)
+        for worker in workers:
+            worker.close()
 
     def counts(self) -> tuple[int, int]:
         """Requests delivered and failed."""
-        couriers = self._couriers_now()
-        return sum(c.delivered for c in couriers), sum(c.failed for c in couriers)
-
-    def _couriers_now(self) -> list[Courier]:
-        with self._lock:
-            return list(self._couriers.values())
+        workers = self.workers
+        return sum(w.delivered for w in workers), sum(w.failed for w in workers)

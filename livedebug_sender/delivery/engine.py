@@ -1,57 +1,63 @@
 """The part of a sender that lives in one process and dies with it.
 
 Queues, counters, locks, threads and connections: everything a forked child must not
-share with its parent. A child makes itself a new one.
+share with its parent. A child makes itself a new one; see `PerProcess`.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ..config import SenderConfig
 from ..errors import EnqueueRejected
 from ..options import Options
-from ..protocol.endpoint import Endpoint, path_of
-from ..protocol.request import Request, build_request
-from ..protocol.tags import cut_tags
+from ..protocol.endpoint import Endpoint
 from ..protocol.tracks import Track
 from ..runtime import lazy_import, shutdown
-from ..runtime.container import identity_headers
+from ..runtime.clock import monotonic
 from ..runtime.fork import owned_by_this_process
-from ..runtime.log_limiter import LogLimiter
+from ..runtime.host_signals import raised_by_signal_handler
+from ..runtime.log_reporter import LogReporter
+from ..runtime.threads import start_thread, unjoined_executor
 from ..stats import Stats
 from ..transport.request_hook import without_faults
-from .accounting import DropReport, Refusals
-from .batch import Batch
-from .capacity import Room
-from .context import Context
-from .downgrade import AgentWatch
-from .dual_shipping import Courier, DualShipping
-from .worker import Lane
+from .batch_delivery import BatchDelivery, RequestFactory
+from .batch_gathering import BatchGathering
+from .bell import Bell
+from .capacity import FLOODS, Held, QueueCapacity
+from .downgrade import AgentCapabilities, DowngradableEndpoints
+from .drops import DropCounter, DropReporter
+from .dual_shipping import AdditionalEndpointWorker, DualShipping
+from .ledger import Ledger
+from .outages import Outages
+from .payload_queue import PayloadQueue
+from .work_deadline import WorkDeadline
+from .worker import TrackWorker
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from ..transport.transport import Transport
 
 #: The bounds of what may wait for one additional endpoint are the queue's over this.
-_COURIER_SHARE = 4
+_ADDITIONAL_SHARE = 4
 
 
-class OpenLanes(dict[object, Lane]):
-    """The lanes that take payloads, each found when it is first asked for.
+class OpenTracks(dict[object, TrackWorker]):
+    """The workers that take payloads, by track, each found when it is first asked for.
 
     They stay: the endpoint of a track may change, but not go. Only a close clears them.
     """
 
-    def __init__(self, find: Callable[[object], Lane]) -> None:
+    def __init__(self, find: Callable[[object], TrackWorker]) -> None:
         self._find = find
 
-    def __missing__(self, track: object) -> Lane:
-        lane = self._find(track)
-        self[lane.track] = lane
+    def __missing__(self, track: object) -> TrackWorker:
+        worker = self._find(track)
+        self[worker.track] = worker
         try:
             return self._find(track)
         except EnqueueRejected:  # closed in between
@@ -60,65 +66,169 @@ class OpenLanes(dict[object, Lane]):
 
 
 class Engine:
-    def __init__(self, config: SenderConfig, tags: str, options: Options) -> None:
+    """Takes payloads, and sees to what becomes of them.
+
+    Args:
+        endpoints: where to; may change.
+        requests: how payloads wait and travel.
+        options: the bounds, times and callbacks.
+        announce: notes what is to be said when the first payload comes.
+        new_transport: makes a track's connection to its endpoints; the first time it is
+            called on a worker's thread. None: a `Transport`.
+        clock, start_thread, new_executor, new_bell: the machine's, unless it is simulated.
+    """
+
+    def __init__(
+        self,
+        endpoints: DowngradableEndpoints,
+        requests: RequestFactory,
+        options: Options,
+        *,
+        announce: Callable[[LogReporter], None] | None = None,
+        new_transport: Callable[[], Transport] | None = None,
+        clock: Callable[[], float] = monotonic,
+        start_thread: Callable[[Callable[[], None], str], bool] = start_thread,
+        new_executor: Callable[[int, str], ThreadPoolExecutor] = unjoined_executor,
+        new_bell: Callable[[], Bell] = Bell,
+    ) -> None:
         self.owned_by_this_process = owned_by_this_process()
         self.closed = False
-        self._config = config
+        self.log = LogReporter(clock, start_thread)
+        self._endpoints = endpoints
+        self._requests = requests
         self._options = options
-        self._clock = time.monotonic
-        self._problems = LogLimiter()
-        self._refusals = Refusals()
-        self._identity: Mapping[str, str] | None = None
-        self._tags = cut_tags(tags)
-        if self._tags != tags:
-            cut = f"{len(tags)} characters of tags cut to {len(self._tags)}"
-            self._problems.note("tags cut", cut)
-        self._room = Room(options.max_queue_items, options.max_queue_bytes)
-        self._drops = DropReport(options.on_drop, self._problems)
-        self._dual_shipping = DualShipping(self._new_courier)
-        context = Context(
-            config=config,
-            options=options,
-            room=self._room,
-            problems=self._problems,
-            drops=self._drops,
-            dual_shipping=self._dual_shipping,
-            agent_watch=AgentWatch(config, options.recheck_after, self._problems, self._clock),
-            new_request=self.new_request,
-            new_transport=self._new_transport,
-            clock=self._clock,
-            lane_ended=self._lane_ended,
-        )
-        self._lanes = {track: Lane(track, context) for track in Track}
-        #: Those that take payloads, by track.
-        self.lanes = OpenLanes(self._find)
+        self._announce = announce
+        self._new_transport = new_transport or self._network_transport
+        self._clock = clock
+        self._start_thread = start_thread
+        self._new_executor = new_executor
+        self._new_bell = new_bell
+        self._capacity = QueueCapacity(options.max_queue_items, options.max_queue_bytes)
+        self._refused = DropCounter()
+        self._drops = DropReporter(options.on_drop, self.log)
+        self._capabilities = AgentCapabilities(endpoints, options.recheck_after, self.log, clock)
+        self._outages = Outages(self.log, self._count_dropped, clock)
+        self._dual_shipping = DualShipping(self._new_additional_worker)
+        self._workers = {track: self._new_track_worker(track) for track in Track}
+        self._open_tracks = OpenTracks(self._find)
         self._retired = False
+
+    # ---- parts ----
+
+    def _new_track_worker(self, track: Track) -> TrackWorker:
+        options, flood = self._options, track in FLOODS
+        fits = self._capacity.bound_of(flood=flood).size
+        max_payload = fits if track is Track.SYMDB else min(fits, options.max_payload_bytes)
+        prunes = track is Track.SNAPSHOTS and options.oversize == "prune"
+        max_item = fits if prunes else max_payload
+        queue = PayloadQueue(self._capacity, self._new_bell(), flood=flood)
+        ledger = Ledger(track, queue, self._capacity, self._drops)
+        deadline = WorkDeadline(queue, ledger, self._clock)
+        gathering = BatchGathering(
+            track,
+            options,
+            queue,
+            ledger,
+            self._capacity,
+            deadline,
+            self._clock,
+            max_payload if prunes else None,
+        )
+        delivery = BatchDelivery(
+            track,
+            self._endpoints,
+            self._requests,
+            self._new_transport,
+            ledger,
+            deadline,
+            options.retry_for,
+            self._capabilities,
+            self._dual_shipping,
+            self._outages,
+            self.log,
+            self._clock,
+        )
+        return TrackWorker(
+            track,
+            partial(self._requests.item, track),
+            0 if track is Track.SYMDB else max_item,
+            max_item,
+            self._capacity,
+            queue,
+            ledger,
+            deadline,
+            gathering,
+            delivery,
+            self._clock,
+            self._start_thread,
+            self._end_if_done,
+        )
+
+    def _new_additional_worker(self, endpoint: Endpoint) -> AdditionalEndpointWorker:
+        return AdditionalEndpointWorker(
+            endpoint,
+            max(1, self._options.max_queue_items // _ADDITIONAL_SHARE),
+            self._options.max_queue_bytes // _ADDITIONAL_SHARE,
+            self._new_transport,
+            self.log,
+            self._clock,
+            new_executor=self._new_executor,
+            start_thread=self._start_thread,
+            when_idle=self._end_if_done,
+        )
+
+    def _network_transport(self) -> Transport:
+        hook = self._options.around_request
+        around = None if hook is None else without_faults(hook, self.log)
+        transport: type[Transport] = lazy_import.load(
+            "livedebug_sender.transport.transport", "Transport"
+        )
+        return transport(self._options.session_factory, around)
 
     # ---- in ----
 
-    def _find(self, track: object) -> Lane:
-        """The lane of a track that takes payloads; `EnqueueRejected` if there is none."""
+    def enqueue(self, track: object, payload: object, content_type: object) -> bool:
+        """Queue a payload; False, and the reason counted, if that can't be."""
+        try:
+            self._open_tracks[track].put(payload, content_type)
+        except EnqueueRejected as rejected:
+            return self._refuse(track, rejected.reason, rejected.detail)
+        except BaseException as error:  # a hostile track's or payload's, out of memory, ...
+            if raised_by_signal_handler(error):
+                raise
+            return self._refuse(track, "invalid", type(error).__name__)
+        return True
+
+    def _find(self, track: object) -> TrackWorker:
+        """The worker of a track that takes payloads; `EnqueueRejected` if there is none."""
         if self.closed:
             raise EnqueueRejected("closed", "the sender was closed")
-        lane: Lane | None = self._lanes.get(track)  # type: ignore[call-overload]
-        if lane is None:
+        worker: TrackWorker | None = self._workers.get(track)  # type: ignore[call-overload]
+        if worker is None:
             raise EnqueueRejected("invalid", "no such track")
-        if not self._config.endpoints_for(lane.track):
+        if not self._endpoints.endpoints_for(worker.track):
             raise EnqueueRejected("invalid", "no endpoint is set for this track")
-        return lane
+        announce, self._announce = self._announce, None
+        if announce is not None:
+            announce(self.log)
+        return worker
 
-    def refuse(self, track: object, reason: str, detail: str) -> bool:
-        self._refusals.count(reason)
-        self._drops.tell(_name(track), reason, 1, detail)
+    def _refuse(self, track: object, reason: str, detail: str) -> bool:
+        self._refused.count(reason)
+        self._drops.report(_name(track), reason, 1, detail)
         return False
 
     # ---- flush and close ----
 
     def flush(self, timeout: float) -> bool:
-        deadline = self._clock() + timeout
-        done = self._wait_for_lanes(deadline)
-        self._problems.report()
+        """See `Sender.flush`."""
+        done = self._wait_for_tracks(self._clock() + timeout)
+        self.log.report()
         return done
+
+    def close(self, timeout: float) -> bool:
+        """See `Sender.close`."""
+        return self.finish_close(self.begin_close(timeout))
 
     def begin_close(self, timeout: float | None = None) -> float:
         """Take no more, and send what is here, without waiting for it.
@@ -131,19 +241,19 @@ class Engine:
         timeout = self._options.shutdown_timeout if timeout is None else timeout
         deadline = self._clock() + timeout
         self._shut()
-        for lane in self._lanes.values():
-            lane.close_by(deadline)
+        for worker in self._workers.values():
+            worker.close_by(deadline)
         return deadline
 
     def finish_close(self, deadline: float) -> bool:
         """Wait for `begin_close`'s work, until its time is over."""
-        self._wait_for_lanes(deadline)
-        for lane in self._lanes.values():
-            lane.abandon()
-        self._dual_shipping.close(deadline)
-        for lane in self._lanes.values():
-            lane.join(deadline - self._clock())
-        self._problems.report(final=True)
+        self._wait_for_tracks(deadline)
+        for worker in self._workers.values():
+            worker.abandon()
+        self._dual_shipping.close(deadline, self._clock)
+        for worker in self._workers.values():
+            worker.join(deadline - self._clock())
+        self.log.close()
         shutdown.unregister(self)
         return not self.stats().dropped["shutdown"]
 
@@ -151,89 +261,73 @@ class Engine:
         """The owner is gone: deliver what is here by the usual rules, then end."""
         self._retired = True
         self._shut()
-        for lane in self._lanes.values():
-            lane.close_by(math.inf)
-        if not self.stats().pending:
-            shutdown.unregister(self)
+        for worker in self._workers.values():
+            worker.close_by(math.inf)
+        self._end_if_done()
 
-    def _lane_ended(self) -> None:
-        if self._retired and not self.stats().pending:
-            self._dual_shipping.close(self._clock() + self._options.shutdown_timeout)
-            self._problems.report(final=True)
+    def _end_if_done(self) -> None:
+        """The end of an engine that nobody closes; until then it is closed at exit."""
+        if self._retired and not self._count_pending() and self._dual_shipping.is_idle:
+            self._dual_shipping.close(self._clock(), self._clock)
+            self.log.close()
             shutdown.unregister(self)
 
     def _shut(self) -> None:
         self.closed = True
-        self.lanes.clear()
+        self._open_tracks.clear()
 
-    def _wait_for_lanes(self, deadline: float) -> bool:
-        lanes = list(self._lanes.values())
-        marks = [lane.hurry() for lane in lanes]
+    def _wait_for_tracks(self, deadline: float) -> bool:
+        workers = list(self._workers.values())
+        watermarks = [worker.request_flush() for worker in workers]
         done = True
-        for n, (lane, mark) in enumerate(zip(lanes, marks, strict=True)):
-            # Only matters where the work is done here, one lane after the other.
+        for n, (worker, watermark) in enumerate(zip(workers, watermarks, strict=True)):
+            # Only matters where the work is done here, one track after the other.
             now = self._clock()
-            share = now + (deadline - now) / (len(lanes) - n)
-            done = lane.wait_for(mark, deadline, share) and done
+            share = now + (deadline - now) / (len(workers) - n)
+            done = worker.wait_until_settled(watermark, deadline, share) and done
         return done
 
     # ---- out ----
 
+    def held(self) -> Held:
+        """What is counted against the bounds of the queue."""
+        return self._capacity.held()
+
     def stats(self) -> Stats:
-        dropped: Counter[str] = self._refusals.read()
+        """See `Sender.stats`."""
+        dropped: Counter[str] = self._refused.read()
         delivered = pending = requests = retries = bytes_sent = 0
-        for lane in self._lanes.values():
-            with lane.books as books:
-                delivered += books.delivered
-                pending += books.pending()
-                dropped += books.lost
-                requests += books.requests
-                retries += books.retries
-                bytes_sent += books.bytes_sent
+        for worker in self._workers.values():
+            state, waiting = worker.ledger.look()
+            delivered += state.delivered
+            pending += state.in_hand + waiting
+            dropped.update(state.lost)
+            made = worker.ledger.requests
+            requests += made.made
+            retries += made.retried
+            bytes_sent += made.bytes_sent
         lost = dropped["rejected"] + dropped["undeliverable"] + dropped["shutdown"]
-        arrived, failed = self._dual_shipping.counts()
+        additional_delivered, additional_failed = self._dual_shipping.counts()
         return Stats(
             enqueued=delivered + pending + lost,
             delivered=delivered,
             dropped=dropped,
             pending=pending,
-            pending_bytes=self._room.read()[1],
+            pending_bytes=self._capacity.held().size if pending else 0,
             requests=requests,
             retries=retries,
             bytes_sent=bytes_sent,
-            additional_delivered=arrived,
-            additional_failed=failed,
+            additional_delivered=additional_delivered,
+            additional_failed=additional_failed,
         )
 
-    # ---- parts; the first is for engines that carry something else ----
+    def _count_pending(self) -> int:
+        looks = [worker.ledger.look() for worker in self._workers.values()]
+        return sum(state.in_hand + waiting for state, waiting in looks)
 
-    def new_request(self, track: Track, batch: Batch, endpoint: Endpoint) -> Request:
-        return build_request(
-            endpoint,
-            path_of(endpoint, track),
-            track,
-            batch.items,
-            self._tags,
-            self._identity_headers(),
-        )
-
-    def _new_transport(self) -> Transport:
-        hook = self._options.around_request
-        around = None if hook is None else without_faults(hook, self._problems)
-        transport: type[Transport] = lazy_import.load(
-            "livedebug_sender.transport.transport", "Transport"
-        )
-        return transport(self._options.session_factory, around)
-
-    def _new_courier(self, endpoint: Endpoint) -> Courier:
-        requests = max(1, self._options.max_queue_items // _COURIER_SHARE)
-        size = self._options.max_queue_bytes // _COURIER_SHARE
-        return Courier(endpoint, requests, size, self._new_transport, self._problems, self._clock)
-
-    def _identity_headers(self) -> Mapping[str, str]:
-        if self._identity is None:
-            self._identity = identity_headers()
-        return self._identity
+    def _count_dropped(self) -> int:
+        lost = [worker.ledger.state.lost.values() for worker in self._workers.values()]
+        return self._refused.read().total() + sum(map(sum, lost))
 
 
 def _name(track: object) -> str:

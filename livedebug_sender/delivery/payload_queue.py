@@ -1,129 +1,96 @@
 """Where the payloads of one track wait for their worker.
 
-A `queue.Queue` in what it offers to producer and consumer, without its locks:
-`put_nowait` may interrupt itself on the same thread, at any line, and never waits for
-another thread. The consumer sleeps on a bell, which is rung only when it is of use.
+Not a `queue.Queue`: that takes a lock in `put`, which deadlocks when a signal handler or a
+finalizer puts while the same thread is inside `put`, and wakes its consumer for every item.
+Here `put` is one call that can't be interrupted, and the consumer sleeps on a bell that is
+rung only when it is of use.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections import deque
+from itertools import repeat, starmap
 
 from ..protocol.payload import Item
-from .capacity import PASSED, Room, headroom
+from .bell import Bell
+from .capacity import QueueCapacity
 
-#: Passed by whatever is held: the consumer is parked, or not there.
-_FOR_ALL = PASSED
+#: Exceeded by whatever is held: the consumer is parked, or not there.
+_ALWAYS = (-1, -1)
 
 
-class PayloadQueue(queue.Queue[Item]):
-    """First in, first out; one consumer, any number of producers.
+class PayloadQueue:
+    """First in, first out; one consumer at a time, any number of producers.
 
-    Its bounds are those of the `Room` it shares with the sender's other queues;
-    the producer makes room there before it puts.
+    Its bounds are those of the `QueueCapacity` it shares with the sender's other queues;
+    the producer counts its payload in there before it puts.
     """
 
-    def __init__(self, room: Room, *, flood: bool = False) -> None:
-        super().__init__()
-        self._room = room
+    def __init__(self, capacity: QueueCapacity, bell: Bell, *, flood: bool = False) -> None:
+        self._capacity = capacity
+        self._bell = bell
         self._waiting: deque[Item] = deque()
-        # The bell: a lock that is free once it was rung. Ringing is one call that
-        # can't be interrupted, which is more than Event.set and Condition can say.
-        self._bell = threading.Lock()
-        self._bell.acquire()
-        #: Added to what the room holds it passes when the consumer wants to be rung, and
-        #: before the producer's bound is passed, so that one look tells of both: a flood
-        #: is below its bound as long as all that is held is.
-        self.alarm = _FOR_ALL
-        self._for_none = room.of_floods if flood else room.of_all
+        bound = capacity.bound_of(flood=flood)
+        self._when_full = (bound.items, bound.size)
+        #: Items and bytes: when more than that is held, a producer looks at `wants_wake`.
+        #: Either the consumer wants to be woken, or the producer's bound is exceeded; for
+        #: a flood it may be neither, since its own bound is compared with all that is held.
+        self.wake_threshold: tuple[int, int] = _ALWAYS
+        #: Put an item; to be followed by a look at `wake_threshold`, which the consumer
+        #: sets before it looks for items: one of the two sees the other.
+        self.put = self._waiting.append
 
-        #: Put without a look at the consumer's wish; see `wanted`.
-        self.append = self._waiting.append
-
-    def put_nowait(self, item: Item) -> bool:  # type: ignore[override]
-        """Put, and say whether the consumer wants to be rung for."""
-        self.append(item)
-        return self.wanted()
-
-    def wanted(self) -> bool:
-        """Does the consumer want to be rung for what is held now?
-
-        To be asked after a put, as the consumer looks for payloads after it made its
-        wish: one of the two sees the other.
-        """
-        return (self._room.held() + self.alarm) & PASSED != 0
-
-    def get_nowait(self) -> Item:
-        """The oldest item; `queue.Empty` if there is none."""
-        try:
-            return self._waiting.popleft()
-        except IndexError:
-            raise queue.Empty from None
-
-    def fill(self, batch: list[Item], size: int, most: int, most_bytes: int) -> int:
-        """Consumer: move items to the end of a batch of `size` bytes while they fit.
-
-        A first item is always taken, however large: what is in the queue is to be sent.
-
-        Returns:
-            The batch's new size.
-        """
-        waiting, next_one, add = self._waiting, self._waiting.popleft, batch.append
-        for _ in range(min(len(waiting), most - len(batch))):
-            larger = size + len(waiting[0])
-            if larger > most_bytes and batch:
-                break
-            add(next_one())
-            size = larger
-        return size
-
-    def qsize(self) -> int:
+    def __len__(self) -> int:
         return len(self._waiting)
 
-    def empty(self) -> bool:
-        return not self._waiting
+    def wants_wake(self) -> bool:
+        """Does the consumer want to be woken for what is held now?"""
+        items, size = self._capacity.held()
+        wake_items, wake_size = self.wake_threshold
+        return items > wake_items or size > wake_size
 
-    def ring(self) -> None:
+    def move_to(self, batch: list[Item], count: int) -> None:
+        """Consumer: move the oldest items, at most `count`, to the end of a batch.
+
+        In one call, which no signal handler, and no killer of threads, can interrupt: an
+        item is in one place or in the other.
+        """
+        count = min(count, len(self._waiting))
+        batch.extend(starmap(self._waiting.popleft, repeat((), count)))
+
+    def wake(self) -> None:
         """Wake the consumer, now or, if it isn't waiting, when it next would wait."""
         # Once is enough: awake, it will look by itself. Not after the bell, when it may
-        # have made a new wish already.
-        self.alarm = self._for_none
-        try:
-            self._bell.release()
-        except RuntimeError:  # it was rung before
-            pass
+        # have set a new threshold already.
+        self.wake_threshold = self._when_full
+        self._bell.ring()
 
     def sleep(self, timeout: float | None) -> None:
-        """Consumer: wait for the bell, at most `timeout` seconds, whatever is put."""
-        if timeout is None:
-            self._bell.acquire()
-        elif timeout > 0:
-            self._bell.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))
+        """Consumer: wait for `wake`, at most `timeout` seconds, whatever is put."""
+        self._bell.wait(timeout)
 
     def wait_for_first(self) -> None:
-        """Consumer: wait until there is an item, or the bell rings for another reason."""
-        self.alarm = _FOR_ALL
+        """Consumer: wait until there is an item, or it is woken for another reason."""
+        self.wake_threshold = _ALWAYS
         if not self._waiting:
             self.sleep(None)
-        self.alarm = self._for_none
+        self.wake_threshold = self._when_full
 
     def wait_for_more(self, items: int, size: int, timeout: float) -> None:
-        """Consumer: wait until about so much more came in, or the room is half full."""
-        held_items, held_bytes = self._room.read()
-        self.alarm = headroom(
-            min(held_items + items, self._room.max_items // 2) - 1,
-            min(held_bytes + size, self._room.max_bytes // 2) - 1,
+        """Consumer: wait until about so much more came in, or the sender is half full."""
+        held, bound = self._capacity.held(), self._capacity.bound
+        self.wake_threshold = (
+            min(held.items + items, bound.items // 2) - 1,
+            min(held.size + size, bound.size // 2) - 1,
         )
-        if not self.wanted():
+        if not self.wants_wake():
             self.sleep(timeout)
-        self.alarm = self._for_none
+        self.wake_threshold = self._when_full
 
     def attended(self) -> None:
         """A consumer is about to come, and will look by itself."""
-        self.alarm = self._for_none
+        self.wake_threshold = self._when_full
 
     def unattended(self) -> None:
-        """The consumer has left: ring for every put, so that somebody takes over."""
-        self.alarm = _FOR_ALL
+        """The consumer has left: the next put is to see to another one."""
+        self.wake_threshold = _ALWAYS

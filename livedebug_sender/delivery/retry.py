@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
 import tenacity
-
-from ..protocol.retry_after import parse_retry_after
 
 Result = TypeVar("Result")
 
@@ -23,32 +20,44 @@ LONGEST = 30.0
 SPREAD = 1.25
 
 
-def try_for_long(
+def wait_before_retry(retry: int, retry_after: float | None = None) -> float:
+    """Seconds to wait before the n-th retry, from 1 on.
+
+    Args:
+        retry_after: seconds that the server asked for; 0, to come back at once, is no wish
+            for a flood of requests.
+    """
+    if retry_after:
+        # Never before the time that was asked for, but not all of a fleet at one moment.
+        return retry_after * random.uniform(1, SPREAD)
+    return random.uniform(0, min(LONGEST, FIRST * 2 ** min(retry - 1, 30)))
+
+
+def retry_until(
     attempt: Callable[[], Result],
     *,
-    again: Callable[[Result], bool],
-    asked_to_wait: Callable[[Result], str | None],
+    should_retry: Callable[[Result], bool],
+    retry_after: Callable[[Result], float | None],
     give_up_at: float,
-    last_call: Callable[[], float | None],
-    pause: Callable[[float], None],
+    shutdown_deadline: Callable[[], float | None],
+    wait: Callable[[float], None],
     clock: Callable[[], float],
 ) -> Result:
     """Attempt until there is a result that needs no other try, or time is over.
 
     Args:
-        again: should an attempt with this result be repeated?
-        asked_to_wait: the ``Retry-After`` that came with it; it is obeyed.
+        should_retry: should an attempt with this result be repeated?
+        retry_after: seconds that came with it as ``Retry-After``; they are obeyed.
         give_up_at: no attempt starts after that (seconds of `clock`), but the first.
-        last_call: None, or the end of a shutdown: no attempt starts after it.
-        pause: waits so many seconds, or less if there is a reason to.
+        shutdown_deadline: None, or the end of a shutdown: no attempt starts after it.
+        wait: waits so many seconds, or less if there is a reason to.
 
     Returns:
         The last attempt's result.
     """
     first = attempt()
-    if not again(first):
+    if not should_retry(first):
         return first  # as nearly always: tenacity costs a tenth of the request
-    jitter = tenacity.wait_random_exponential(multiplier=FIRST, max=LONGEST)
     last = [first]
     attempts = 1
 
@@ -59,24 +68,21 @@ def try_for_long(
         attempts += 1
         return last[0]
 
-    def wait(state: tenacity.RetryCallState) -> float:
-        asked = parse_retry_after(asked_to_wait(last[0]), time.time())
-        # Never before the time that was asked for, but not all of a fleet at one moment.
-        # To come back at once (0, a date gone by) is no wish for a flood of requests.
-        seconds = asked * random.uniform(1, SPREAD) if asked else jitter(state)
+    def seconds(state: tenacity.RetryCallState) -> float:
+        wanted = wait_before_retry(state.attempt_number, retry_after(last[0]))
         # Not past the end: a batch that was told to wait for longer is dropped on time.
-        return max(0.0, min(seconds, give_up_at - clock()))
+        return max(0.0, min(wanted, give_up_at - clock()))
 
     def stop(state: tenacity.RetryCallState) -> bool:
-        end = last_call()
+        end = shutdown_deadline()
         return clock() >= give_up_at or clock() + state.upcoming_sleep >= (
             math.inf if end is None else end
         )
 
     return tenacity.Retrying(
-        sleep=pause,
-        wait=wait,
+        sleep=wait,
+        wait=seconds,
         stop=stop,
-        retry=tenacity.retry_if_result(again),
+        retry=tenacity.retry_if_result(should_retry),
         retry_error_callback=lambda _: last[0],
     )(attempt_in_time)

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from urllib.parse import urlsplit
 
-from ..delivery.dual_shipping import Courier, DualShipping
+from ..delivery.dual_shipping import AdditionalEndpointWorker, DualShipping
 from ..errors import DeliveryError
 from ..protocol.endpoint import Endpoint
 from ..protocol.request import Request
@@ -54,8 +54,8 @@ class PassThrough:
             raise HTTPError(502, "") from None
         finally:
             for endpoint in additional:
-                worker = self._dual_shipping.courier(endpoint)
-                worker.offer(outgoing_request(head, endpoint, body), len(body))
+                worker = self._dual_shipping.worker(endpoint)
+                worker.put(outgoing_request(head, endpoint, body), len(body))
         headers = incoming_headers(answer.headers)
         return Reply(answer.status, headers, answer.body, from_intake=True)
 
@@ -66,7 +66,7 @@ class PassThrough:
     def close(self, timeout: float) -> bool:
         """Give the additional endpoints what is left; True if that was in time."""
         before = self._dual_shipping.counts()[1]
-        self._dual_shipping.close(time.monotonic() + timeout)
+        self._dual_shipping.close(time.monotonic() + timeout, time.monotonic)
         while self._idle:
             self._idle.pop().close()
         self._log.report(final=True)
@@ -87,7 +87,9 @@ class PassThrough:
         self._idle.append(transport)
         return answer
 
-    def _new_worker(self, endpoint: Endpoint) -> Courier:
+    def _new_worker(self, endpoint: Endpoint) -> AdditionalEndpointWorker:
         requests = max(1, self._settings.queue_items // _ADDITIONAL_SHARE)
         size = self._settings.queue_bytes // _ADDITIONAL_SHARE
-        return Courier(endpoint, requests, size, Transport, self._log, time.monotonic)
+        return AdditionalEndpointWorker(
+            endpoint, requests, size, Transport, self._log, time.monotonic
+        )

@@ -141,9 +141,9 @@ class RouteDelivery:
         finally:
             if not taken.redeliveries:
                 for endpoint in self._additional:
-                    additional = self._dual_shipping.courier(endpoint)
+                    additional = self._dual_shipping.worker(endpoint)
                     copy = outgoing_request(head, endpoint, stored.body)
-                    additional.offer(copy, len(stored.body))
+                    additional.put(copy, len(stored.body))
         self._count(taken, outcome, problem)
 
     def _settle(

@@ -7,7 +7,7 @@ import threading
 import time
 from types import MappingProxyType
 
-from ..delivery.dual_shipping import Courier, DualShipping
+from ..delivery.dual_shipping import AdditionalEndpointWorker, DualShipping
 from ..protocol.endpoint import Endpoint
 from ..protocol.tracks import Track
 from ..runtime.log_limiter import LogLimiter
@@ -125,7 +125,7 @@ class _Opened:
         self.problems = LogLimiter()
         self.queue: RequestQueue = open_queue(settings.queue, queue_options(settings))
         self._settings = settings
-        self._dual_shipping = DualShipping(self._new_courier)
+        self._dual_shipping = DualShipping(self._new_worker)
         self._counts = DeliveryCounts()
         self._lost = 0
         self._routes = [
@@ -182,17 +182,17 @@ class _Opened:
         while any(route.under_way for route in self._routes) and time.monotonic() < deadline + _CUT:
             time.sleep(_LOOK)
         self._lost = self.queue.close(max(_CUT, deadline - time.monotonic()))
-        self._dual_shipping.close(deadline)
+        self._dual_shipping.close(deadline, time.monotonic)
         if self._lost:
             self.problems.note("shutdown", "stored requests dropped (shutdown)", self._lost)
         self.problems.report(final=True)
         return not self._lost
 
-    def _new_courier(self, endpoint: Endpoint) -> Courier:
+    def _new_worker(self, endpoint: Endpoint) -> AdditionalEndpointWorker:
         in_memory = self._settings.queue == "memory"
         size = self._settings.queue_bytes // _ADDITIONAL_SHARE
         requests = max(1, self._settings.queue_items // _ADDITIONAL_SHARE)
-        return Courier(
+        return AdditionalEndpointWorker(
             endpoint,
             requests,
             size if in_memory else min(size, _MAX_ADDITIONAL_BYTES),

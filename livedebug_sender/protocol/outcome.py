@@ -40,3 +40,8 @@ def outcome_of(status: int, *, payloads: int, agent_v2: bool) -> Outcome:
     if outcome is Outcome.DOWNGRADE and not agent_v2:
         return Outcome.REJECTED
     return outcome
+
+
+def hints_at_crash(status: int) -> bool:
+    """May one of the payloads have brought the server down? Other 5xx speak of its state."""
+    return status == 500

@@ -6,20 +6,29 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 
 
-def parse_retry_after(value: str | None, now: float) -> float | None:
+def parse_retry_after(value: str | None, now: float, date: str | None = None) -> float | None:
     """Seconds to wait by a ``Retry-After`` header; None if there is none that can be read.
 
     Args:
         value: seconds, or an HTTP date (RFC 9110, 10.2.3).
-        now: the time, in seconds since 1970.
+        now: the time, in seconds since 1970; used where the answer has no date.
+        date: the answer's own ``Date``. What the server's clock shows is compared with
+            what it showed: ours may be minutes off.
     """
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:12])
+    until, since = _seconds_of(text), _seconds_of(date or "")
+    if until is None:
+        return None
+    return max(0.0, until - (now if since is None else since))
+
+
+def _seconds_of(text: str) -> float | None:
     try:
         date = parsedate_to_datetime(text)
         if date.tzinfo is None:
             date = date.replace(tzinfo=timezone.utc)
-        return max(0.0, date.timestamp() - now)
+        return date.timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):
         return None

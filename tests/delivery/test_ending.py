@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +14,6 @@ from programs import run
 from servers import RawServer, RecordingServer, drip, hang
 
 from livedebug_sender import Endpoint, Sender
-from livedebug_sender.delivery import worker as lane
-from livedebug_sender.delivery.capacity import PASSED
 from livedebug_sender.runtime import threads
 
 Make = Callable[..., Sender]
@@ -130,10 +130,18 @@ def test_a_sender_let_go_of_delivers_what_it_holds(make_sender: Make) -> None:
         intake.wait_for(1)
 
 
-def test_without_threads_flush_and_close_do_the_work(
-    make_sender: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lane, "begin_thread", lambda run, name: None)
+@pytest.fixture
+def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of ours; servers and executors start theirs in another way."""
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
+
+
+@pytest.mark.usefixtures("_no_threads")
+def test_without_threads_flush_and_close_do_the_work(make_sender: Make) -> None:
     with RecordingServer() as intake, RecordingServer() as second:
         sender = make_sender(intake.url, additional=(Endpoint(second.url),))
         for track in ("logs", "snapshots", "diagnostics"):
@@ -146,10 +154,10 @@ def test_without_threads_flush_and_close_do_the_work(
         assert len(second.posts) == 4
 
 
+@pytest.mark.usefixtures("_no_threads")
 def test_without_threads_a_stuck_track_takes_its_share_of_the_time_and_no_more(
-    make_sender: Make, monkeypatch: pytest.MonkeyPatch
+    make_sender: Make,
 ) -> None:
-    monkeypatch.setattr(lane, "begin_thread", lambda run, name: None)
     with RawServer(hang) as stuck, RecordingServer() as intake:
         sender = make_sender(stuck.url, symdb=intake.url, timeout=60)
         sender.enqueue("logs", b"{}")
@@ -200,8 +208,7 @@ def test_a_forgotten_sender_delivers_at_exit_to_all_endpoints(ending: str) -> No
 def test_a_hanging_intake_delays_the_exit_by_the_shutdown_timeout_and_no_more() -> None:
     with RawServer(hang) as intake, RawServer(hang) as second:
         script = """
-            sender._options = __import__("dataclasses").replace(
-                sender._options, shutdown_timeout=0.5)
+            sender = Sender(config, shutdown_timeout=0.5)
             sender.enqueue("logs", b"{}")
             two = Sender(config, shutdown_timeout=0.5)
             two.enqueue("logs", b"{}")
@@ -225,8 +232,7 @@ def test_a_stuck_additional_endpoint_does_not_hold_the_exit_past_the_timeout(fau
             sender = Sender(config, shutdown_timeout=0.5)
             sender.enqueue("logs", b"{}")
             sender.flush(10)
-            while not sender._here()._dual_shipping._couriers:
-                time.sleep(0.01)
+            time.sleep(0.2)
         """
         start = time.monotonic()
         done = run(script.replace('os.environ["STUCK"]', repr(stuck.url)), intake.url)
@@ -314,18 +320,25 @@ def test_multiprocessing_children_deliver_at_their_end() -> None:
         assert sorted(e["n"] for e in intake.elements()) == [0, 1, 2, 3]
 
 
-def test_an_idle_sender_does_not_wake_up(make_sender: Make, monkeypatch: Any) -> None:
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
+def test_an_idle_sender_does_not_wake_up(make_sender: Make) -> None:
+    def waits() -> dict[str, str]:
+        """How often each thread of the senders gave up its processor to wait."""
+        found = {}
+        for thread in threading.enumerate():
+            if thread.name.startswith("livedebug-"):
+                status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
+                found[thread.name] = status.split("voluntary_ctxt_switches:")[1].split()[0]
+        return found
+
     with RecordingServer() as intake:
         sender = make_sender(intake.url)
         sender.enqueue("logs", b"{}")
         assert sender.flush(10)
-        queue = sender._here()._lanes["logs"].queue  # type: ignore[index]
-        end = time.monotonic() + 10
-        while queue.alarm != PASSED and time.monotonic() < end:
-            time.sleep(0.01)
-        woken = []
-        monkeypatch.setattr(queue, "sleep", lambda timeout: woken.append(timeout))
+        end = time.monotonic() + 20
+        while (before := waits()) != (time.sleep(1.0), waits())[1] and time.monotonic() < end:
+            pass
         time.sleep(0.5)
-        assert woken == []
+        assert "livedebug-logs" in before
+        assert waits() == before
         assert len(intake.posts) == 1
-        monkeypatch.undo()

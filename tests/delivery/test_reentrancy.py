@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import sys
 import threading
 from collections.abc import Callable
@@ -12,8 +11,10 @@ from typing import Any
 
 import livedebug_sender
 from livedebug_sender import Sender
-from livedebug_sender.delivery.capacity import ITEM, Room
+from livedebug_sender.delivery.bell import Bell
+from livedebug_sender.delivery.capacity import QueueCapacity
 from livedebug_sender.delivery.payload_queue import PayloadQueue
+from livedebug_sender.protocol.payload import Item
 from livedebug_sender.runtime.atomic import STEP, AtomicInteger
 
 Make = Callable[..., Sender]
@@ -26,9 +27,7 @@ def interrupted(call: Callable[[], Any], interrupt: Callable[[], Any]) -> int:
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal count
-        if not frame.f_code.co_filename.startswith(LIBRARY) and (
-            frame.f_code.co_filename != queue.__file__
-        ):
+        if not frame.f_code.co_filename.startswith(LIBRARY):
             return None
         if event == "line":
             count += 1
@@ -95,51 +94,55 @@ def test_an_atomic_integer_loses_no_addition_of_any_thread() -> None:
     assert number.read() == 6 * 20_000 * 2
 
 
-def test_the_queue_is_a_queue() -> None:
-    waiting = PayloadQueue(Room(10, 100))
-    assert isinstance(waiting, queue.Queue)
-    assert waiting.empty()
-    waiting.put_nowait(b"1")
-    waiting.put_nowait(b"2")
-    assert waiting.qsize() == 2
-    assert waiting.get_nowait() == b"1"
-    assert waiting.get_nowait() == b"2"
-    try:
-        waiting.get_nowait()
-    except queue.Empty:
-        pass
-    else:
-        raise AssertionError
+def test_the_queue_gives_in_order_what_was_put_and_no_more_than_asked() -> None:
+    waiting = PayloadQueue(QueueCapacity(10, 100), Bell())
+    batch: list[Item] = []
+    waiting.move_to(batch, 3)
+    assert batch == []
+    for item in (b"1", b"2", b"3"):
+        waiting.put(item)
+    assert len(waiting) == 3
+    waiting.move_to(batch, 2)
+    assert (batch, len(waiting)) == ([b"1", b"2"], 1)
+    waiting.move_to(batch, 9)
+    assert (batch, len(waiting)) == ([b"1", b"2", b"3"], 0)
 
 
-def test_ringing_often_wakes_once() -> None:
-    waiting = PayloadQueue(Room(10, 100))
+def test_waking_often_wakes_once() -> None:
+    waiting = PayloadQueue(QueueCapacity(10, 100), Bell())
     for _ in range(5):
-        waiting.ring()
+        waiting.wake()
     waiting.sleep(None)
     waiting.sleep(0.01)
     waiting.sleep(-1)
 
 
-def test_a_busy_consumer_is_not_rung_for_and_a_lingering_one_only_for_a_full_batch() -> None:
-    room = Room(1000, 100_000)
-    take = room.counters[False].add
-    waiting = PayloadQueue(room)
-    assert waiting.put_nowait(b"x")  # nobody is there yet
+def test_a_busy_consumer_is_not_woken_and_a_lingering_one_only_for_a_full_batch() -> None:
+    capacity = QueueCapacity(1000, 100_000)
+    waiting = PayloadQueue(capacity, Bell())
+
+    def put() -> None:
+        capacity.add_items(1, STEP)
+        capacity.add_bytes(1, STEP)
+        waiting.put(b"x")
+
+    put()
+    assert waiting.wants_wake()  # nobody is there yet
     waiting.wait_for_first()
-    assert not waiting.put_nowait(b"x")
-    rings = []
+    put()
+    assert not waiting.wants_wake()
+    wakes = []
 
     def feed() -> None:
         for _ in range(50):
-            take(ITEM + 1, STEP)
-            if waiting.put_nowait(b"x"):
-                rings.append(waiting.qsize())
-                waiting.ring()
+            put()
+            if waiting.wants_wake():
+                wakes.append(len(waiting))
+                waiting.wake()
                 return
 
     feeder = threading.Timer(0.05, feed)
     feeder.start()
     waiting.wait_for_more(20, 1000, 10)
     feeder.join()
-    assert rings == [22]
+    assert wakes == [22]

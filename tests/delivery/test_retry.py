@@ -49,14 +49,14 @@ def test_the_first_waits_grow_from_half_a_second() -> None:
 
 
 def test_a_server_that_asks_to_wait_is_obeyed() -> None:
-    world = World(lambda now: "done" if now >= 1100 else "busy", asks="120")
+    world = World(lambda now: "done" if now >= 1100 else "busy", asks=120.0)
     assert world.run() == "done"
     first, second = world.attempts
     assert 1120 <= second - first + 1000 <= 1150
 
 
 def test_asked_to_wait_for_longer_than_there_is_time_no_attempt_follows() -> None:
-    world = World(lambda _: "busy", asks="3600")
+    world = World(lambda _: "busy", asks=3600.0)
     assert world.run() == "busy"
     assert world.attempts == [1000.0]
     assert world.now == 1300.0
@@ -70,7 +70,7 @@ def test_no_time_to_retry_still_means_one_attempt() -> None:
 
 def test_in_a_shutdown_no_wait_goes_past_its_end() -> None:
     world = World(lambda _: "down")
-    world.last_call = 1001.0
+    world.shutdown_deadline = 1001.0
     world.run()
     assert world.now < 1001.0
 

@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from livedebug_sender.delivery.retry import LONGEST, try_for_long
+from livedebug_sender.delivery.retry import LONGEST, retry_until
 from livedebug_sender.options import Options
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -35,8 +35,8 @@ class Outage:
     def answers(self, moment: float) -> bool:
         return not self.starts <= moment < self.ends
 
-    def retry_after(self, moment: float) -> str | None:
-        return str(math.ceil(self.ends - moment)) if self.told else None
+    def retry_after(self, moment: float) -> float | None:
+        return math.ceil(self.ends - moment) if self.told else None
 
 
 class SimulatedSender:
@@ -56,13 +56,13 @@ class SimulatedSender:
             self._now = max(self._now, self._next_payload) + OPTIONS.linger
             waiting = int((self._now - self._next_payload) / self._every) + 1
             self._next_payload += min(waiting, OPTIONS.max_batch_items) * self._every
-            try_for_long(
+            retry_until(
                 self._attempt,
-                again=lambda delivered: not delivered,
-                asked_to_wait=lambda delivered: self._outage.retry_after(self._now),
+                should_retry=lambda delivered: not delivered,
+                retry_after=lambda delivered: self._outage.retry_after(self._now),
                 give_up_at=self._now + OPTIONS.retry_for,
-                last_call=lambda: None,
-                pause=self._pass,
+                shutdown_deadline=lambda: None,
+                wait=self._pass,
                 clock=lambda: self._now,
             )
         return self.requests

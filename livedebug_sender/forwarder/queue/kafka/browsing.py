@@ -77,10 +77,7 @@ class KafkaBrowser:
             for name in names:
                 if not name.startswith(DEAD):
                     continue
-                try:
-                    held, _ = self._find(name)
-                except KeyError:  # requeued or dropped meanwhile
-                    continue
+                held, _ = self._find(name)
                 if held.request is not None:
                     records = records_of(held.request, limit)
                 else:

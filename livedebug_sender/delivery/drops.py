@@ -1,0 +1,58 @@
+"""Drops: counted, logged, and told to the owner of the sender."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from ..options import OnDrop
+from ..protocol.tracks import Track
+from ..runtime.atomic import STEP, AtomicInteger
+from ..runtime.log_limiter import LogLimiter
+from ..stats import REFUSED
+
+_TRACKS = {track.value: track for track in Track}
+
+
+class DropCounter:
+    """Payloads that never got into a queue, by reason; counted without a lock."""
+
+    def __init__(self) -> None:
+        self._counts = {reason: AtomicInteger() for reason in REFUSED}
+
+    def count(self, reason: str) -> None:
+        self._counts[reason].add(1, STEP)
+
+    def read(self) -> Counter[str]:
+        return Counter({reason: n for reason, count in self._counts.items() if (n := count.read())})
+
+
+class DropReporter:
+    """Tells the owner of the sender, and the log, of each drop."""
+
+    def __init__(self, on_drop: OnDrop | None, log: LogLimiter) -> None:
+        # It may be written for a `Track`, or for any str: what is no track comes as one.
+        self._on_drop: Callable[[Any, str, int], object] | None = on_drop
+        self._log = log
+        # Threads that are inside `on_drop` now: a drop that the callback itself causes
+        # is counted and not reported, or a full queue would recurse without end.
+        self._inside: set[int] = set()
+
+    def report(self, track: str, reason: str, count: int, detail: str = "") -> None:
+        words = f"payloads dropped ({track}, {reason})" + (f": {detail}" if detail else "")
+        key = track if track in _TRACKS else None  # or odd names would pile up
+        self._log.note((key, reason), words, count)
+        me = threading.get_ident()
+        if self._on_drop is None or me in self._inside:
+            return
+        self._inside.add(me)
+        try:
+            self._on_drop(_TRACKS.get(track, track), reason, count)
+        except KeyboardInterrupt:
+            raise  # the user's
+        except BaseException as error:  # SystemExit too would end a worker, or the host
+            self._log.note("on_drop", f"on_drop raised {type(error).__name__}: {error}")
+        finally:
+            self._inside.discard(me)

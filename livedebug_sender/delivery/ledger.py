@@ -1,0 +1,284 @@
+"""The accounts of one track: where every payload is, and what became of it.
+
+A payload is in the track's queue, in hand of its worker, or resolved: delivered or lost.
+All but the queue is one immutable `State`, and every change of it one assignment. So
+whatever interrupts its thread (a signal handler that raises, a killer of threads), each
+payload is in exactly one place, and what was enqueued is the sum of the three.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
+
+from ..protocol.payload import Item
+from ..protocol.tracks import Track
+from .capacity import FLOODS, Held, QueueCapacity
+from .drops import DropReporter
+from .payload_queue import PayloadQueue
+
+#: Times that a request may seem to bring the intake down before its payloads are parted.
+MAX_CRASHES = 3
+
+
+@dataclass
+class Batch:
+    """Payloads that share a request, and what they went through so far."""
+
+    items: Sequence[Item]
+    #: When it was first tried (seconds of the clock); None: not yet. The parts of a split
+    #: batch keep it, so that splitting buys no time.
+    tried_at: float | None = None
+    #: How often the intake answered 500 to it, or cut the connection after its body.
+    crashes: int = 0
+    #: Is it a part of another one?
+    is_part: bool = False
+
+    def __post_init__(self) -> None:
+        #: In bytes.
+        self.size = sum(map(len, self.items))
+
+    @property
+    def is_suspect(self) -> bool:
+        """May it hold a payload that brings the intake down, beside others or their kin?"""
+        return self.crashes >= MAX_CRASHES and (len(self.items) > 1 or self.is_part)
+
+    def halves(self) -> tuple[Batch, Batch]:
+        middle = len(self.items) // 2
+        return self._part(self.items[:middle]), self._part(self.items[middle:])
+
+    def _part(self, items: Sequence[Item]) -> Batch:
+        return Batch(items, self.tried_at, self.crashes, is_part=True)
+
+
+class Drop(NamedTuple):
+    """A loss that is still to be reported."""
+
+    reason: str
+    payloads: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the payloads are that left the queue."""
+
+    #: On their way from the queue into a batch, oldest first.
+    gathered: list[Item] = field(default_factory=list)
+    #: To be delivered, the next one last.
+    batches: tuple[Batch, ...] = ()
+    delivered: int = 0
+    lost: Mapping[str, int] = MappingProxyType({})
+    #: Of the lost ones, those that nobody was told of yet.
+    untold: tuple[Drop, ...] = ()
+    #: All that was left is lost in the shutdown; nothing counts any more.
+    abandoned: bool = False
+
+    @property
+    def in_hand(self) -> int:
+        return len(self.gathered) + sum(len(batch.items) for batch in self.batches)
+
+    @property
+    def resolved(self) -> int:
+        return self.delivered + sum(self.lost.values())
+
+    @property
+    def settled(self) -> int:
+        """How many are resolved, and reported where they are lost."""
+        return self.resolved - sum(drop.payloads for drop in self.untold)
+
+
+class Requests(NamedTuple):
+    """The requests of a track to its primary endpoint."""
+
+    made: int = 0
+    retried: int = 0
+    bytes_sent: int = 0
+
+
+class Ledger:
+    def __init__(
+        self, track: Track, queue: PayloadQueue, capacity: QueueCapacity, drops: DropReporter
+    ) -> None:
+        self._track = track
+        self._queue = queue
+        self._capacity = capacity
+        self._drops = drops
+        self._flood = track in FLOODS
+        # Guards: `_state` and the move out of the queue, so that whoever looks finds each
+        # payload in exactly one place. Never taken by `enqueue`; re-entrant, for a
+        # finalizer that asks for `stats`. Used by `with` alone, which no exception of a
+        # signal handler can part from its release.
+        self._lock = threading.RLock()
+        self._state = State()
+        self._requests = Requests()
+        self._watchers: list[tuple[int, threading.Lock]] = []
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def requests(self) -> Requests:
+        return self._requests
+
+    @property
+    def abandoned(self) -> bool:
+        return self._state.abandoned
+
+    def look(self) -> tuple[State, int]:
+        """The state, and how many payloads wait in the queue, at one moment."""
+        with self._lock:
+            return self._state, len(self._queue)
+
+    def enqueued(self) -> int:
+        """How many payloads ever were put."""
+        state, waiting = self.look()
+        return state.resolved + state.in_hand + waiting
+
+    # ---- moves, by the one who does the worker's work ----
+
+    def gather(self, max_items: int) -> None:
+        """Move payloads out of the queue until `max_items` are gathered."""
+        with self._lock:
+            if not self._state.abandoned:
+                gathered = self._state.gathered
+                self._queue.move_to(gathered, max_items - len(gathered))
+
+    def replace_gathered(self, item: Item, smaller: Item | None, detail: str) -> None:
+        """Put a smaller payload in the place of a gathered one; None: it is rejected."""
+        with self._lock:
+            state = self._state
+            if state.abandoned:
+                return
+            at = next(n for n, one in enumerate(state.gathered) if one is item)
+            kept = [] if smaller is None else [smaller]
+            gathered = [*state.gathered[:at], *kept, *state.gathered[at + 1 :]]
+            drop = Drop("rejected", 1, detail) if smaller is None else None
+            self._state = _moved(state, gathered, state.batches, drop)
+        self._capacity.release(
+            int(smaller is None), len(item) - len(smaller or b""), flood=self._flood
+        )
+        if drop is not None:
+            self._report(drop)
+
+    def close_batch(self, count: int) -> None:
+        """The first `count` of what is gathered go into a batch."""
+        with self._lock:
+            state = self._state
+            if count and not state.abandoned:
+                batch = Batch(state.gathered[:count])
+                self._state = _moved(state, state.gathered[count:], (*state.batches, batch))
+
+    def split(self, batch: Batch) -> None:
+        """Go on with the halves of the next batch."""
+        first, second = batch.halves()
+        with self._lock:
+            state = self._state
+            if not state.abandoned:
+                batches = (*state.batches[:-1], second, first)
+                self._state = _moved(state, state.gathered, batches)
+
+    def put_behind(self, batch: Batch) -> None:
+        """Put the next batch, in halves if it can be halved, behind the other ones."""
+        parts = reversed(batch.halves()) if len(batch.items) > 1 else (batch,)
+        with self._lock:
+            state = self._state
+            if not state.abandoned:
+                self._state = _moved(state, state.gathered, (*parts, *state.batches[:-1]))
+
+    def settle(self, batch: Batch, reason: str | None = None, detail: str = "") -> None:
+        """The next batch was delivered, or is lost for a reason."""
+        count = len(batch.items)
+        drop = None if reason is None else Drop(reason, count, detail)
+        with self._lock:
+            state = self._state
+            if state.abandoned:  # whoever closed the sender has counted it already
+                return
+            delivered = 0 if drop else count
+            self._state = _moved(state, state.gathered, state.batches[:-1], drop, delivered)
+        self._capacity.release(count, batch.size, flood=self._flood)
+        if drop is not None:
+            self._report(drop)
+        self._tell_watchers()
+
+    def report_left_over(self) -> None:
+        """Report what a worker that was killed had no time to report."""
+        for drop in self._state.untold:
+            self._report(drop)
+
+    def count_request(self, *, retry: bool, bytes_sent: int) -> None:
+        with self._lock:
+            made, retried, sent = self._requests
+            self._requests = Requests(made + 1, retried + retry, sent + bytes_sent)
+
+    # ---- by anybody ----
+
+    def abandon(self) -> None:
+        """Count all that is unresolved as lost in the shutdown."""
+        with self._lock:
+            state = self._state
+            self._queue.move_to(state.gathered, len(self._queue))
+            lost = state.in_hand
+            held = Held(lost, sum(map(len, state.gathered)) + sum(b.size for b in state.batches))
+            drop = Drop("shutdown", lost, "") if lost else None
+            self._state = _moved(state, [], (), drop, abandoned=True)
+        if drop is not None:
+            self._capacity.release(*held, flood=self._flood)
+            self._report(drop)
+        self._tell_watchers()
+
+    def watch(self, watermark: int) -> threading.Lock:
+        """A lock that becomes free once the first `watermark` payloads are settled.
+
+        To be looked at now and then: a worker that was killed tells nobody.
+        """
+        bell = threading.Lock()
+        with self._lock:
+            if self._state.settled < watermark:
+                bell.acquire()
+                self._watchers.append((watermark, bell))
+        return bell
+
+    def unwatch(self, bell: threading.Lock) -> None:
+        with self._lock:
+            self._watchers = [watcher for watcher in self._watchers if watcher[1] is not bell]
+
+    def _report(self, drop: Drop) -> None:
+        try:
+            self._drops.report(self._track.value, *drop)
+        finally:
+            with self._lock:
+                untold = tuple(one for one in self._state.untold if one is not drop)
+                self._state = replace(self._state, untold=untold)
+            self._tell_watchers()
+
+    def _tell_watchers(self) -> None:
+        with self._lock:
+            settled = self._state.settled
+            reached = [watcher for watcher in self._watchers if watcher[0] <= settled]
+            self._watchers = [watcher for watcher in self._watchers if watcher[0] > settled]
+        for _, bell in reached:
+            bell.release()
+
+
+def _moved(
+    state: State,
+    gathered: list[Item],
+    batches: tuple[Batch, ...],
+    drop: Drop | None = None,
+    delivered: int = 0,
+    *,
+    abandoned: bool = False,
+) -> State:
+    """The state after payloads moved on from what was gathered and from the batches."""
+    lost, untold = state.lost, state.untold
+    if drop is not None:
+        counts = {**lost, drop.reason: lost.get(drop.reason, 0) + drop.payloads}
+        lost, untold = MappingProxyType(counts), (*untold, drop)
+    return State(
+        gathered, batches, state.delivered + delivered, lost, untold, state.abandoned or abandoned
+    )

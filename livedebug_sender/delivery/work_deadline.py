@@ -1,0 +1,64 @@
+"""Until when the work of one track may go on, and how it waits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from .ledger import Ledger
+from .payload_queue import PayloadQueue
+
+
+class OutOfTime(Exception):
+    """The caller on whose thread the work is done has no time left; nothing is lost."""
+
+
+class WorkDeadline:
+    """Shared by all that work on a track, and whoever closes it.
+
+    Each attribute is written by one thread and read by others, in single assignments.
+    """
+
+    def __init__(self, queue: PayloadQueue, ledger: Ledger, clock: Callable[[], float]) -> None:
+        self._queue = queue
+        self._ledger = ledger
+        self._clock = clock
+        #: No more is taken: what is here is sent, then the worker ends.
+        self.closing = False
+        #: No request goes on after that (seconds of the clock).
+        self.shutdown_deadline = math.inf
+        #: Until when the caller of `flush` or `close` may do the work on its own thread;
+        #: None while a thread of ours does it.
+        self.borrowed_until: float | None = None
+        self._had_last_try = False
+
+    def close_by(self, deadline: float) -> None:
+        self.shutdown_deadline = min(deadline, self.shutdown_deadline)
+        self.closing = True
+
+    def of_request(self) -> float | None:
+        """When a request has to be back, apart from its own timeout; None: no matter when."""
+        until = min(self.shutdown_deadline, self.borrowed_until or math.inf)
+        return None if until == math.inf else until
+
+    def of_retries(self) -> float | None:
+        """The end of a shutdown, after which no attempt starts; None while there is none."""
+        return self.shutdown_deadline if self.closing else None
+
+    def wait(self, seconds: float) -> None:
+        """Wait before a retry. Who is closing waits no longer than for one last try.
+
+        Raises:
+            OutOfTime: the time of the caller who does the work is over.
+        """
+        end = self._clock() + seconds
+        while not self._ledger.abandoned:
+            now = self._clock()
+            if now >= end:
+                return
+            if self.borrowed_until is not None and now >= self.borrowed_until:
+                raise OutOfTime
+            if self.closing and not self._had_last_try:
+                self._had_last_try = True
+                return
+            self._queue.sleep(min(end, self.borrowed_until or end) - now)
