@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from network_servers import Proxy
 from running_cli import run
 from sample_data import KEY
-from servers import Arrived, Proxy, RawServer, RecordingServer, Reply, cut, free_port, socket_file
+from servers import Arrived, RawServer, RecordingServer, Reply, cut, free_port, socket_file
 
 from livedebug_sender import Endpoint, Track, derive_endpoint_path
 from livedebug_sender.cli import connectivity

@@ -11,9 +11,10 @@ import uuid
 from urllib.parse import parse_qsl
 
 import pytest
+from network_servers import NameServer
 from running_forwarder import DEBUGGER_ROUTES, ROUTES, running
 from sample_data import KEY
-from servers import NameServer, RawServer, RecordingServer, Reply, cut, drip, free_port, hang
+from servers import RawServer, RecordingServer, Reply, cut, drip, free_port, hang
 
 from livedebug_sender import __version__
 

@@ -14,8 +14,9 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from network_servers import NameServer
 from sample_requests import request_to
-from servers import NameServer, RecordingServer
+from servers import RecordingServer
 from waiting import until
 
 from livedebug_sender import Sender

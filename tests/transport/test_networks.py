@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from network_servers import Proxy
 from sample_data import KEY
-from servers import Proxy, RecordingServer, full_backlog, socket_file
+from servers import RecordingServer, full_backlog, socket_file
 
 from livedebug_sender import Sender
 
