@@ -62,18 +62,6 @@ class Column:
             for slot, number in amounts:
                 view[slot * columns + index] += number
 
-    def add_within(self, *amounts: tuple[int, int, int]) -> bool:
-        """Add (slot, number, limit) triples unless a total would pass its limit.
-
-        Added first and read then: of two processes that race for the last place at most
-        one gets it, and none if they come at the same moment.
-        """
-        self.add(*[(slot, number) for slot, number, _ in amounts])
-        if all(self.total(slot) <= limit for slot, _, limit in amounts):
-            return True
-        self.add(*[(slot, -number) for slot, number, _ in amounts])
-        return False
-
     def total(self, slot: int) -> int:
         """The sum over all columns."""
         first = slot * self._columns

@@ -24,7 +24,7 @@ class InFlightLimit:
 
     @contextmanager
     def place_for(self, size: int) -> Iterator[None]:
-        """Room for a request with a body of that size; `HTTPError` if there is none."""
+        """As `acquire`, for a `with` block."""
         self.acquire(size)
         try:
             yield
@@ -32,8 +32,14 @@ class InFlightLimit:
             self.release(size)
 
     def acquire(self, size: int) -> None:
-        places = (IN_FLIGHT, 1, self._max_requests), (IN_FLIGHT_BYTES, size, self._max_bytes)
-        if not self._column.add_within(*places):
+        """Take a place for a request with a body of that size; `HTTPError` if there is none."""
+        # Added first and read then: of two workers that race for the last place at most one
+        # gets it, and none if they come at the same moment.
+        column = self._column
+        column.add((IN_FLIGHT, 1), (IN_FLIGHT_BYTES, size))
+        requests, size_of_all = column.total(IN_FLIGHT), column.total(IN_FLIGHT_BYTES)
+        if requests > self._max_requests or size_of_all > self._max_bytes:
+            self.release(size)
             raise HTTPError(503, "too many requests at once; try again", ("Retry-After", "1"))
 
     def release(self, size: int) -> None:
@@ -52,7 +58,11 @@ class BodyBytesLimit:
 
     def acquire(self, size: int) -> bool:
         """So many more; False if that is more than there may be."""
-        return self._column.add_within((RECEIVING_BYTES, size, self._max_bytes))
+        self._column.add((RECEIVING_BYTES, size))  # first, as above
+        if self.read() <= self._max_bytes:
+            return True
+        self.release(size)
+        return False
 
     def release(self, size: int) -> None:
         self._column.add((RECEIVING_BYTES, -size))

@@ -44,6 +44,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _BAD_FIELD = re.compile(r";|%(?![0-9A-Fa-f]{2})")
 
+# Of a random digit: that of a UUID's variant.
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
 #: Fields in a query at most; tracers send one or two.
 MAX_FIELDS = 100
 
@@ -63,10 +66,10 @@ class Head:
 
 
 def new_request_id() -> str:
-    """A random UUID; ten times as fast as `uuid.uuid4`'s."""
-    number = int.from_bytes(os.urandom(16), "big")
-    digits = f"{number & ~(0xF << 76) & ~(3 << 62) | 4 << 76 | 2 << 62:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    """A random UUID (version 4), at a third of what `uuid.uuid4` takes."""
+    digits = os.urandom(16).hex()
+    variant = _VARIANTS[digits[16]]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def outgoing_head(environ: Environ, route: Route, host_tags: str, request_id: str) -> Head:
@@ -99,14 +102,18 @@ def outgoing_request(head: Head, endpoint: Endpoint, body: bytes) -> Request:
 
 def incoming_headers(lines: Iterable[tuple[str, str]]) -> Lines:
     """The intake's headers that go back to the tracer."""
-    lines = list(lines)
-    named = _named_by([value for name, value in lines if name.lower() == "connection"])
-    return [
-        (name, value)
-        for name, value in lines
-        # Folded lines and other control characters are no news worth a broken answer.
-        if _is_returned(name) and name.lower() not in named and not _CONTROL.search(value)
-    ]
+    returned = []
+    named: set[str] = set()
+    for name, value in lines:
+        if _is_returned(name):
+            # Folded lines and other control characters are no news worth a broken answer.
+            if not _CONTROL.search(value):
+                returned.append((name, value))
+        elif name.lower() == "connection":
+            named |= _named_by(value)
+    if named:
+        returned = [line for line in returned if line[0].lower() not in named]
+    return returned
 
 
 @lru_cache(maxsize=1024)
@@ -120,10 +127,12 @@ def _end_to_end(environ: Environ) -> dict[str, str]:
     for variable, value in environ.items():
         name = _header_of(variable)
         if name and (value or name != "Content-Type"):
-            headers[name] = value if value.isalnum() else _header_value(name, value)
+            headers[name] = value
+    if _CONTROL.search("".join(headers.values())):
+        raise HTTPError(400, "a header has CR, LF or other control characters in it")
     connection = environ.get("HTTP_CONNECTION")
     if connection:
-        for named in _named_by([connection]):
+        for named in _named_by(connection):
             headers.pop(named.title(), None)
     return headers
 
@@ -155,9 +164,10 @@ def _address(text: str) -> str:
         return ""
 
 
-def _named_by(connection: Iterable[str]) -> set[str]:
+@lru_cache(maxsize=256)
+def _named_by(connection: str) -> frozenset[str]:
     """The headers that a ``Connection`` header claims for the connection."""
-    return {name.strip().lower() for value in connection for name in value.split(",")}
+    return frozenset(name.strip().lower() for name in connection.split(","))
 
 
 @lru_cache(maxsize=256)
