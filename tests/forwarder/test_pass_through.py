@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import logging
 import socket
@@ -225,6 +226,36 @@ def test_info_lists_the_routes_and_nothing_secret():
     assert answered.json["endpoints"] == list(ROUTES)
     assert answered.json["version"] == __version__
     assert KEY.encode() not in answered.body
+
+
+def test_info_has_the_fields_of_the_agents_and_its_hash_is_in_every_answer():
+    with RecordingServer() as intake, running(intake.url, max_body_bytes=1000) as forwarder:
+        info = forwarder.get("/info")
+        answers = [forwarder.post(path) for path in ROUTES]
+    for name in ("git_commit", "client_drop_p0s", "config", "peer_tags", "obfuscation_version"):
+        assert name in info.json
+    assert info.json["config"]["default_env"] == "e"
+    assert info.json["config"]["max_request_bytes"] == 1000
+    for answered in answers:
+        assert answered.headers["datadog-agent-version"] == __version__
+        state = hashlib.sha256(info.body).hexdigest()
+        assert answered.headers["datadog-agent-state"] == state
+
+
+def test_traces_and_telemetry_are_swallowed_and_counted_where_that_is_asked_for():
+    telemetry = "/telemetry/proxy/api/v2/apmtelemetry"
+    with RecordingServer() as intake, running(intake.url, swallow_others=True) as forwarder:
+        assert "/v0.4/traces" in forwarder.get("/info").json["endpoints"]
+        answered = forwarder.ask("PUT", "/v0.4/traces", b"\x90")
+        assert (answered.status, answered.json) == (200, {"rate_by_service": {}})
+        assert "datadog-agent-state" in answered.headers
+        assert forwarder.post(telemetry, b"x" * 5000).status == 200
+        assert forwarder.post("/v0.6/stats").status == 200
+        assert forwarder.post("/nowhere").status == 404
+        page = forwarder.get("/metrics").body.decode()
+        assert intake.requests == []
+    for kind in ("traces", "telemetry", "stats"):
+        assert f'livedebug_forwarder_swallowed_total{{kind="{kind}"}} 1.0\n' in page
 
 
 def test_only_the_named_routes_and_methods_are_served():

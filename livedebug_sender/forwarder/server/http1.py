@@ -164,23 +164,26 @@ class SizedBody:
 
     It is received to where it stays: `BytesIO.read` hands the whole out without a copy.
     Memory is given as the body comes, never for what is only claimed.
+
+    Attributes:
+        received: bytes of it that came.
     """
 
     def __init__(self, size: int, beginning: bytes, reserve: Reserve) -> None:
         self._size = size
         self._reserve = reserve
-        self._received = len(beginning)
+        self.received = len(beginning)
         self._allocated = len(beginning)
         self._reserved = 0
         self.body = BytesIO(beginning)
 
     @property
     def done(self) -> bool:
-        return self._received == self._size
+        return self.received == self._size
 
     def room(self) -> memoryview:
         """Where the next bytes are to be received to; to be released before `advance`."""
-        if self._received == self._allocated:
+        if self.received == self._allocated:
             allocated = min(self._size, max(FIRST_ALLOCATION, 2 * self._allocated))
             self._reserve(allocated - self._reserved)
             self._reserved = allocated
@@ -193,11 +196,11 @@ class SizedBody:
                 self.body.write(b"\0")
             self.body.seek(0)
             self._allocated = allocated
-        return self.body.getbuffer()[self._received :]
+        return self.body.getbuffer()[self.received :]
 
     def advance(self, count: int) -> None:
         """So many bytes came."""
-        self._received += count
+        self.received += count
 
 
 class ChunkedBody:
