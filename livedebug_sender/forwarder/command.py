@@ -5,17 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
 from ..errors import ConfigError
+from ..protocol.endpoint import check_url
 from .options import MODES, OPTIONS, PREFIX
+from .routes import ROUTES
 from .settings import Settings
 
 if TYPE_CHECKING:
     from .server import Server, Supervisor
+
+#: An intake there is a local one, which takes any key.
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_LOCAL_KEY = "local-intake"
 
 #: What an option's value replaces in the environment.
 _OF_THE_AGENT = {"site": "DD_SITE", "env": "DD_ENV", "hostname": "DD_HOSTNAME"}
@@ -45,14 +52,21 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     f"[default: 127.0.0.1:8126; {PREFIX}LISTEN, divided by commas]",
 )
 @click.option("--site", help="The Datadog site.  [default: datadoghq.com; DD_SITE]")
+@click.option(
+    "--intake",
+    metavar="URL",
+    help="Another intake for all routes, such as http://127.0.0.1:8080; a URL with a path is "
+    "taken as it is.  [DD_APM_DEBUGGER_DD_URL, ...]",
+)
 @click.option("--env", help="The default_env of the tags.  [default: none; DD_ENV]")
 @click.option("--hostname", help="The host of the tags.  [default: this one's; DD_HOSTNAME]")
 @_options
-def forward(listen: tuple[str, ...], **given: Any) -> None:
+def forward(listen: tuple[str, ...], intake: str | None, **given: Any) -> None:
     """Serve the Agent's debugger routes, and forward to the Datadog intake.
 
-    The API key comes from DD_API_KEY. Stops on SIGTERM and SIGINT, once what it holds is
-    delivered; exits with 1 if something had to be dropped.
+    The API key comes from DD_API_KEY; an --intake on this machine needs none. Stops on
+    SIGTERM and SIGINT, once what it holds is delivered; exits with 1 if something had to
+    be dropped.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     given = {name: value for name, value in given.items() if value is not None}
@@ -60,11 +74,29 @@ def forward(listen: tuple[str, ...], **given: Any) -> None:
     environ.update(
         {_OF_THE_AGENT[name]: given.pop(name) for name in _OF_THE_AGENT.keys() & given.keys()}
     )
+    if intake is not None:
+        environ.update(_variables_for(intake, environ))
     try:
         delivered = _serve(Settings.from_env(environ, **given), listen)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     sys.exit(0 if delivered else 1)
+
+
+def _variables_for(intake: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The Agent's variables that lead all routes to one intake."""
+    try:
+        check_url(intake)
+    except ConfigError as error:
+        raise click.UsageError(f"--intake: {error}") from None
+    parts = urlsplit(intake)
+    variables = {}
+    for route in ROUTES.values():
+        path = parts.path.rstrip("/") or urlsplit(route.intake).path
+        variables[f"{route.variable}_DD_URL"] = f"{parts.scheme}://{parts.netloc}{path}"
+    if not environ.get("DD_API_KEY") and parts.hostname in _LOOPBACK:
+        variables["DD_API_KEY"] = _LOCAL_KEY
+    return variables
 
 
 def _serve(settings: Settings, listen: tuple[str, ...]) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from forward_process import forwarding, started
+from forward_process import COMMAND, forwarding, started
 from running_forwarder import ROUTES, environ
 from sample_data import KEY
 from servers import Arrived, RawServer, RecordingServer, free_port, hang
@@ -57,6 +57,34 @@ def test_it_forwards_and_ends_on_sigterm():
         assert process.end() == 0
         assert KEY not in "".join(process.lines)
     assert [arrived.body for arrived in intake.requests] == [b"[1]"]
+
+
+@pytest.mark.parametrize(
+    ("path", "arrives_at"),
+    [("", ["/api/v2/logs", "/api/v2/debugger"]), ("/all/here", ["/all/here", "/all/here"])],
+)
+def test_one_option_leads_all_routes_to_any_intake(path: str, arrives_at: list[str]) -> None:
+    with RecordingServer() as intake:
+        command = (*COMMAND, "--listen", "127.0.0.1:0", "--intake", intake.url + path)
+        with started(command, {}) as process:
+            address = process.address()
+            for route in (ROUTES[0], ROUTES[3]):
+                assert ask(address, "POST", route, b"[1]")[0] == 202
+    assert [arrived.path for arrived in intake.requests] == arrives_at
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "http://", "http://u:p@host"])
+def test_an_intake_that_is_no_url_is_named_by_its_option(url: str) -> None:
+    ended = CliRunner().invoke(forward, ["--intake", url])
+    assert ended.exit_code == 2
+    assert "--intake: the URL" in ended.stderr
+    assert ":p@" not in ended.output
+
+
+def test_an_intake_elsewhere_needs_a_key() -> None:
+    ended = CliRunner(env={"DD_API_KEY": None}).invoke(forward, ["--intake", "https://in.example"])
+    assert ended.exit_code == 1
+    assert "DD_API_KEY" in ended.stderr
 
 
 def test_on_sigterm_the_request_under_way_is_answered():
