@@ -141,7 +141,7 @@ def forwarder(queue: str, port: int, intake: str, *arguments: str) -> Iterator[s
     code = "from livedebug_sender.forwarder.command import forward; forward()"
     command = [sys.executable, "-c", code, "--listen", f"127.0.0.1:{port}", "--queue", queue]
     process = subprocess.Popen(
-        [*command, "--queue-min-free", "1", "--queue-bytes", str(8 << 30), *arguments],
+        [*command, "--queue-min-free", "1", "--queue-bytes", str(4 << 30), *arguments],
         env={**os.environ, **variables},
         stderr=subprocess.DEVNULL,
         start_new_session=True,

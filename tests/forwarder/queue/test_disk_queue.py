@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from waiting import until
 
 from livedebug_sender import ConfigError
 from livedebug_sender.forwarder.queue.disk import disk_queue, housekeeper, moving, writer
-from livedebug_sender.forwarder.queue.request_queue import QueueFull
+from livedebug_sender.forwarder.queue.request_queue import PutRefused, QueueFull
 
 PATIENCE = 20.0
 
@@ -269,3 +270,58 @@ def test_a_file_that_is_damaged_while_it_is_written_is_left_and_salvaged(tmp_pat
     assert until(lambda: "is damaged" in caplog.text)
     assert until(lambda: queue.stats().items == 0)
     queue.close(5)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 24 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    if os.getuid() or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("needs to mount a file system")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill_up(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(100_000)):
+                pass
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+
+
+@pytest.mark.parametrize("by_others", [False, True])
+def test_a_full_disk_refuses_and_loses_nothing_it_confirmed(small_disk, by_others):
+    queue = opened(small_disk / "queue", max_bytes=1 << 30)
+    confirmed = set()
+
+    def put() -> bool:
+        request = a_request(os.urandom(50_000))
+        try:
+            queue.put(request)
+        except PutRefused:
+            return False
+        confirmed.add(request.request_id)
+        return True
+
+    def fill() -> int:
+        return sum(1 for _ in iter(put, False))
+
+    if by_others:  # no word of it from the bounds
+        assert all(put() for _ in range(20))
+        fill_up(small_disk / "theirs")
+    fill()
+    arrived = {request.request_id for request in taken_from(queue)}
+    assert arrived == confirmed
+    (small_disk / "theirs").unlink(missing_ok=True)
+    confirmed.clear()
+    assert until(lambda: fill() > 50)
+    queue.close(5)
+    queue = opened(small_disk / "queue")
+    assert {request.request_id for request in taken_from(queue)} == confirmed
+    queue.close(5)
+    assert size_of(small_disk) == 0

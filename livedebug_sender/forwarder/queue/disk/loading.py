@@ -127,8 +127,8 @@ def _load_one(state: DiskState, path: Path, wal: bytes) -> Loaded | None:
         notes: list[Settled] = []
         if tables is None:
             tables = read_all(segment)
-            notes += _beyond_the_commits(state, segment, tables, wal)
             try:
+                notes += _beyond_the_commits(state, segment, tables, wal)
                 segment.seal(tables)
             except (sqlite3.Error, OSError) as error:  # a full disk: it is read as it is
                 state.notice("seal", f"{path.name} can't be sealed: {error}")
@@ -150,8 +150,11 @@ def _beyond_the_commits(
     A commit that was cut is never missed by anybody. But where a bit of a page is flipped
     SQLite takes that for the end as well, and what comes after was promised.
     """
-    if frames_in(len(wal)) <= segment.committed_frames():
-        return []
+    try:
+        if frames_in(len(wal)) <= segment.committed_frames():
+            return []
+    except DamagedSegment:  # a full disk: it can't be counted, but read
+        pass
     rows = {table.route: table.rows for table in tables}
     found = salvage(segment.path.read_bytes(), wal)
     beyond = [

@@ -183,10 +183,8 @@ class Segment:
             connection = self._open_connection()
             connection.execute("BEGIN IMMEDIATE")
             try:
-                for table, row in rows:
-                    connection.execute(
-                        f"INSERT INTO requests_{table} VALUES (?, ?, ?, ?, ?, ?)", row
-                    )
+                for statement, values in _inserts(rows):
+                    connection.execute(statement, values)
                 for entries in settled:
                     connection.execute("INSERT INTO settled (entries) VALUES (?)", [entries])
                 connection.execute("COMMIT")
@@ -315,6 +313,25 @@ class Segment:
         if self._connection is None:
             raise ClosedSegment(self.path.name)
         return self._connection
+
+
+def _inserts(rows: Sequence[tuple[int, Row]]) -> Iterator[tuple[str, list[Any]]]:
+    """Statements of several rows each, of few lengths, as SQLite keeps what it has compiled.
+
+    Each takes the interpreter's lock anew: with one for each row a put took a tenth more CPU
+    at 16 clients.
+    """
+    by_table: dict[int, list[Row]] = {}
+    for table, row in rows:
+        by_table.setdefault(table, []).append(row)
+    for table, left in by_table.items():
+        place = 0
+        while place < len(left):
+            count = next(n for n in (32, 8, 4, 2, 1) if n <= len(left) - place)
+            values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * count)
+            flat = [value for row in left[place : place + count] for value in row]
+            yield f"INSERT INTO requests_{table} VALUES {values}", flat
+            place += count
 
 
 def number_of(path: Path) -> int:

@@ -52,8 +52,20 @@ class _Batch:
     additions: list[Addition] = field(default_factory=list)
     settled: list[Settled] = field(default_factory=list)
     bytes: int = 0
-    done: threading.Event = field(default_factory=threading.Event)
+    #: One for each who waits, locked until it is done. No event: all who wait for one would
+    #: then wait for its lock, each in turn.
+    waiters: list[threading.Lock] = field(default_factory=list)
     failure: tuple[type[PutRefused], str] | None = None
+
+    def waiter(self) -> threading.Lock:
+        lock = threading.Lock()
+        lock.acquire()
+        self.waiters.append(lock)
+        return lock
+
+    def done(self) -> None:
+        for lock in self.waiters:
+            lock.release()
 
 
 class Writer:
@@ -84,7 +96,8 @@ class Writer:
                 raise QueueUnavailable("shutting down", RETRY_AFTER)
             self._state.check_room(request, addition.size, self._pending)
             batch = self._add([addition], ())
-        _wait(batch, timeout)
+            waiter = batch.waiter()
+        _wait(batch, waiter, timeout)
 
     def write(
         self, additions: Sequence[Addition], settled: Sequence[Settled], timeout: float
@@ -94,7 +107,8 @@ class Writer:
             if self._ending:
                 raise QueueUnavailable("shutting down", RETRY_AFTER)
             batch = self._add(additions, settled)
-        _wait(batch, timeout)
+            waiter = batch.waiter()
+        _wait(batch, waiter, timeout)
 
     def settle(self, settled: Sequence[Settled]) -> None:
         """Write down what is done with, soon. The state's lock is held."""
@@ -123,7 +137,8 @@ class Writer:
     def _add(self, additions: Sequence[Addition], settled: Sequence[Settled]) -> _Batch:
         batch = self._batch
         size = sum(addition.size for addition in additions)
-        self._work.notify()
+        if not batch.waiters:
+            self._work.notify()
         batch.additions += additions
         batch.settled += settled
         batch.bytes += size
@@ -194,7 +209,7 @@ class Writer:
             self._state.bytes += segment.grown()
             self._state.free = free
             self._pending -= batch.bytes
-        batch.done.set()
+        batch.done()
         if wal >= self._segment_bytes:
             self._make_short(segment)
 
@@ -281,12 +296,12 @@ class Writer:
                 self._settle_at = self._state.clock() + _AFTER_FAILURE
             self._state.chores.notify()
         batch.failure = kind, words
-        batch.done.set()
+        batch.done()
         self._state.notice("full" if full else "commit", words)
 
 
-def _wait(batch: _Batch, timeout: float) -> None:
-    if not batch.done.wait(timeout):
+def _wait(batch: _Batch, waiter: threading.Lock, timeout: float) -> None:
+    if not waiter.acquire(timeout=timeout):
         raise QueueUnavailable("the disk did not answer in time", RETRY_AFTER)
     if batch.failure:
         kind, words = batch.failure

@@ -1,0 +1,151 @@
+"""What a queue on a disk costs beside one in memory: CPU of a request, and throughput.
+
+``python tests/soak/queue_cost.py --seconds 5 --rounds 3``: forwarders to an intake (nginx)
+under wrk, both kinds in turn in one run; medians, and their ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
+
+from queue_kills import forwarder  # noqa: E402
+from servers import free_port  # noqa: E402
+
+NGINX = """
+daemon off; pid {folder}/pid; error_log /dev/null; worker_processes 1;
+events {{ worker_connections 1000; }}
+http {{ access_log off; client_max_body_size 50m; client_body_temp_path {folder}/body;
+  client_body_buffer_size 1m; keepalive_requests 1000000;
+  server {{ listen 127.0.0.1:{port}; location / {{ return 202 "{{}}"; }} }} }}
+"""
+LUA = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.path = "/debugger/v2/input?ddtags=a:b"
+wrk.body = "[" .. string.rep("1", {size}) .. "]"
+"""
+
+
+@contextmanager
+def nginx(folder: Path) -> Iterator[str]:
+    port = free_port()
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
+    process = subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)])
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of a process and its children."""
+    total = 0.0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(path.parent.name) == pid or int(fields[1]) == pid:
+            total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def measure(
+    queue: str, intake: str, script: Path, clients: int, seconds: int, workers: int
+) -> tuple[float, float]:
+    """202s in a second, and CPU seconds of one."""
+    port = free_port()
+    with forwarder(queue, port, intake, "--workers", str(workers)) as process:
+        address = f"http://127.0.0.1:{port}"
+        for _ in range(200):
+            if subprocess.run(["curl", "-sf", f"{address}/health"], capture_output=True).stdout:
+                break
+            time.sleep(0.05)
+        command = ["wrk", "-t1", f"-c{clients}", "-s", str(script), address]
+        subprocess.run([*command, "-d1s"], capture_output=True, check=True)
+        before = cpu_of(process.pid)
+        told = subprocess.run(
+            [*command, f"-d{seconds}s"], capture_output=True, text=True, check=True
+        ).stdout
+        # All of it: what still waits is not paid for yet.
+        while (
+            subprocess.run(["curl", "-sf", f"{address}/metrics"], capture_output=True).stdout.find(
+                b"livedebug_forwarder_queued 0.0"
+            )
+            < 0
+        ):
+            time.sleep(0.1)
+        cpu = cpu_of(process.pid) - before
+    found = re.search(r"(\d+) requests in", told)
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", told)
+    assert found, told
+    done = int(found[1]) - (int(refused[1]) if refused else 0)
+    return done / seconds, cpu / max(1, done)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--clients", type=int, nargs="+", default=[8, 32])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[2_000, 20_000])
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="queue-cost-"))
+    try:
+        with nginx(folder) as intake:
+            for size in options.sizes:
+                script = folder / "post.lua"
+                script.write_text(LUA.format(size=size))
+                for clients in options.clients:
+                    compare(folder, intake, script, size, clients, options)
+    finally:
+        shutil.rmtree(folder)
+
+
+def compare(
+    folder: Path, intake: str, script: Path, size: int, clients: int, options: argparse.Namespace
+) -> None:
+    figures: dict[str, list[tuple[float, float]]] = {"memory": [], "disk": []}
+    for n in range(options.rounds):
+        for kind, measured in figures.items():
+            queue = kind if kind == "memory" else f"disk:{folder / f'{clients}-{n}'}"
+            arguments = queue, intake, script, clients, options.seconds, options.workers
+            measured.append(measure(*arguments))
+    rates = {kind: statistics.median(rate for rate, _ in one) for kind, one in figures.items()}
+    cpus = {kind: statistics.median(cpu for _, cpu in one) for kind, one in figures.items()}
+    print(
+        json.dumps(
+            {
+                "bytes": size,
+                "clients": clients,
+                "memory per second": round(rates["memory"]),
+                "disk per second": round(rates["disk"]),
+                "throughput": round(rates["disk"] / rates["memory"], 2),
+                "cpu": round(cpus["disk"] / cpus["memory"], 2),
+                "memory cpu us": round(cpus["memory"] * 1e6),
+                "disk cpu us": round(cpus["disk"] * 1e6),
+            }
+        ),
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
