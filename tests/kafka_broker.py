@@ -140,6 +140,17 @@ class Broker:
         return self._process is not None and self._process.poll() is None
 
 
+def _secure(certificate: str) -> dict[str, object]:
+    listener = "listener.name.secure."
+    return {
+        f"{listener}sasl.enabled.mechanisms": "PLAIN",
+        f"{listener}plain.sasl.jaas.config": "org.apache.kafka.common.security.plain."
+        'PlainLoginModule required user_forwarder="s3cret";',
+        f"{listener}ssl.keystore.type": "PEM",
+        f"{listener}ssl.keystore.location": certificate,
+    }
+
+
 _LOG4J = """log4j.rootLogger=WARN, out
 log4j.appender.out=org.apache.log4j.ConsoleAppender
 log4j.appender.out.layout=org.apache.log4j.PatternLayout
@@ -154,11 +165,19 @@ class Cluster:
         folder: for their data and logs.
         count: of brokers.
         listen: a second address of this machine to listen on, beside loopback.
+        certificate: a PEM file of key (PKCS #8) and chain; with it there is a listener for
+            SASL over TLS on loopback, for the user "forwarder" with the password "s3cret".
         settings: further ones, of every broker.
     """
 
     def __init__(
-        self, folder: Path, count: int = 1, *, listen: str = "", **settings: object
+        self,
+        folder: Path,
+        count: int = 1,
+        *,
+        listen: str = "",
+        certificate: str = "",
+        **settings: object,
     ) -> None:
         ports = [free_port() for _ in range(count)]
         controllers = [free_port() for _ in range(count)]
@@ -166,6 +185,7 @@ class Cluster:
         replicas = str(min(count, 3))
         self.hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
         self.far_hosts = ""
+        self.secure_hosts = ""
         self.brokers = []
         for n, (port, controller) in enumerate(zip(ports, controllers, strict=True)):
             advertised = f"PLAINTEXT://127.0.0.1:{port}"
@@ -173,6 +193,10 @@ class Cluster:
                 far = free_port()
                 advertised += f",FAR://{listen}:{far}"
                 self.far_hosts += f"{',' * bool(self.far_hosts)}{listen}:{far}"
+            if certificate:
+                secure = free_port()
+                advertised += f",SECURE://127.0.0.1:{secure}"
+                self.secure_hosts += f"{',' * bool(self.secure_hosts)}127.0.0.1:{secure}"
             own: dict[str, object] = {
                 "process.roles": "broker,controller",
                 "node.id": n + 1,
@@ -180,7 +204,8 @@ class Cluster:
                 "listeners": f"{advertised},CONTROLLER://127.0.0.1:{controller}",
                 "advertised.listeners": advertised,
                 "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,FAR:PLAINTEXT,"
-                "CONTROLLER:PLAINTEXT",
+                "CONTROLLER:PLAINTEXT,SECURE:SASL_SSL",
+                **(_secure(certificate) if certificate else {}),
                 "inter.broker.listener.name": "PLAINTEXT",
                 "controller.listener.names": "CONTROLLER",
                 "log.dirs": folder / f"broker-{n + 1}" / "data",

@@ -67,6 +67,7 @@ class RecordingServer:
         tls: ssl.SSLContext | None = None,
         unix: str | None = None,
         port: int = 0,
+        host: str = "127.0.0.1",
     ) -> None:
         self.answer: Answering = answer if callable(answer) else lambda _: answer
         self.requests: list[Arrived] = []
@@ -112,9 +113,9 @@ class RecordingServer:
             self.url = f"unix://{unix}"
         else:
             server_type = type("Server", (Quiet, ThreadingTCPServer), {})
-            self._server = server_type(("127.0.0.1", port), Handler)
+            self._server = server_type((host, port), Handler)
             self.port = self._server.server_address[1]
-            host = "localhost" if tls else "127.0.0.1"
+            host = "localhost" if tls else host
             self.url = f"{'https' if tls else 'http'}://{host}:{self.port}"
         if tls is not None:
             self._server.socket = tls.wrap_socket(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +16,7 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ..errors import ConfigError
+from ..forwarder.options import PREFIX
 from ..forwarder.queue.browsing import DEAD, WAITING, Entry, QueueBrowser, QueueInUse
 from ..forwarder.queue.opening import DISK, KAFKA, open_browser
 from ..forwarder.queue.stored_request import StoredRequest
@@ -217,7 +219,8 @@ def _browser(queue_url: str) -> QueueBrowser:
     if not queue_url.startswith((DISK, KAFKA)):
         queue_url = f"{DISK}{Path(queue_url).absolute()}"
     try:
-        return open_browser(queue_url, tuple(ROUTES))
+        kafka_config = os.environ.get(f"{PREFIX}KAFKA_CONFIG", "")
+        return open_browser(queue_url, tuple(ROUTES), kafka_config)
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
 

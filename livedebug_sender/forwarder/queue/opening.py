@@ -48,11 +48,11 @@ def open_queue(url: str, options: QueueOptions) -> RequestQueue:
     return KafkaQueue(url, options)
 
 
-def open_browser(url: str, routes: Sequence[str]) -> QueueBrowser:
+def open_browser(url: str, routes: Sequence[str], kafka_config: str = "") -> QueueBrowser:
     """To look into the queue of that URL.
 
     Args:
-        routes: as in `QueueOptions`.
+        routes, kafka_config: as in `QueueOptions`.
 
     Raises:
         ConfigError: there is none, or it can't be reached.
@@ -66,4 +66,4 @@ def open_browser(url: str, routes: Sequence[str]) -> QueueBrowser:
         return DiskBrowser(Path(url.removeprefix(DISK)))
     from .kafka.browsing import KafkaBrowser
 
-    return KafkaBrowser(url, routes)
+    return KafkaBrowser(url, routes, kafka_config)

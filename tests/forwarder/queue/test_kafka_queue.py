@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -16,6 +17,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 from kafka_broker import new_topic, shared_hosts
 from queue_kinds import OTHER_ROUTE, ROUTE, QueueMaker, a_request, queue_options
+from running_cli import run
 from servers import free_port
 from waiting import until
 
@@ -245,7 +247,7 @@ def test_dead_letters_are_looked_at_requeued_and_dropped(opened):
         assert {one.reason for one in dead} == {"HTTP 401", f"HTTP {400 + 2 * MiB % 7}"}
         large, other = max(dead, key=lambda one: one.size), min(dead, key=lambda one: one.size)
         assert browser.read(large.name).body == b"x" * 2 * MiB
-        assert browser.requeue([large.name, "dead:0:999", "nonsense"][:1]) == 1
+        assert browser.requeue([large.name, "dead:0:999", "dead:nonsense"]) == 1
         assert browser.drop([other.name]) == 1
         assert browser.drop([other.name]) == 0
         assert len(list(browser.entries(DEAD))) == 1
@@ -274,6 +276,28 @@ def test_what_waits_is_looked_at_and_dropped_only_while_nobody_works_with_it(ope
         findings = list(browser.verify())
         assert (len(findings), sum(one.requests for one in findings)) == (13, 3)
         assert not any(one.problem for one in findings)
+
+
+def test_the_commands_that_look_into_a_queue_take_its_url(opened, tmp_path):
+    queue = opened()
+    queue.put(a_request(b"waits", OTHER_ROUTE))
+    queue.put(a_request(b"dead"))
+    queue.bury(queue.take(ROUTE, PATIENCE), "HTTP 400")
+    assert until(lambda: queue.stats().dead_items == 1, PATIENCE)
+    listed = run("queue", "list", opened.url, "--json")
+    entries = [json.loads(line) for line in listed.stdout.splitlines()]
+    assert [(one["place"], one["reason"]) for one in entries] == [
+        (WAITING, ""),
+        (DEAD, "HTTP 400"),
+    ]
+    assert run("queue", "show", opened.url, entries[1]["name"], "--body").stdout == "dead"
+    assert run("queue", "verify", opened.url).exit_code == 0
+    assert run("queue", "export", opened.url, tmp_path / "all").exit_code == 0
+    assert len((tmp_path / "all").read_text().splitlines()) == 2
+    assert run("queue", "requeue", opened.url, "--all").exit_code == 0
+    assert queue.take(ROUTE, PATIENCE).request.body == b"dead"
+    refused = run("queue", "drop", opened.url, "--all", "--place", "waiting", "--yes")
+    assert "stop them" in refused.stderr
 
 
 def test_who_takes_part_is_told_in_the_log(opened, caplog):

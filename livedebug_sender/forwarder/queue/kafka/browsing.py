@@ -77,7 +77,10 @@ class KafkaBrowser:
             for name in names:
                 if not name.startswith(DEAD):
                     continue
-                held, _ = self._find(name)
+                try:
+                    held, _ = self._find(name)
+                except KeyError:  # requeued or dropped meanwhile
+                    continue
                 if held.request is not None:
                     records = records_of(held.request, limit)
                 else:

@@ -18,8 +18,10 @@ from .records import OVERHEAD, Record
 
 #: Seconds after which a tracer may try again.
 RETRY_AFTER = 5.0
-#: While the brokers don't confirm, seconds between the puts that try whether they do again.
+#: Seconds between the puts that try whether the brokers confirm again.
 _PROBE_EVERY = 1.0
+#: Seconds for which a partition that did not confirm is left alone, where others do.
+_RETRY_PARTITION = 10.0
 
 #: Told whether all records of a call are confirmed; on the producer's thread.
 Done = Callable[[bool], None]
@@ -50,8 +52,10 @@ class RecordProducer:
         self._client: Any = None
         self._closed = False
         self._broken = False
-        #: Of partitions that did not confirm: when a put may try again.
-        self._next_probe: dict[int, float] = {}
+        #: Of partitions that did not confirm: when a put may try again, others or not.
+        self._unconfirmed: dict[int, float] = {}
+        #: When a put may try again if none of its partitions confirms.
+        self._next_probe = 0.0
         self.confirmed = 0
         self.confirm_seconds = 0.0
         self.errors = 0
@@ -60,8 +64,9 @@ class RecordProducer:
         """Write records, in this order, to one of the partitions; return once the brokers
         have them.
 
-        A partition that did not confirm is left alone but for one put a second that tries:
-        waiting there would only hold the threads that answer tracers.
+        A partition that did not confirm is left alone for a while where others do. Where none
+        does, one put a second tries, and the rest is refused at once: waiting would only hold
+        the threads that answer tracers.
 
         Raises:
             QueueUnavailable: they may be written all the same.
@@ -83,28 +88,31 @@ class RecordProducer:
         confirmed = outcome == [True] and now - begun <= 2 * self._timeout
         with self._lock:
             if confirmed:
-                self._next_probe.pop(partition, None)
+                if partition in self._unconfirmed:
+                    self._unconfirmed.clear()
                 self.confirmed += 1
                 self.confirm_seconds += now - begun
                 return
             self.errors += 1
-            self._next_probe[partition] = now + _PROBE_EVERY
+            self._unconfirmed[partition] = now + _RETRY_PARTITION
+            self._next_probe = now + _PROBE_EVERY
             raise self._unavailable()
 
     def _choose(self, partitions: Sequence[int], now: float) -> int:
         turn = next(self._turns)
         with self._lock:
-            # With others that confirm, one that does not is tried less often.
-            for patience in (_PROBE_EVERY * 10, 0.0):
-                for n in range(len(partitions)):
-                    partition = partitions[(turn + n) % len(partitions)]
-                    due = self._next_probe.get(partition)
-                    if due is None:
-                        return partition
-                    if now >= due + patience:
-                        self._next_probe[partition] = now + self._timeout + _PROBE_EVERY
-                        return partition
-            raise self._unavailable()
+            for n in range(len(partitions)):
+                partition = partitions[(turn + n) % len(partitions)]
+                due = self._unconfirmed.get(partition)
+                if due is None:
+                    return partition
+                if now >= due:
+                    self._unconfirmed[partition] = now + self._timeout + _RETRY_PARTITION
+                    return partition
+            if now < self._next_probe:
+                raise self._unavailable()
+            self._next_probe = now + self._timeout + _PROBE_EVERY
+            return partitions[turn % len(partitions)]
 
     def send(self, topic: str, partition: int, records: Sequence[Record], done: Done) -> None:
         """Write records, in this order; `done` is called once.

@@ -15,6 +15,8 @@ from .records import piece_of, put_together
 
 #: Seconds without a record, where one should be.
 _PATIENCE = 10.0
+#: Seconds between two looks whether it was closed.
+_LOOK = 0.2
 
 
 class RecordReader:
@@ -29,6 +31,7 @@ class RecordReader:
             "queued.max.messages.kbytes": 4096,
         }
         self._brokers = place.brokers
+        self._closed = False
         # Guards: the client, which reads at one place.
         self._lock = threading.Lock()
         self._client: Any = None
@@ -53,6 +56,8 @@ class RecordReader:
             QueueUnavailable: the brokers don't answer.
         """
         with self._lock:
+            if self._closed:
+                raise QueueUnavailable("shutting down", 5.0)
             client = self._client = self._client or make(kafka.Consumer, self._settings)
             client.assign([kafka.TopicPartition(topic, partition, start)])
             try:
@@ -61,6 +66,7 @@ class RecordReader:
                 client.unassign()
 
     def close(self) -> None:
+        self._closed = True
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
@@ -69,9 +75,11 @@ class RecordReader:
     def _scan(self, client: Any, end: int) -> Iterator[Any]:
         until = time.monotonic() + _PATIENCE
         while True:
-            message = client.poll(max(0.0, until - time.monotonic()))
+            message = client.poll(_LOOK)
             if message is None:
-                raise QueueUnavailable(f"Kafka at {self._brokers} does not answer", 5.0)
+                if self._closed or time.monotonic() >= until:
+                    raise QueueUnavailable(f"Kafka at {self._brokers} does not answer", 5.0)
+                continue
             error = message.error()
             if error is None:
                 if message.offset() < end:

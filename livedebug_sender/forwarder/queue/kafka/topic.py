@@ -23,6 +23,8 @@ logger = logging.getLogger("livedebug_sender")
 PARTITIONS = 12
 #: Seconds for an answer of the brokers.
 _PATIENCE = 15.0
+#: Looks at a topic that only some brokers know, a tenth of a second apart.
+_TRIES = 50
 #: A topic that takes no more than that in a record is none for this.
 _MIN_MESSAGE_BYTES = 16 * 1024
 _DAY = 86_400_000
@@ -263,24 +265,35 @@ def _make(
 
 
 def _described(client: AdminClient, name: str, wait: bool = False) -> Topic | None:
-    """None: there is no such topic. With `wait`, it was just made and may take a moment."""
-    unknown = kafka.KafkaError.UNKNOWN_TOPIC_OR_PART
-    for left in reversed(range(50 if wait else 1)):
-        cluster = client.list_topics(name, timeout=_PATIENCE)
-        found = cluster.topics[name]
-        if found.error is None and found.partitions:
-            break
-        if found.error is not None and found.error.code() != unknown:
-            raise kafka.KafkaException(found.error)
-        if not left:
-            return None
+    """None: there is no such topic. With `wait`, there is one, and brokers may not know yet."""
+    for left in reversed(range(_TRIES)):
+        try:
+            return _described_now(client, name)
+        except kafka.KafkaException as error:
+            if error.args[0].code() != kafka.KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+            # Some brokers hear of a new topic later than others.
+            if not (left and (wait or _is_there(client, name))):
+                return None
         client.poll(0.1)
+    return None
+
+
+def _is_there(client: AdminClient, name: str) -> bool:
+    return client.list_topics(name, timeout=_PATIENCE).topics[name].error is None
+
+
+def _described_now(client: AdminClient, name: str) -> Topic:
+    cluster = client.list_topics(name, timeout=_PATIENCE)
+    found = cluster.topics[name]
+    if found.error is not None:
+        raise kafka.KafkaException(found.error)
     resource = ConfigResource(ConfigResource.Type.TOPIC, name)
     entries = client.describe_configs([resource])[resource].result(_PATIENCE)
     return Topic(
         name,
         len(found.partitions),
-        min(len(one.replicas) for one in found.partitions.values()),
+        min((len(one.replicas) for one in found.partitions.values()), default=0),
         {key: entry.value for key, entry in entries.items() if entry.value is not None},
         tuple(sorted(cluster.brokers)),
     )
