@@ -5,7 +5,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import pytest
@@ -207,6 +207,35 @@ def test_a_kept_connection_closed_without_a_word_is_replaced_at_once(
             transport.post(request_to(other.url))
         assert transport.post(request_to(server.url)).status == 200
         assert server.connections == 2
+
+
+def test_what_a_server_says_unasked_is_no_answer_to_the_next_request(
+    transport: Transport,
+) -> None:
+    said = threading.Event()
+
+    def answer(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        connection.sendall(b"HTTP/1.1 408 Idle\r\nContent-Length: 0\r\n\r\n")
+        said.set()
+        over.wait()
+
+    with RawServer(answer) as server:
+        for number in range(3):
+            said.clear()
+            assert transport.post(request_to(server.url)).status == 200
+            assert said.wait(10)
+            assert server.connections == number + 1
+
+
+def test_connections_are_kept_to_a_few_servers_only(transport: Transport) -> None:
+    with ExitStack() as stack:
+        servers = [stack.enter_context(RecordingServer()) for _ in range(6)]
+        for server in [*servers, *servers[-2:], servers[0]]:
+            assert transport.post(request_to(server.url)).status == 202
+        connections = [len({one.connection for one in server.requests}) for server in servers]
+        assert connections[-2:] == [1, 1]
+        assert connections[0] == 2
 
 
 def test_a_new_connection_that_is_cut_is_not_tried_again_here(transport: Transport) -> None:
