@@ -74,6 +74,8 @@ class MemoryQueue:
         self._closed = False
 
     def put(self, request: StoredRequest) -> None:
+        if request.route not in self._routes:
+            raise ValueError(f"the route is {request.route!r:.80}; this queue keeps no such")
         size = request.size
         with self._lock:
             if self._closed:
@@ -99,6 +101,8 @@ class MemoryQueue:
                 if kept is not None:
                     self._taken.add(kept)
                     self._redelivered += kept.redeliveries > 0
+                    if kept_for.later:  # who else waits has to know until when
+                        kept_for.news.notify()
                     return Taken(kept.request, kept, kept.redeliveries)
                 waits = [until] if until is not None else []
                 waits += [kept_for.later[0][0]] if kept_for.later else []

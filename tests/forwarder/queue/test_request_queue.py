@@ -227,3 +227,26 @@ def test_credentials_are_not_kept(opened):
     }
     queue.put(a_request(headers=headers))
     assert queue.take(ROUTE, PATIENCE).request.headers == {"X-Datadog-Additional-Tags": "a:b"}
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_a_route_it_does_not_keep_is_said_and_harms_nobody(kind, tmp_path):
+    with queue_maker(kind, tmp_path) as opened:
+        queue = opened()
+        with pytest.raises(ValueError, match="keeps no such"):
+            queue.put(a_request(route="/v0.4/traces"))
+        queue.put(a_request(b"fine"))
+        assert queue.take(ROUTE, PATIENCE).request.body == b"fine"
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_of_two_who_wait_one_gets_what_is_released_for_later(kind, tmp_path):
+    with queue_maker(kind, tmp_path) as opened, ThreadPoolExecutor(2) as threads:
+        queue = opened()
+        queue.put(a_request(b"released"))
+        held = queue.take(ROUTE, PATIENCE)
+        taking = [threads.submit(queue.take, ROUTE) for _ in range(2)]
+        queue.release(held, 0.3)
+        queue.put(a_request(b"new"))  # whoever takes this must not take the alarm with it
+        bodies = sorted(one.result(PATIENCE).request.body for one in taking)
+        assert bodies == [b"new", b"released"]

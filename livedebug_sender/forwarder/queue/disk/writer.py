@@ -15,7 +15,7 @@ from time import monotonic
 
 from ..request_queue import PutRefused, QueueFull, QueueUnavailable
 from ..stored_request import StoredRequest, encode_envelope
-from .segment import ClosedSegment, Row, Segment, TableSummary, new_row, new_segment_path
+from .segment import Row, Segment, TableSummary, new_row, new_segment_path
 from .settled import Settled, encode_settled
 from .state import RETRY_AFTER, DiskState
 from .waiting import Place, Table
@@ -90,6 +90,8 @@ class Writer:
 
     def put(self, request: StoredRequest, timeout: float) -> None:
         """As `RequestQueue.put`."""
+        if request.route not in self._state.news:
+            raise ValueError(f"the route is {request.route!r:.80}; this queue keeps no such")
         addition = Addition(request, request.size, encode_envelope(request))
         with self._state.lock:
             if self._state.closed:
@@ -192,12 +194,9 @@ class Writer:
                 Settled(*one.moved_from, one.size) for one in batch.additions if one.moved_from
             ]
             segment.append(rows, [encode_settled(entries)] if entries else [])
-        except (sqlite3.Error, OSError, ClosedSegment) as error:
+        except Exception as error:  # ours as well: nobody may wait for it in vain
             self._failed(error, batch, settled)
             return
-        except Exception as error:  # ours: nobody may wait for it in vain
-            self._failed(error, batch, settled)
-            raise
         wal = segment.wal_size()
         free = self._state.folder.free()
         with self._state.lock:
@@ -280,7 +279,7 @@ class Writer:
         kind, words = (
             (QueueFull, "the disk is full")
             if full
-            else (QueueUnavailable, f"the disk fails: {error}")
+            else (QueueUnavailable, f"the disk fails: {error or type(error).__name__}")
         )
         segment = self._segment
         # What can't be written to for any other reason is not written to again: after a
