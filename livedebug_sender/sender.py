@@ -16,6 +16,7 @@ from .options import OnDrop, Options, Oversize
 from .protocol.tags import check_tags
 from .protocol.tracks import Track
 from .runtime import lazy_import
+from .runtime.atomic import STEP
 from .stats import Stats
 from .transport.request_hook import AroundRequest
 from .units import parse_seconds
@@ -142,10 +143,17 @@ class Sender:
             counted in ``stats().dropped``: ``queue_full``, ``too_large``, ``invalid`` or
             ``closed``.
         """
-        engine = self._engines.latest
-        if engine is None or not engine.owned_by_this_process[0]:
-            engine = self._engines.engine()
-        return engine.enqueue(track, payload, content_type)
+        engine = None
+        try:
+            engine = self._engines.latest
+            if engine is None or not engine.owned_by_this_process[0]:
+                engine = self._engines.engine()
+            return engine.enqueue(track, payload, content_type)
+        except (RecursionError, MemoryError):
+            # No stack is left for the usual way; this call needs none.
+            if engine is not None:
+                engine.count_invalid(1, STEP)
+            return False
 
     def flush(self, timeout: float | str | None = None) -> bool:
         """Wait until all that was enqueued before is delivered, or dropped by the rules.

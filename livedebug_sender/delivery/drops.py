@@ -25,6 +25,10 @@ class DropCounter:
     def count(self, reason: str) -> None:
         self._counts[reason].add(1, STEP)
 
+    def adder(self, reason: str) -> Callable[[int, int], int]:
+        """Adds to a reason's count: `AtomicInteger.add`."""
+        return self._counts[reason].add
+
     def read(self) -> Counter[str]:
         return Counter({reason: n for reason, count in self._counts.items() if (n := count.read())})
 

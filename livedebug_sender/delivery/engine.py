@@ -105,6 +105,8 @@ class Engine:
         self._new_bell = new_bell
         self._capacity = QueueCapacity(options.max_queue_items, options.max_queue_bytes)
         self._refused = DropCounter()
+        #: Counts refused payloads as ``invalid``, in a call that needs no stack.
+        self.count_invalid = self._refused.adder("invalid")
         self._drops = DropReporter(options.on_drop, self.log)
         self._capabilities = AgentCapabilities(endpoints, options.recheck_after, self.log, clock)
         self._outages = Outages(self.log, self._count_dropped, clock)
@@ -215,7 +217,10 @@ class Engine:
 
     def _refuse(self, track: object, reason: str, detail: str) -> bool:
         self._refused.count(reason)
-        self._drops.report(_name(track), reason, 1, detail)
+        try:
+            self._drops.report(_name(track), reason, 1, detail)
+        except (RecursionError, MemoryError):
+            pass  # it is counted
         return False
 
     # ---- flush and close ----

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 
 from ..errors import EnqueueRejected, InvalidPayload
-from ..protocol.payload import CLOSING, Item
+from ..protocol.payload import CLOSING, Item, min_size
 from ..protocol.tracks import Track
 from ..runtime.atomic import STEP
 from .batch_delivery import BatchDelivery
@@ -110,10 +110,17 @@ class TrackWorker:
             self._capacity.release(1, size, flood=self._flood)
             raise EnqueueRejected("queue_full", "the queue is full")
         queue.put(item)
-        if (near or queue.wake_threshold is not wake) and queue.wants_wake():
-            self.ensure_running()
+        if near or queue.wake_threshold is not wake:
+            try:
+                if queue.wants_wake():
+                    self.ensure_running()
+            except (RecursionError, MemoryError):
+                pass  # it is in the queue; the next one will wake the worker
 
     def _encoded(self, payload: object, content_type: object) -> Item:
+        # Before anything is copied or encoded.
+        if min_size(payload) > self._max_item:
+            raise EnqueueRejected("too_large", f"more than {self._max_item} bytes")
         try:
             item = self._encode(payload, content_type)
         except InvalidPayload as error:
