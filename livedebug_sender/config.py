@@ -132,7 +132,7 @@ class SenderConfig:
         """Send snapshots and logs to the agent's diagnostics route from now on.
 
         Returns:
-            Whether that changed anything: not when agentless, nor when done before.
+            Whether that changed anything. Nothing changes when agentless, or when done before.
         """
         return self._set_downgraded(True)
 

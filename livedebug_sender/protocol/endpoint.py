@@ -64,7 +64,7 @@ class Endpoint:
 
     @property
     def agentless(self) -> bool:
-        """Whether this is the intake itself: whether it has an API key."""
+        """Whether this is the intake itself, which is to say that it has an API key."""
         return self.api_key is not None
 
     @property

@@ -1,0 +1,186 @@
+"""What the log tells of a sender, without anybody asking it: with real servers, and none."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from sample_data import KEY
+from servers import RawServer, RecordingServer, Reply, free_port, hang
+from waiting import until
+
+from livedebug_sender import Endpoint, Sender, SenderConfig
+from livedebug_sender.runtime.log_limiter import logger
+
+Make = Callable[..., Sender]
+#: Seconds within which trouble is told of; the machine may be a busy one.
+SOON = 5.0
+
+
+class Lines(logging.Handler):
+    """Each line, and the thread that wrote it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    def texts(self, level: int) -> list[str]:
+        return [r.getMessage() for r in list(self.records) if r.levelno == level]
+
+    def told(self, level: int, *parts: str) -> Callable[[], bool]:
+        return lambda: any(all(p in text for p in parts) for text in self.texts(level))
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    handler = Lines()
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+def test_where_payloads_go_and_why_is_told_once_and_never_a_key(lines: Lines) -> None:
+    with RecordingServer() as agent:
+        environ = {"DD_TRACE_AGENT_URL": agent.url, "DD_API_KEY": KEY}
+        with Sender.from_env(environ, linger=0) as sender:
+            for track in ("logs", "snapshots", "diagnostics", "logs"):
+                sender.enqueue(track, b"{}")
+                assert sender.flush(10)
+    assert lines.texts(logging.INFO) == [
+        f"payloads go to the agent {agent.url} (chosen by DD_TRACE_AGENT_URL)"
+    ]
+    config = SenderConfig()
+    config.set_endpoint(Endpoint("file:///dev/null", KEY))
+    with Sender(config, linger=0) as sender:
+        sender.enqueue("logs", b"{}")
+        sender.flush(10)
+    assert KEY not in str(lines.texts(logging.INFO))
+
+
+def test_an_agent_that_is_down_is_told_of_soon_though_nobody_asks(
+    make_sender: Make, lines: Lines
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    sender = make_sender(url, max_queue_items=10)
+    for _ in range(100):
+        sender.enqueue("logs", b"{}")
+    assert until(lines.told(logging.WARNING, url[7:], "no answer", "connection refused"), SOON)
+    assert until(lines.told(logging.WARNING, "payloads dropped (logs, queue_full)"), SOON)
+    assert len(lines.texts(logging.WARNING)) == 2
+
+
+def test_an_agent_that_hangs_is_told_of_while_the_request_lasts(
+    make_sender: Make, lines: Lines
+) -> None:
+    with RawServer(hang) as agent:
+        sender = make_sender(agent.url, timeout=60, max_queue_items=10)
+        sender.enqueue("logs", b"{}")
+        began = time.monotonic()
+        assert until(lines.told(logging.WARNING, "has given no answer", "60 s"), 2 * SOON)
+        assert time.monotonic() - began < 2 * SOON
+        for _ in range(100):
+            sender.enqueue("logs", b"{}")
+        assert until(lines.told(logging.WARNING, "queue_full"), SOON)
+        sender.close(0)
+
+
+def test_drops_are_told_of_while_the_worker_waits_for_its_retry(
+    make_sender: Make, lines: Lines
+) -> None:
+    with RecordingServer(Reply(429, {"Retry-After": "100"})) as agent:
+        sender = make_sender(agent.url, max_queue_items=10)
+        sender.enqueue("logs", b"{}")
+        assert until(lines.told(logging.WARNING, "answered 429"), SOON)
+        for _ in range(100):
+            sender.enqueue("logs", b"{}")
+        assert until(lines.told(logging.WARNING, "queue_full", "times)"), SOON)
+        sender.close(0)
+
+
+def test_when_it_is_over_is_told_with_what_it_cost(make_sender: Make, lines: Lines) -> None:
+    port = free_port()
+    sender = make_sender(f"http://127.0.0.1:{port}", max_queue_items=10)
+    taken = sum(sender.enqueue("logs", b"{}") for _ in range(100))
+    assert until(lines.told(logging.WARNING, "no answer"), SOON)
+    with RecordingServer(port=port):
+        assert sender.flush(60)
+        assert until(lines.told(logging.INFO, f"127.0.0.1:{port} answers again"), SOON)
+    (over,) = (text for text in lines.texts(logging.INFO) if "answers again" in text)
+    assert f"{100 - taken} payloads were dropped" in over
+
+
+def test_of_a_flood_of_trouble_little_is_written(make_sender: Make, lines: Lines) -> None:
+    sender = make_sender(f"http://127.0.0.1:{free_port()}", max_queue_items=10)
+    for n in range(20_000):
+        sender.enqueue(("logs", "snapshots", "diagnostics", f"odd {n}")[n % 4], b"{}")
+    until(lambda: False, 2)
+    sender.close(0)
+    warnings = lines.texts(logging.WARNING)
+    assert len(warnings) <= 12
+    assert max(map(len, warnings)) <= 500
+
+
+def test_no_line_is_written_by_who_enqueues_nor_while_it_holds_its_log_handlers_lock(
+    make_sender: Make, lines: Lines
+) -> None:
+    sender = make_sender(f"http://127.0.0.1:{free_port()}", max_queue_items=1)
+    lines.acquire()  # as a host that enqueues out of its handler
+    try:
+        for _ in range(100):
+            sender.enqueue("logs", b"{}")
+            sender.enqueue("logs", b"no JSON")
+        assert lines.records == []
+    finally:
+        lines.release()
+    assert until(lines.told(logging.WARNING, "queue_full"), SOON)
+    assert until(lines.told(logging.WARNING, "invalid"), SOON)
+    here = threading.get_ident()
+    assert all(record.thread != here for record in lines.records)
+
+
+def test_an_additional_endpoint_in_trouble_is_told_of_by_its_name(
+    make_sender: Make, lines: Lines
+) -> None:
+    gone = f"http://127.0.0.1:{free_port()}"
+    with RecordingServer() as agent:
+        sender = make_sender(agent.url, additional=(Endpoint(gone, KEY),))
+        sender.enqueue("logs", b"{}")
+        assert until(lines.told(logging.WARNING, "additional endpoint", gone[7:]), SOON)
+        assert KEY not in str(lines.texts(logging.WARNING))
+
+
+def test_each_requests_outcome_is_told_at_debug(make_sender: Make, lines: Lines) -> None:
+    logger.setLevel(logging.DEBUG)
+    answers = iter([503, 202, 400])
+    with RecordingServer(lambda _: next(answers)) as agent:
+        sender = make_sender(agent.url)
+        for _ in range(2):
+            sender.enqueue("logs", b"{}")
+            assert sender.flush(20)
+    told = [text for text in lines.texts(logging.DEBUG) if "answered" in text]
+    assert [status for text in told for status in ("503", "202", "400") if status in text] == [
+        "503",
+        "202",
+        "400",
+    ]
+    assert all("logs" in text and agent.url[7:] in text for text in told)
+
+
+def test_while_all_is_well_there_is_no_thread_for_the_log(make_sender: Make, lines: Lines) -> None:
+    logger.setLevel(logging.WARNING)
+    with RecordingServer() as agent:
+        sender = make_sender(agent.url)
+        for _ in range(10):
+            sender.enqueue("logs", b"{}")
+            assert sender.flush(10)
+            assert "livedebug-log" not in [thread.name for thread in threading.enumerate()]
+    assert lines.records == []

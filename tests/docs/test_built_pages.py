@@ -1,0 +1,95 @@
+"""The docs as they are built: ``tox -e docs``, and in a real Chromium ``tox -e browser``."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sphinx", reason="Sphinx is not installed")
+pytest.importorskip("furo", reason="the docs' theme is not installed")
+
+DOCS = Path(__file__).parents[2] / "docs"
+SECRET = "no-value-of-the-environment-is-in-the-docs"
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("html")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", str(DOCS), str(folder)]
+    environ = {**os.environ, "SOME_SECRET": SECRET, "PYTHONPATH": str(DOCS.parent)}
+    subprocess.run(command, check=True, env=environ, timeout=300)
+    return folder
+
+
+def test_no_value_of_the_environment_is_in_any_page(pages: Path) -> None:
+    found = [page.name for page in pages.rglob("*.html") if SECRET in page.read_text("utf-8")]
+    assert found == []
+
+
+def test_every_result_in_the_api_has_a_type_and_not_a_sentence(pages: Path) -> None:
+    """A docstring's "Returns: True: ..." would be taken for a type named True."""
+    page = re.sub(r"<[^>]+>", " ", (pages / "api.html").read_text("utf-8"))
+    types = re.findall(r"Return type\s*:\s+([\w.]+)", page)
+    assert len(types) > 15
+    assert set(types) <= {"bool", "str", "int", "None", "tuple", "Sender", "SenderConfig", "Stats",
+                          "Endpoint", "Track", "Callable", "list"}  # fmt: skip
+
+
+def test_the_changelog_and_every_page_are_in_the_index(pages: Path) -> None:
+    index = (pages / "index.html").read_text("utf-8")
+    missing = [
+        source.name
+        for source in (*DOCS.glob("*.rst"), *DOCS.glob("*.md"))
+        if f'href="{source.stem}.html"' not in index and source.stem != "index"
+    ]
+    assert missing == []
+    for group in ("Start", "Use", "Understand", "Operate", "Reference"):
+        assert f'<span class="caption-text">{group}</span>' in index
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("no chromium with its chromedriver (apt install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield started
+    started.quit()
+
+
+#: Tables and pictures that reach beyond the screen, or have to be scrolled sideways.
+CUT_OFF = """
+return [...document.querySelectorAll('article table, article img, article svg')].filter(one => {
+    const frame = one.closest('.table-wrapper') || document.documentElement;
+    return one.getBoundingClientRect().right > document.documentElement.clientWidth + 1
+        || frame.scrollWidth > frame.clientWidth + 1;
+}).map(one => one.tagName + ' ' + one.textContent.trim().slice(0, 60));
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_no_table_and_no_picture_is_cut_off_at_a_screens_width(
+    pages: Path, browser: Any, width: int
+) -> None:
+    browser.set_window_size(width, 900)
+    cut = {}
+    for source in (*DOCS.rglob("*.rst"), *DOCS.glob("*.md")):
+        page = pages / source.relative_to(DOCS).with_suffix(".html")
+        browser.get(page.as_uri())
+        if found := browser.execute_script(CUT_OFF):
+            cut[page.name] = found
+    assert cut == {}
