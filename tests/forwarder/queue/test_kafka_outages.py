@@ -182,7 +182,7 @@ def test_the_largest_bodies_survive_kills_in_bounded_memory(cluster, tmp_path):
         peak = forwarders[0].peak_memory()
         print(figures, f"peak memory {peak / MiB:.0f} MiB")
         assert max(intake.sizes.values()) > 25 * MiB - 200
-        assert peak < 700 * MiB
+        assert peak < 1000 * MiB
 
 
 def test_while_nobody_takes_the_group_keeps_its_member(cluster, tmp_path, caplog):

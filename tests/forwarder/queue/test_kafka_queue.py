@@ -117,7 +117,7 @@ def test_the_largest_bodies_arrive_whole_and_again_after_a_release(opened):
         arrived.append(taken.request.body)
         queue.acknowledge(taken)
     assert sorted(arrived) == sorted(bodies)
-    assert until(lambda: queue.stats().items == 0)
+    assert until(lambda: queue.stats().items == 0, PATIENCE)
 
 
 def test_no_key_and_no_authorization_is_in_the_broker(opened):
@@ -128,7 +128,7 @@ def test_no_key_and_no_authorization_is_in_the_broker(opened):
     for _ in range(2):
         queue.bury(queue.take(ROUTE, PATIENCE), "HTTP 400")
     dead = opened.url.rpartition("/")[2] + ".dead"
-    assert until(lambda: queue.stats().items == 0)
+    assert until(lambda: queue.stats().items == 0, PATIENCE)
     values = all_values(opened.url) + all_values(opened.url, dead)
     assert len(values) == 8
     assert not any(b"hunter2" in value for value in values)
@@ -212,8 +212,8 @@ def test_garbage_in_the_topic_is_set_aside_and_stops_nothing(opened, caplog):
     stranger.flush(10)
     queue.put(a_request(b"ours"))
     queue.acknowledge(queue.take(ROUTE, PATIENCE))
-    assert until(lambda: queue.stats().set_aside == 12)
-    assert until(lambda: queue.stats().items == 0)
+    assert until(lambda: queue.stats().set_aside == 12, PATIENCE)
+    assert until(lambda: queue.stats().items == 0, PATIENCE)
     assert sum(b"garbage" in value for value in all_values(opened.url, f"{topic}.dead")) == 12
 
 
@@ -228,8 +228,8 @@ def test_parts_of_a_request_that_was_never_confirmed_hold_nothing_up(opened):
     stranger.flush(10)
     queue = opened(put_timeout=0.2)
     assert queue.take(ROUTE, 0.1) is None
-    assert until(lambda: queue.stats().items == 3, 20)
-    assert until(lambda: queue.stats().items == 0, 20)
+    assert until(lambda: queue.stats().items == 3, PATIENCE)
+    assert until(lambda: queue.stats().items == 0, PATIENCE)
 
 
 def test_dead_letters_are_looked_at_requeued_and_dropped(opened):
@@ -239,8 +239,8 @@ def test_dead_letters_are_looked_at_requeued_and_dropped(opened):
     for _ in range(3):
         taken = queue.take(ROUTE, PATIENCE)
         queue.bury(taken, f"HTTP {400 + len(taken.request.body) % 7}")
-    assert until(lambda: queue.stats().items == 0)
-    assert until(lambda: queue.stats().dead_items >= 3)
+    assert until(lambda: queue.stats().items == 0, PATIENCE)
+    assert until(lambda: queue.stats().dead_items >= 3, PATIENCE)
     with KafkaBrowser(opened.url, ROUTES) as browser:
         dead = list(browser.entries(DEAD))
         assert sorted(one.size for one in dead) == [1, 1, 2 * MiB]
@@ -264,7 +264,7 @@ def test_what_waits_is_looked_at_and_dropped_only_while_nobody_works_with_it(ope
     taken = queue.take(ROUTE, PATIENCE)
     queue.acknowledge(taken)
     with KafkaBrowser(opened.url, ROUTES) as browser:
-        assert until(lambda: len(list(browser.entries(WAITING))) == 4)
+        assert until(lambda: len(list(browser.entries(WAITING))) == 4, PATIENCE)
         name = next(browser.entries(WAITING)).name
         with pytest.raises(QueueInUse, match="stop them"):
             browser.drop([name])
