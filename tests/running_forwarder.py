@@ -14,7 +14,12 @@ from typing import Any
 from sample_data import KEY
 
 from livedebug_sender.forwarder import Forwarder, Settings
-from livedebug_sender.forwarder.counters import RECEIVING_BYTES, Column, Counters
+from livedebug_sender.forwarder.counters import (
+    CLOSED_CONNECTIONS,
+    RECEIVING_BYTES,
+    Column,
+    Counters,
+)
 from livedebug_sender.forwarder.metrics import SLOTS
 from livedebug_sender.forwarder.server import Server
 
@@ -63,6 +68,10 @@ class Running:
     @property
     def receiving_bytes(self) -> int:
         return self._column.total(RECEIVING_BYTES)
+
+    @property
+    def closed_connections(self) -> int:
+        return self._column.total(CLOSED_CONNECTIONS)
 
     def stop(self) -> None:
         self.server.stop()

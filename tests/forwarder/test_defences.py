@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import tempfile
 import threading
 import time
@@ -320,6 +321,38 @@ def test_a_request_that_comes_drop_by_drop_is_cut(intake, begun):
         except ConnectionError:
             return
         raise AssertionError("the server still listens")
+
+
+def test_clients_that_read_no_answers_hold_nobody_up_and_are_cut(intake):
+    asked = b"GET /info HTTP/1.1\r\nHost: x\r\n\r\n" * 20_000  # more than is kept for them
+    bounds = {"receive_timeout": 2.0, "max_at_once": 2}
+    with running(intake.url, **bounds) as forwarder:
+        deaf = []
+        for _ in range(8):  # more than it has threads
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect((forwarder.host, forwarder.port))
+            sock.setblocking(False)
+            sock.send(asked)
+            deaf.append(sock)
+        assert forwarder.post(ROUTES[2]).status == 202
+        assert until(lambda: forwarder.closed_connections > len(deaf), 30)  # and that of the post
+        for sock in deaf:
+            sock.close()
+
+
+def test_clients_that_leave_in_the_middle_leave_nothing_behind():
+    with RecordingServer() as intake, running(intake.url) as forwarder:
+        for begun in (b"", b"POST", post(b"Content-Length: 9000", body=b"x" * 100)):
+            for _ in range(20):
+                with forwarder.connect() as sock:
+                    sock.sendall(begun)
+        with forwarder.connect() as sock:  # and one that waits for no answer
+            sock.sendall(post(b"Content-Length: 3", body=b"[1]"))
+        intake.wait_for(1)
+        assert until(lambda: forwarder.receiving_bytes == 0)
+        assert until(lambda: b"requests_in_hand 0.0\n" in forwarder.get("/metrics").body)
+        assert [arrived.body for arrived in intake.requests] == [b"[1]"]
 
 
 def test_many_idle_connections_keep_nobody_out(forwarder):
