@@ -100,9 +100,10 @@ def _variables_for(intake: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _serve(settings: Settings, listen: tuple[str, ...]) -> bool:
-    from .server import DEFAULT_LISTEN, stopped_by_signals
+    from .server import DEFAULT_LISTEN, stopped_by_signals, use_one_arena
 
     named = os.environ.get(f"{PREFIX}LISTEN", "").replace(",", " ").split()
+    use_one_arena()
     server = _server(settings, listen or named or [DEFAULT_LISTEN])
     with stopped_by_signals(server):
         logging.getLogger("livedebug_sender").info(

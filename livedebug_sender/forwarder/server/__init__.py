@@ -6,8 +6,16 @@ threads, `wsgi` calls the application, `listening` has the sockets, `server` run
 one process, `supervisor` in several.
 """
 
+from .arenas import use_one_arena
 from .listening import DEFAULT_LISTEN, SOCKET_MODE
 from .server import Server, stopped_by_signals
 from .supervisor import Supervisor
 
-__all__ = ["DEFAULT_LISTEN", "SOCKET_MODE", "Server", "Supervisor", "stopped_by_signals"]
+__all__ = [
+    "DEFAULT_LISTEN",
+    "SOCKET_MODE",
+    "Server",
+    "Supervisor",
+    "stopped_by_signals",
+    "use_one_arena",
+]
