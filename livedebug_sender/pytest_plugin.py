@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def livedebug_intake() -> Iterator[Intake]:
     """A local intake on a free port: an agent and the intake itself, for one test.
 
-    ``.url``; ``.payloads(track)``, decoded, of the requests that were taken;
-    ``.wait_for(n, timeout)``, which waits for `n` payloads and gives them; ``.requests``
-    with ``path``, ``headers``, ``tags``, ``status``, ...; ``.misbehave("503:0.5",
-    delay="200ms")``.
+    ``.url``; ``.payloads(track, ...)``, decoded, of the requests that were taken;
+    ``.wait_for(n, timeout, track, probe=..., match={...})``, which waits for `n` payloads
+    that match and gives them; ``.requests`` with ``path``, ``headers``, ``tags``,
+    ``status``, ...; ``.inject("503 twice, then good")``; ``.findings()``.
     """
     try:
         from .intake.server import Intake

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import sys
 import threading
+import time
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import click
 
-from ..intake.browsers import is_loopback
-from ..intake.misbehaving import parse_misbehaviour
+from ..errors import ConfigError
+from ..intake.origins import is_loopback
+from ..intake.records import RecordedRequest
 from ..intake.server import Intake
-from ..intake.store import Kept, Store
-from .output import plain, print_json, stderr, stdout
+from ..intake.store import Store
+from ..units import parse_size
+from .output import counted, plain, print_json, stderr, stdout
 
-_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 #: Seconds between two looks for what came, and for a wish to stop.
 _LOOK = 0.2
+#: Services and probes that a line names.
+_MAX_NAMES = 3
 
 
 def _size(context: click.Context, parameter: click.Parameter, value: str) -> int:  # noqa: ARG001
-    """Bytes of ``64MiB``."""
-    found = re.fullmatch(r"(\d{1,12})(B|KiB|MiB|GiB)?", value)
-    size = int(found[1]) * _UNITS[found[2] or ""] if found else 0
-    if size < 1:
-        raise click.BadParameter(f"{value!r} is no size; wanted: such as 500000, 512KiB or 64MiB")
-    return size
+    try:
+        return parse_size(f"--{(parameter.name or '').replace('_', '-')}", value)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
 
 
 @click.command()
@@ -51,21 +54,30 @@ def _size(context: click.Context, parameter: click.Parameter, value: str) -> int
     help="Of one request.",
 )
 @click.option(
-    "--fail",
+    "--fault",
+    "faults",
     multiple=True,
-    metavar="STATUS:SHARE",
-    help="Refuse a share of the requests: 503:0.2. May be given more than once.",
+    metavar="PLAN",
+    help="Go wrong on purpose: '503 twice, then good', 'no v2', 'late 200ms', 'drip', "
+    "'early 413', 'reset', 'symdb: 500 for 20%'. May be given more than once.",
 )
-@click.option("--delay", default="0ms", metavar="TIME", help="Before each answer: 200ms, 1.5s.")
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each request.")
+@click.option(
+    "--probes",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A JSON array of probes to serve as remote configuration.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print no line for each arrival.")
+@click.option("--json", "as_json", is_flag=True, help="Print the lines as JSON.")
 def intake(
     port: int,
     host: str,
     keep: int,
     keep_bytes: int,
     max_body: int,
-    fail: tuple[str, ...],
-    delay: str,
+    faults: tuple[str, ...],
+    probes: Path | None,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Serve a local intake, as an agent and as Datadog's own, with a page to look at.
@@ -73,24 +85,23 @@ def intake(
     Point a tracer at it with DD_TRACE_AGENT_URL, and open the same URL in a browser.
     """
     try:
-        misbehaviour = parse_misbehaviour(fail, delay)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    try:
         served = Intake(
             host,
             port,
             store=Store(keep, keep_bytes),
-            misbehaviour=misbehaviour,
+            faults="; ".join(faults),
             max_body=max_body,
+            probes=probes,
         )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     except OSError as error:
         reason = error.strerror or str(error)
         stderr().print(plain(f"can't listen on {host}, port {port}: {reason}", "red"))
         sys.exit(1)
     with served:
         _say_where(served, host, as_json)
-        _until_told_to_stop(served, as_json)
+        _until_told_to_stop(served, quiet, as_json)
 
 
 def _say_where(served: Intake, host: str, as_json: bool) -> None:
@@ -100,37 +111,69 @@ def _say_where(served: Intake, host: str, as_json: bool) -> None:
         console = stdout()
         console.print(plain(f"The page, and the intake:  {served.url}", "bold"))
         console.print(plain(f"For a tracer:              DD_TRACE_AGENT_URL={served.url}"))
+        if served.faults:
+            console.print(plain(f"Faults on purpose:         {served.faults}"))
         console.print(plain("Ctrl-C ends it."))
     if not is_loopback(host):
-        words = f"listening on {host}: who can reach this machine can see what is captured"
+        words = f"listening on {host}: whoever can reach this machine can see what is captured"
         stderr().print(plain(words, "yellow"))
 
 
-def _until_told_to_stop(served: Intake, as_json: bool) -> None:
+def _until_told_to_stop(served: Intake, quiet: bool, as_json: bool) -> None:
     stop = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in signals}
     last = 0
+    console = stdout()
     try:
         while not stop.wait(_LOOK):
-            for kept in served.store.kept(last) if as_json else ():
-                last = kept.number
-                print_json(_line(kept))
+            for request in [] if quiet else served.store.kept(last):
+                last = request.number
+                if as_json:
+                    print_json(_as_data(request))
+                else:
+                    style = "" if request.taken else "red"
+                    console.print(plain(arrival_line(request), style))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _line(kept: Kept) -> dict[str, Any]:
+def arrival_line(request: RecordedRequest) -> str:
+    """``12:00:00.000  202  3 snapshots  shop  checkout-total  12.3 KiB``."""
+    at = time.strftime("%H:%M:%S", time.localtime(request.at))
+    tracks = Counter(str(summary.track) for summary in request.summaries)
+    what = ", ".join(f"{count} {track}" for track, count in tracks.items()) or "nothing readable"
+    parts = [
+        f"{at}.{int(request.at % 1 * 1000):03}",
+        f"{request.status or 'none'}",
+        what,
+        _names({summary.service for summary in request.summaries}),
+        _names({summary.probe for summary in request.summaries}),
+        counted(request.size, "byte"),
+        request.problem,
+    ]
+    # A lone surrogate, as JSON may hold it, can't be written to any terminal.
+    line = "  ".join(part for part in parts if part)
+    return line.encode("utf-8", "backslashreplace").decode()
+
+
+def _names(names: set[str]) -> str:
+    found = sorted(names - {""})
+    more = len(found) - _MAX_NAMES
+    return ", ".join(found[:_MAX_NAMES]) + (f", and {more} more" if more > 0 else "")
+
+
+def _as_data(request: RecordedRequest) -> dict[str, Any]:
     return {
-        "number": kept.number,
-        "at": kept.at,
-        "path": kept.path,
-        "mode": kept.mode,
-        "tracks": kept.tracks,
-        "tags": kept.tags,
-        "payloads": len(kept.glances),
-        "bytes": kept.size,
-        "status": kept.status,
-        "problem": kept.problem,
+        "number": request.number,
+        "at": request.at,
+        "path": request.path,
+        "mode": request.mode,
+        "tracks": request.tracks,
+        "tags": request.tags,
+        "payloads": len(request.summaries),
+        "bytes": request.size,
+        "status": request.status,
+        "problem": request.problem,
     }

@@ -1,5 +1,5 @@
 """A local intake to look at: takes what a sender sends, keeps the last of it, shows it.
 
 Needs the extra: ``pip install "livedebug-sender[intake]"``. The reading, keeping and
-filtering is plain Python; only `app` and `server` use Flask and waitress.
+filtering is plain Python; `app`, `api_routes` and `connection` speak HTTP (Flask, h11).
 """

@@ -1,48 +1,62 @@
-"""The routes: an agent's, the intake's, and the page's own."""
+"""The WSGI application: the intake's own routes, what tracers send besides, and the page."""
 
 from __future__ import annotations
 
-import time
+import json
+import threading
 from collections.abc import Callable
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from ..protocol.tracks import V2_PATH
 from ..version import __version__
-from .browsers import SECURITY_HEADERS, objection
-from .filtering import Wanted
-from .misbehaving import Misbehaviour
-from .reading import AGENT_PATHS, INTAKE_PATH, Reading, read
+from .api_routes import add_api
+from .connection import FAULT_KEY
+from .faults import Fault, FaultInjection
+from .findings import PayloadFindings
+from .origins import SECURITY_HEADERS, rejection_reason
+from .reading import AGENT_PATHS, INTAKE_PATH, PATHS, Reading, read
+from .remote_config import ProbeFile
+from .search import Search
 from .store import Store
-from .view import news, opened
+from .tracer_routes import CONFIG_PATH, LISTED, answer_to, is_a_tracers
 
-PATHS = (*AGENT_PATHS, INTAKE_PATH)
-_MASKED = ("dd-api-key", "dd-application-key", "authorization", "cookie")
+_METHODS = ["POST", "PUT"]
+_MASKED = ("dd-api-key", "dd-application-key", "authorization", "proxy-authorization", "cookie")
 
 
 def create_app(
     store: Store,
-    misbehaviour: Callable[[], Misbehaviour],
     *,
     loopback: bool,
     max_body: int,
-    pause: Callable[[float], object] = time.sleep,
+    faults: Callable[[], FaultInjection],
+    inject: Callable[[str], None],
+    probes: ProbeFile | None,
+    findings: PayloadFindings,
+    stopping: threading.Event,
 ) -> Flask:
-    """The WSGI application.
+    """The application.
 
     Args:
-        misbehaviour: asked at every request.
         loopback: is it to be served on loopback only?
         max_body: bytes of a body; a larger one is answered 413.
-        pause: waits so many seconds.
+        faults: what is in force now.
+        inject: sets what is in force; `ValueError` for an invalid text.
+        findings: what is odd about payloads.
+        probes: served as remote configuration; None: an empty one is.
+        stopping: set when the server stops; ends the streams of events.
     """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = max_body
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    taker = _Taker(store)
 
     @app.before_request
     def keep_others_out() -> Response | None:
         for_page = request.path not in PATHS
-        said = objection(_headers(), for_page=for_page, loopback=loopback)
+        said = rejection_reason(_headers(), for_page=for_page, loopback=loopback)
         return _refusal(403, said) if said else None
 
     @app.after_request
@@ -53,70 +67,87 @@ def create_app(
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
         if error.code == 404:
-            store.count_elsewhere()
+            store.count_other(request.path)
         return _refusal(error.code or 500, error.description or error.name)
 
     @app.get("/info")
     def info() -> Response:
-        return jsonify(version=f"livedebug-sender {__version__}", endpoints=list(AGENT_PATHS))
-
-    def take() -> Response:
-        status, problem = _take(store, misbehaviour())
-        pause(misbehaviour().delay)
-        return _refusal(status, problem) if status >= 300 else Response("{}", status)
+        paths = [path for path in AGENT_PATHS if path != V2_PATH or faults().knows_v2()]
+        version = f"livedebug-sender {__version__}"
+        return jsonify(version=version, endpoints=[*paths, *LISTED], client_drop_p0s=False)
 
     for path in PATHS:
-        app.add_url_rule(path, path, take, methods=["POST", "PUT"])
+        app.add_url_rule(path, path, taker.take, methods=_METHODS)
+
+    @app.route(CONFIG_PATH, methods=["GET", *_METHODS])
+    def remote_configuration() -> Response:
+        store.count_other(CONFIG_PATH)
+        asked = request.get_json(force=True, silent=True)
+        client = asked.get("client") if isinstance(asked, dict) else None
+        products = client.get("products") if isinstance(client, dict) else None
+        if probes is None or not isinstance(products, list):
+            return jsonify({})
+        return jsonify(probes.answer([str(product) for product in products]))
+
+    @app.route("/<path:path>", methods=["GET", *_METHODS])
+    def anything_else(path: str) -> Response:  # noqa: ARG001 - the route's own name for it
+        store.count_other(request.path)
+        if not is_a_tracers(request.path):
+            return _refusal(404, f"{request.path!r:.120} is none of the intake's routes")
+        request.get_data(cache=False)
+        return Response(answer_to(request.path), 200, content_type="application/json")
 
     @app.get("/")
     def page() -> Response:
         return app.send_static_file("index.html")
 
-    @app.get("/page/news")
-    def page_news() -> Response:
-        after = request.args.get("after", 0, int)
-        epoch = request.args.get("epoch", "")
-        return jsonify(news(store, _wanted(), after, epoch, time.time()))
-
-    @app.get("/page/requests/<int:number>")
-    def page_request(number: int) -> Response:
-        kept = store.get(number)
-        if kept is None:
-            return _refusal(410, f"request {number} is not kept any more")
-        return jsonify(opened(kept, _wanted()))
-
-    @app.post("/page/clear")
-    def page_clear() -> Response:
-        store.clear()
-        return Response(status=204)
-
+    add_api(app, store, Search(store), findings, faults, inject, stopping)
     return app
 
 
-def _take(store: Store, misbehaviour: Misbehaviour) -> tuple[int, str]:
-    """Keep the request; its answer's status and what is to be said of it."""
-    headers = _headers()
-    query = request.query_string.decode("latin-1")
-    try:
-        body = request.get_data(cache=False)
-        reading = read(request.path, query, headers, body)
-        status = 400 if reading.problem else 202
-    except RequestEntityTooLarge:
-        body = b""
-        empty = read(request.path, query, headers, b"[]")
-        reading = Reading(empty.mode, empty.tags, problem="the body is too large for this intake")
-        status = 413
-    status = misbehaviour.status() or status
-    remark = ""
-    if request.path == INTAKE_PATH and "dd-api-key" not in headers:
-        remark = "no DD-API-KEY: Datadog's own intake would refuse it"
-    store.add(request.path, query, _masked(headers), body, status, reading, remark)
-    return status, reading.problem or "refused on purpose (--fail)"
+class _Taker:
+    """Takes the requests of the intake's own routes."""
 
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        # One body is decoded at a time: decoded JSON takes many times its bytes.
+        self._reading = threading.Lock()
 
-def _wanted() -> Wanted:
-    given = {name: request.args.get(name, "") for name in ("track", "probe", "service", "text")}
-    return Wanted(**given)
+    def take(self) -> Response:
+        """Keep the request, and answer it: as it deserves, or as a fault says."""
+        fault: Fault = request.environ.get(FAULT_KEY, Fault())
+        headers = _headers()
+        query = request.query_string.decode("latin-1")
+        reading, body, status, remark = self._read(fault, headers, query)
+        if request.path == INTAKE_PATH and "dd-api-key" not in headers:
+            remark = remark or "no DD-API-KEY: Datadog's own intake would refuse it"
+        if fault.ending:
+            status, remark = 0, f"no answer, on purpose: {fault.ending}"
+        self._store.add(request.path, query, _masked(headers), body, status, reading, remark)
+        if status < 300:
+            response = Response("{}", status or 500, content_type="application/json")
+        else:
+            response = _refusal(status, reading.problem or remark or "refused on purpose")
+        if fault.retry_after is not None:
+            response.headers["Retry-After"] = f"{fault.retry_after:g}"
+        return response
+
+    def _read(
+        self, fault: Fault, headers: dict[str, str], query: str
+    ) -> tuple[Reading, bytes, int, str]:
+        nothing = Reading(read(request.path, query, headers, b"[]").mode, "")
+        if fault.early:
+            remark = "answered before its body was read, on purpose"
+            return nothing, b"", fault.status or 202, remark
+        try:
+            body = request.get_data(cache=False)
+        except RequestEntityTooLarge:
+            return nothing, b"", 413, "the body is too large for this intake"
+        with self._reading:
+            reading = read(request.path, query, headers, body)
+        status = fault.status or (400 if reading.problem else 202)
+        remark = "refused on purpose" if fault.status and fault.status >= 300 else ""
+        return reading, body, status, remark
 
 
 def _headers() -> dict[str, str]:
@@ -128,6 +159,5 @@ def _masked(headers: dict[str, str]) -> dict[str, str]:
 
 
 def _refusal(status: int, said: str) -> Response:
-    response = jsonify(errors=[said])
-    response.status_code = status
-    return response
+    body = json.dumps({"errors": [said]})
+    return Response(body, status, content_type="application/json")

@@ -1,4 +1,4 @@
-"""The parts of a multipart body, and gzip that can't grow without end."""
+"""The parts of a multipart body, and gzip within a budget. Pure: bytes in, bytes out."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
-#: Bytes that a compressed part or body may grow to; it is opened in memory.
-MOST_UNPACKED = 64 * 1024 * 1024
+#: Bytes that all the gzip of one request may grow to together: the body's own, and that
+#: of its parts. Bounded for each part alone, a thousand parts would be a thousand times it.
+MAX_UNPACKED = 32 * 1024 * 1024
 _GZIP = b"\x1f\x8b"
-_MOST_PARTS = 1000
+_MAX_PARTS = 1000
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,40 @@ class Part:
     content: bytes
 
 
-def parts_of(content_type: str, body: bytes) -> list[Part]:
+class Unpacker:
+    """Undoes gzip, with one budget for everything that it unpacks."""
+
+    def __init__(self, budget: int | None = None) -> None:
+        self._budget = MAX_UNPACKED if budget is None else budget
+        self._left = self._budget
+
+    def unpack(self, content: bytes) -> bytes:
+        """The content, with gzip undone where it starts as gzip.
+
+        Raises:
+            ValueError: it is not a complete gzip, or the budget is spent.
+        """
+        if not content.startswith(_GZIP):
+            return content
+        gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            # One byte more than there is room for tells "full" from "too much".
+            plain = gzip.decompress(content, self._left + 1)
+        except zlib.error as error:
+            raise ValueError(f"gzip that can't be opened: {error}") from None
+        if len(plain) > self._left:
+            raise ValueError(f"gzip that grows to more than {self._budget} bytes")
+        if not gzip.eof:
+            raise ValueError("gzip that is cut off")
+        self._left -= len(plain)
+        return plain
+
+
+def parts_of(content_type: str, body: bytes, unpacker: Unpacker) -> list[Part]:
     """The parts, gzip undone.
 
     Raises:
-        ValueError: with what is wrong, in words.
+        ValueError: says what is wrong.
     """
     mimetype, options = parse_options_header(content_type)
     if not options.get("boundary"):
@@ -34,7 +64,7 @@ def parts_of(content_type: str, body: bytes) -> list[Part]:
     parser = FormDataParser(
         stream_factory=lambda *_, **__: io.BytesIO(),
         max_form_memory_size=None,
-        max_form_parts=_MOST_PARTS,
+        max_form_parts=_MAX_PARTS,
         silent=False,
     )
     try:
@@ -43,29 +73,9 @@ def parts_of(content_type: str, body: bytes) -> list[Part]:
         raise ValueError(f"the multipart body can't be taken apart: {error}") from None
     parts = [Part(name, "", value.encode()) for name, value in fields.items(multi=True)]
     parts += [
-        Part(name, file.filename or "", unpacked(file.read()))
+        Part(name, file.filename or "", unpacker.unpack(file.read()))
         for name, file in files.items(multi=True)
     ]
     if not parts:
         raise ValueError("a multipart body without a part: does its boundary fit?")
     return parts
-
-
-def unpacked(content: bytes) -> bytes:
-    """The content, with gzip undone where it starts as gzip.
-
-    Raises:
-        ValueError: it is no whole gzip, or more than `MOST_UNPACKED`.
-    """
-    if not content.startswith(_GZIP):
-        return content
-    gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        plain = gzip.decompress(content, MOST_UNPACKED)
-    except zlib.error as error:
-        raise ValueError(f"gzip that can't be opened: {error}") from None
-    if gzip.unconsumed_tail:
-        raise ValueError(f"gzip of more than {MOST_UNPACKED} bytes")
-    if not gzip.eof:
-        raise ValueError("gzip that is cut off")
-    return plain

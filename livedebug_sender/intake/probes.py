@@ -4,31 +4,44 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .reading import Glance
-    from .store import Kept
+from .records import RecordedRequest
+from .summary import PayloadSummary
 
-_MOST_PROBES = 500
-_MOST_STATUSES = 50
+_MAX_PROBES = 500
+_MAX_STATUSES = 50
 
 
 @dataclass(frozen=True)
-class Said:
-    """A status, when the probe got it (seconds since 1970), and its message."""
+class StatusChange:
+    """A status, when the probe got it (seconds since 1970), and what was said of it.
+
+    Attributes:
+        exception: why it is in error; empty for the others.
+    """
 
     at: float
     status: str
     message: str
+    exception: str = ""
 
 
 @dataclass
 class Probe:
+    """A probe of a service.
+
+    Attributes:
+        counts: payloads by their kind.
+        last: when it was heard of last (seconds since 1970).
+        location: ``file:line``, or a function; empty until a snapshot or log told.
+    """
+
     service: str
     probe: str
-    history: deque[Said] = field(default_factory=lambda: deque(maxlen=_MOST_STATUSES))
+    history: deque[StatusChange] = field(default_factory=lambda: deque(maxlen=_MAX_STATUSES))
     counts: Counter[str] = field(default_factory=Counter)
+    last: float = 0.0
+    location: str = ""
 
     @property
     def status(self) -> str:
@@ -41,21 +54,25 @@ class ProbeBook:
     def __init__(self) -> None:
         self._probes: OrderedDict[tuple[str, str], Probe] = OrderedDict()
 
-    def note(self, kept: Kept) -> None:
-        for glance in kept.glances:
-            if glance.probe:
-                self._note(glance, kept.at)
-        while len(self._probes) > _MOST_PROBES:
+    def note(self, request: RecordedRequest) -> None:
+        for summary in request.summaries:
+            if summary.probe:
+                self._note(summary, request.at)
+        while len(self._probes) > _MAX_PROBES:
             self._probes.popitem(last=False)
 
     def all(self) -> list[Probe]:
-        return sorted(self._probes.values(), key=lambda probe: (probe.service, probe.probe))
+        return list(self._probes.values())
 
-    def _note(self, glance: Glance, at: float) -> None:
-        key = (glance.service, glance.probe)
+    def _note(self, summary: PayloadSummary, at: float) -> None:
+        key = (summary.service, summary.probe)
         probe = self._probes.setdefault(key, Probe(*key))
         self._probes.move_to_end(key)
-        probe.counts[glance.kind] += 1
-        if glance.kind == "status":
-            when = glance.timestamp / 1000 if glance.timestamp else at
-            probe.history.append(Said(when, glance.status, glance.message))
+        probe.counts[summary.kind] += 1
+        probe.last = at
+        if summary.file:
+            probe.location = f"{summary.file}:{summary.line}" if summary.line else summary.file
+        if summary.kind == "status":
+            when = at if summary.timestamp is None else summary.timestamp / 1000
+            change = StatusChange(when, summary.status, summary.message, summary.exception)
+            probe.history.append(change)

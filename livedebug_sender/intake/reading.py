@@ -1,55 +1,45 @@
-"""What a request holds, as somebody who reads it would say. Pure: bytes in, facts out."""
+"""What a request to one of the intake's routes holds. Pure: bytes in, facts out."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs
 
-from ..protocol.tracks import ROUTES, Track, track_of_payload
-from .multipart import Part, parts_of, unpacked
+from ..protocol.tracks import DIAGNOSTICS_PATH, ROUTES, Track, track_of_payload
+from .json_text import decoded, elements
+from .multipart import Part, Unpacker, parts_of
+from .summary import PayloadSummary, summarize, summarize_symdb
 
 INTAKE_PATH = ROUTES[Track.LOGS].intake_path
+#: Where tracers without an agent sent logs before there was a debugger intake.
+LOGS_PATH = "/api/v2/logs"
 SYMDB_PATH = ROUTES[Track.SYMDB].agent_path
-AGENT_PATHS = tuple(dict.fromkeys(route.agent_path for route in ROUTES.values()))
+#: The Agent's first route for snapshots and logs, which older tracers use.
+V1_PATH = "/debugger/v1/input"
+AGENT_PATHS = (*dict.fromkeys(route.agent_path for route in ROUTES.values()), V1_PATH)
+INTAKE_PATHS = (INTAKE_PATH, LOGS_PATH)
+PATHS = (*AGENT_PATHS, *INTAKE_PATHS)
 
-#: Of a message, in a list; the payload itself has the whole.
-_MOST_SHOWN = 300
-#: Deeper JSON is refused: walking it would use up Python's stack. Tracers capture to a
-#: depth of three or so, which is about 15 in JSON.
-_DEEPEST = 200
-
-
-@dataclass(frozen=True)
-class Glance:
-    """What a list says of a payload.
-
-    Attributes:
-        kind: ``snapshot``, ``log``, ``status``, ``symdb`` or ``other``.
-        status: of a probe, for the kind ``status``.
-        timestamp: milliseconds since 1970, as the payload says; None if it doesn't.
-    """
-
-    kind: str
-    track: Track
-    service: str = ""
-    probe: str = ""
-    status: str = ""
-    message: str = ""
-    timestamp: float | None = None
+#: More payloads in one request are refused: each costs a summary.
+MAX_PAYLOADS = 50_000
 
 
 @dataclass(frozen=True)
 class Payload:
-    """One payload: the decoded JSON, and a glance at it.
+    """One payload.
 
-    Of a SymDB upload ``{"event": ..., "symbols": ...}``: its two parts, gzip undone.
+    Attributes:
+        value: the decoded JSON. Of a SymDB upload ``{"event": ..., "symbols": ...}``: its
+            two parts, gzip undone.
+        texts: the JSON as it came, by the name of the part (empty where there are none).
     """
 
-    glance: Glance
+    summary: PayloadSummary
     value: Any
+    texts: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -57,144 +47,99 @@ class Reading:
     """A request that was read.
 
     Attributes:
+        mode: ``agent`` or ``agentless``, by the path.
         problem: why the body can't be read; empty if it can.
     """
 
     mode: str
     tags: str
-    payloads: tuple[Payload, ...] = ()
+    summaries: tuple[PayloadSummary, ...] = ()
     problem: str = ""
-
-    @property
-    def tracks(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(str(payload.glance.track) for payload in self.payloads))
 
 
 def read(path: str, query: str, headers: Mapping[str, str], body: bytes) -> Reading:
-    """Read a request to one of the debugger routes; never raises.
+    """Read a request; never raises.
 
     Args:
         headers: names in lower case; values as WSGI has them, bytes as Latin-1.
     """
-    mode = "agentless" if path == INTAKE_PATH else "agent"
+    mode = "agentless" if path in INTAKE_PATHS else "agent"
     header_tags = headers.get("x-datadog-additional-tags", "")
     tags = _utf8(header_tags) or ",".join(parse_qs(query).get("ddtags", []))
     try:
-        return Reading(mode, tags, tuple(_payloads(path, headers, body)))
+        found = payloads_of(path, headers, body)
+        summaries = tuple(payload.summary for payload in islice(found, MAX_PAYLOADS + 1))
     except RecursionError:
         return Reading(mode, tags, problem="the JSON is nested too deep")
     except ValueError as error:
         return Reading(mode, tags, problem=str(error))
+    if len(summaries) > MAX_PAYLOADS:
+        return Reading(mode, tags, problem=f"more than {MAX_PAYLOADS:,} payloads in one request")
+    return Reading(mode, tags, summaries)
 
 
-def _payloads(path: str, headers: Mapping[str, str], body: bytes) -> list[Payload]:
-    body = unpacked(body)
+def payloads_of(path: str, headers: Mapping[str, str], body: bytes) -> Iterator[Payload]:
+    """The payloads of a request, decoded one by one.
+
+    Raises:
+        ValueError: the body can't be read.
+    """
+    unpacker = Unpacker()
+    body = unpacker.unpack(body)
     content_type = headers.get("content-type", "")
-    if content_type.lower().startswith("multipart/"):
-        parts = parts_of(content_type, body)
-        if path == SYMDB_PATH or headers.get("dd-evp-origin") == "agent-symdb":
-            return [_upload(parts)]
-        arrays = [_json(part.content, f"the part {part.name!r:.40}") for part in parts]
-        return [_payload(value) for array in arrays for value in _elements(array)]
-    value = _json(body, "the body")
-    if path == SYMDB_PATH or headers.get("dd-evp-origin") == "agent-symdb":
-        return [Payload(_symdb_glance(value, None), {"event": value, "symbols": None})]
-    return [_payload(element) for element in _elements(value)]
-
-
-def _elements(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _json(text: bytes, what: str) -> Any:
-    try:
-        # NaN and Infinity are no JSON, and no browser would read them back.
-        value = json.loads(text, parse_constant=_no_constant)
-    except UnicodeDecodeError:
-        raise ValueError(f"{what} is no UTF-8") from None
-    except ValueError as error:
-        raise ValueError(f"{what} is no JSON: {error}") from None
-    if _deeper_than(_DEEPEST, value):
-        raise ValueError(f"{what} is JSON nested deeper than {_DEEPEST}")
-    return value
-
-
-def _deeper_than(most: int, value: Any) -> bool:
-    level = [value]
-    for _ in range(most + 1):
-        level = [
-            child
-            for node in level
-            if isinstance(node, (dict, list))
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-    return bool(level)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
-
-
-def _payload(value: Any) -> Payload:
-    return Payload(glance_at(value), value)
-
-
-def glance_at(value: Any) -> Glance:
-    """A debugger payload at a glance; whatever it is, of the kind `other` at least."""
-    if not isinstance(value, Mapping):
-        return Glance("other", Track.DIAGNOSTICS, message=_short(value))
-    debugger = _mapping(value.get("debugger"))
-    statuses = _mapping(debugger.get("diagnostics"))
-    snapshot = _mapping(debugger.get("snapshot"))
-    track = track_of_payload(value)
-    if track is Track.DIAGNOSTICS:
-        kind, probe = ("status" if statuses else "other"), statuses.get("probeId")
-    else:
-        kind = "snapshot" if track is Track.SNAPSHOTS else "log"
-        probe = _mapping(snapshot.get("probe")).get("id")
-    timestamp = value.get("timestamp")
-    return Glance(
-        kind,
-        track,
-        service=_short(value.get("service")),
-        probe=_short(probe),
-        status=_short(statuses.get("status")),
-        message=_short(value.get("message")),
-        timestamp=timestamp if type(timestamp) in (int, float) else None,
-    )
-
-
-def _upload(parts: list[Part]) -> Payload:
-    """An event, and the symbols as an attached file; either may come alone."""
-    event: Any = None
-    symbols: Any = None
+    is_symdb = path == SYMDB_PATH or headers.get("dd-evp-origin") == "agent-symdb"
+    if not content_type.lower().startswith("multipart/"):
+        if is_symdb:
+            event, text = decoded(body, "the body")
+            yield _upload((event, text), None)
+            return
+        for value, text in elements(body, "the body"):
+            track = _track(value, on_diagnostics=path == DIAGNOSTICS_PATH)
+            yield _payload(value, text, track)
+        return
+    parts = parts_of(content_type, body, unpacker)
+    if is_symdb:
+        yield _upload_of(parts)
+        return
     for part in parts:
-        value = _json(part.content, f"the part {part.name!r:.40}")
+        for value, text in elements(part.content, f"the part {part.name!r:.40}"):
+            yield _payload(value, text, Track.DIAGNOSTICS)
+
+
+def _track(value: Any, *, on_diagnostics: bool) -> Track:
+    """Of a payload that came as plain JSON, by its route.
+
+    Snapshots and logs share a route, and after a downgrade the one of the diagnostics
+    too: there a payload's own shape decides.
+    """
+    shape = track_of_payload(value) if isinstance(value, Mapping) else Track.DIAGNOSTICS
+    return Track.LOGS if shape is Track.DIAGNOSTICS and not on_diagnostics else shape
+
+
+def _payload(value: Any, text: str, track: Track) -> Payload:
+    size = len(text) if text.isascii() else len(text.encode())
+    summary = summarize(value, track, size)
+    return Payload(summary, value, (("", text),))
+
+
+def _upload_of(parts: list[Part]) -> Payload:
+    """An event, and the symbols as an attached file; either may come alone."""
+    event = symbols = None
+    for part in parts:
+        content = decoded(part.content, f"the part {part.name!r:.40}")
         if part.name == "event" or part.filename == "event.json":
-            event = value
+            event = content
         else:
-            symbols = value
-    return Payload(_symdb_glance(event, symbols), {"event": event, "symbols": symbols})
+            symbols = content
+    return _upload(event, symbols)
 
 
-def _symdb_glance(event: Any, symbols: Any) -> Glance:
-    said = {**_mapping(symbols), **_mapping(event)}
-    scopes = _mapping(symbols).get("scopes")
-    names = [_short(_mapping(s).get("name")) for s in scopes] if isinstance(scopes, list) else []
-    return Glance(
-        "symdb", Track.SYMDB, service=_short(said.get("service")), message=_short(", ".join(names))
-    )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _short(value: Any) -> str:
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"
+def _upload(event: tuple[Any, str] | None, symbols: tuple[Any, str] | None) -> Payload:
+    given = {"event": event, "symbols": symbols}
+    value = {name: part[0] if part else None for name, part in given.items()}
+    texts = tuple((name, part[1]) for name, part in given.items() if part)
+    size = sum(len(text.encode()) for _, text in texts)
+    return Payload(summarize_symdb(value["event"], value["symbols"], size), value, texts)
 
 
 def _utf8(value: str) -> str:

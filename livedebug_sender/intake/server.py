@@ -1,36 +1,45 @@
-"""The intake on a port, on a thread of its own."""
+"""The intake on a port, on threads of its own: one that listens, one a connection."""
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
 
-from waitress import create_server, wasyncore
-
-from ..protocol.tracks import Track
 from ..units import MiB
 from .app import create_app
-from .browsers import is_loopback
-from .misbehaving import Misbehaviour, parse_misbehaviour
-from .store import Kept, Store
+from .arrivals import Arrivals
+from .connection import Connection
+from .faults import FaultInjection
+from .findings import FindingsFunction, PayloadFindings
+from .origins import is_loopback
+from .remote_config import ProbeFile
+from .store import Store
 
-#: Requests at once; one that is delayed on purpose holds its thread.
-_THREADS = 16
+#: Connections at once; further ones wait to be accepted.
+_MAX_CONNECTIONS = 256
+#: Seconds that `stop` waits for answers that are under way.
+_STOP = 2.0
 
 
-class Intake:
+class Intake(Arrivals):
     """A local intake, and what arrived there.
 
     Args:
         host: where to listen; others than this machine can see what arrives unless it
             is an address of loopback.
         port: 0: a free one.
+        store: where requests are kept. None: one with the defaults of `Store`.
+        faults: what goes wrong on purpose, as `inject` takes it.
         max_body: bytes of a request's body; a larger one is answered 413.
+        probes: a file of probes, served as remote configuration. None: none.
+        findings: tells what is odd about a decoded payload of a track. None: what
+            `livedebug_sender.lint` finds.
 
     Raises:
-        OSError: nobody can listen there (the port is taken, ...).
+        OSError: it can't listen there (the port is taken, ...).
+        ValueError: the faults or the file of probes are invalid.
     """
 
     def __init__(
@@ -39,44 +48,55 @@ class Intake:
         port: int = 0,
         *,
         store: Store | None = None,
-        misbehaviour: Misbehaviour | None = None,
+        faults: str = "",
         max_body: int = 32 * MiB,
+        probes: str | Path | None = None,
+        findings: FindingsFunction | None = None,
     ) -> None:
-        self.store = Store() if store is None else store
-        self.misbehaviour = Misbehaviour() if misbehaviour is None else misbehaviour
+        known = PayloadFindings(findings)
+        super().__init__(Store() if store is None else store, known)
+        self._faults = FaultInjection(faults)
+        probe_file = None if probes is None else ProbeFile(probes)
         self._stopping = threading.Event()
-        self._socket = _listening(host, port)
-        self.port: int = self._socket.getsockname()[1]
+        self._listener = _listening(host, port)
+        self.port: int = self._listener.getsockname()[1]
         self.url = f"http://{_reachable(host)}:{self.port}"
-        app = create_app(
+        self._app = create_app(
             self.store,
-            lambda: self.misbehaviour,
             loopback=is_loopback(host),
             max_body=max_body,
-            pause=self._stopping.wait,
+            faults=lambda: self._faults,
+            inject=self.inject,
+            probes=probe_file,
+            findings=known,
+            stopping=self._stopping,
         )
-        self._map: dict[int, Any] = {}
-        self._server = create_server(
-            app,
-            map=self._map,
-            sockets=[self._socket],
-            threads=_THREADS,
-            # So that the app itself meets what is a little too large, and can show it.
-            max_request_body_size=4 * max_body,
-            ident=None,
+        self._room = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+        # Guards the open connections and their threads, which come and go on their own.
+        self._lock = threading.Lock()
+        self._open: dict[threading.Thread, socket.socket] = {}
+        self._accepting = threading.Thread(
+            target=self._accept, name="livedebug-intake", daemon=True
         )
-        self._thread = threading.Thread(target=self._serve, name="livedebug-intake", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self._accepting.start()
 
     def stop(self) -> None:
         """Hang up, and free the port. Once."""
         self._stopping.set()
-        self._server.pull_trigger()
-        self._thread.join()
-        self._server.task_dispatcher.shutdown()
-        wasyncore.close_all(self._map, ignore_all=True)
+        with self.store.news:
+            self.store.news.notify_all()  # those who stream events
+        self._wake()
+        self._accepting.join()
+        self._listener.close()
+        with self._lock:
+            left = dict(self._open)
+        for sock in left.values():
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in left:
+            thread.join(_STOP)
 
     def __enter__(self) -> Intake:
         self.start()
@@ -86,60 +106,51 @@ class Intake:
         self.stop()
 
     @property
-    def requests(self) -> list[Kept]:
-        """The requests that are kept, in the order they came, refused ones too."""
-        return self.store.kept()
+    def faults(self) -> str:
+        """What goes wrong on purpose from now on; empty: nothing."""
+        return self._faults.left()
 
-    def payloads(self, track: Track | str | None = None) -> list[Any]:
-        """The decoded payloads of the requests that were taken, in the order they came.
+    def inject(self, faults: str = "") -> None:
+        """Go wrong on purpose from now on: ``"503 twice, then good"``, ``"no v2"``.
 
-        Args:
-            track: of that track only.
-        """
-        wanted = None if track is None else Track(track)
-        return [
-            payload.value
-            for kept in self.requests
-            if kept.taken
-            for payload in kept.payloads
-            if wanted in (None, payload.glance.track)
-        ]
-
-    def wait_for(
-        self, n: int, timeout: float = 10.0, track: Track | str | None = None
-    ) -> list[Any]:
-        """Wait until `n` payloads were taken, for `timeout` seconds; give all there are.
+        Without arguments all is good again. The language is in `livedebug_sender.intake.faults`.
 
         Raises:
-            AssertionError: they did not come; says what did.
+            ValueError: says what was given and what is expected.
         """
-        with self.store.news:
-            self.store.news.wait_for(lambda: self._count(track) >= n, timeout)
-        found = self.payloads(track)
-        if len(found) < n:
-            of_track = "" if track is None else f" of {track}"
-            raise AssertionError(
-                f"waited {timeout:g} s for {n} payloads{of_track}; there are {len(found)}, "
-                f"and of all tracks {self._count(None)} in {len(self.requests)} requests, "
-                f"answered {[kept.status for kept in self.requests][-10:]}"
-            )
-        return found
+        self._faults = FaultInjection(faults)
 
-    def misbehave(self, fail: str | Sequence[str] = (), delay: str = "0s") -> None:
-        """Refuse (``"503:0.2"``: 503 to a fifth) and delay (``"200ms"``) from now on.
-
-        Without arguments it behaves again. `ValueError` for what can't be meant.
-        """
-        failures = (fail,) if isinstance(fail, str) else tuple(fail)
-        self.misbehaviour = parse_misbehaviour(failures, delay)
-
-    def _count(self, track: Track | str | None) -> int:
-        glances = [glance for kept in self.requests if kept.taken for glance in kept.glances]
-        return len(glances) if track is None else sum(g.track == track for g in glances)
-
-    def _serve(self) -> None:
+    def _accept(self) -> None:
         while not self._stopping.is_set():
-            wasyncore.loop(timeout=1.0, use_poll=True, map=self._map, count=1)
+            self._room.acquire()
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:  # the client was gone before it was accepted; or too many files
+                self._room.release()
+                self._stopping.wait(0.01)
+                continue
+            thread = threading.Thread(
+                target=self._serve, args=(sock,), name="livedebug-intake-connection", daemon=True
+            )
+            with self._lock:
+                self._open[thread] = sock
+            thread.start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            with sock:
+                Connection(sock, self._app, lambda: self._faults, self._stopping).serve()
+        finally:
+            with self._lock:
+                self._open.pop(threading.current_thread(), None)
+            self._room.release()
+
+    def _wake(self) -> None:
+        """Let `accept` return: a connection to ourselves does on every system."""
+        address = self._listener.getsockname()
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])
+        with suppress(OSError), socket.create_connection((host, self.port), timeout=1.0):
+            pass
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -3,50 +3,58 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .store import Kept
+from .records import RecordedRequest
 
-#: The picture of the rate: so many columns of so many seconds.
+#: The chart of the rate: so many columns of so many seconds.
 COLUMNS = 60
 COLUMN_SECONDS = 2
-
-
-#: Names of services that are remembered, for the filter.
-_MOST_SERVICES = 200
+#: Names that are remembered: of services for the filter, of other paths for the counts.
+_MAX_NAMES = 200
 
 
 class Totals:
     """Counts since the start, or since the store was emptied.
 
     Payloads are counted where they were taken: those that were refused come again.
+
+    Attributes:
+        refused: requests without a success.
+        other: requests to paths that are none of the intake's, by path.
+        forgotten: requests that are not kept any more.
+        bytes: of all bodies, as they came.
     """
 
     def __init__(self) -> None:
         self.requests = 0
         self.refused = 0
-        self.elsewhere = 0
         self.forgotten = 0
         self.bytes = 0
+        self.other: Counter[str] = Counter()
         self.by_track: Counter[str] = Counter()
         self.services: dict[str, None] = {}
         self._columns: deque[tuple[int, Counter[str]]] = deque(maxlen=COLUMNS + 1)
 
-    def count(self, kept: Kept) -> None:
+    def count(self, request: RecordedRequest) -> None:
         self.requests += 1
-        self.bytes += kept.size
-        tracks = Counter(str(glance.track) for glance in kept.glances)
-        column = self._column(int(kept.at) // COLUMN_SECONDS)
-        if not kept.taken:
+        self.bytes += request.size
+        column = self._column(int(request.at) // COLUMN_SECONDS)
+        if not request.taken:
             self.refused += 1
-            column["refused"] += max(1, len(kept.glances))
+            column["refused"] += request.count
             return
+        tracks = Counter(str(summary.track) for summary in request.summaries)
         self.by_track += tracks
         column.update(tracks)
-        for glance in kept.glances:
-            if glance.service and len(self.services) < _MOST_SERVICES:
-                self.services[glance.service] = None
+        for summary in request.summaries:
+            if summary.service and len(self.services) < _MAX_NAMES:
+                self.services[summary.service] = None
+
+    def count_other(self, path: str) -> None:
+        if path in self.other or len(self.other) < _MAX_NAMES:
+            self.other[path] += 1
+        else:
+            self.other["(more)"] += 1
 
     def rate(self, now: float) -> list[dict[str, int]]:
         """Payloads in each of the last columns by track, or refused; oldest first."""

@@ -139,7 +139,7 @@ def test_the_intake_serves_until_it_is_told_to_stop(number: signal.Signals) -> N
 
 
 def test_the_intake_prints_a_line_of_json_for_each_request() -> None:
-    arguments = ("--port", "0", "--json", "--fail", "503:1", "--delay", "1ms", "--keep", "5")
+    arguments = ("--port", "0", "--json", "--fault", "503; late 1ms", "--keep", "5")
     with start("intake", *arguments) as process:
         assert process.stdout is not None
         url = json.loads(process.stdout.readline())["url"]
@@ -164,7 +164,7 @@ def test_each_request_is_printed_until_a_signal_comes(
     monkeypatch.setattr(signal, "signal", handlers.setdefault)
     monkeypatch.setattr(intake_command, "print_json", take)
     requests.post(f"{livedebug_intake.url}/debugger/v2/input", json=[{}], timeout=20)
-    intake_command._until_told_to_stop(livedebug_intake, True)
+    intake_command._until_told_to_stop(livedebug_intake, False, True)
     (line,) = lines
     assert (line["status"], line["payloads"], line["mode"]) == (202, 1, "agent")
 
@@ -191,8 +191,9 @@ def test_a_port_that_is_taken_ends_with_1_and_words(livedebug_intake: Intake) ->
 @pytest.mark.parametrize(
     "options",
     [
-        ("--fail", "often"),
-        ("--delay", "long"),
+        ("--fault", "often"),
+        ("--fault", "late long"),
+        ("--probes", "no-such-file.json"),
         ("--keep-bytes", "much"),
         ("--keep-bytes", "0"),
         ("--keep", "0"),

@@ -1,53 +1,60 @@
 // Building the document. Everything that arrived goes in as text, never as markup.
 
-/** An element with attributes and children; strings become text nodes. */
-export function make(name, attributes = {}, ...children) {
+export const at = (id) => document.getElementById(id);
+
+/** An element, such as h("p.quiet"), with attributes (functions are listeners) and children. */
+export function h(spec, attributes, ...children) {
+  const [name, ...classes] = spec.split(".");
   const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (value !== null && value !== undefined) element.setAttribute(key, String(value));
+  if (classes.length) element.className = classes.join(" ");
+  if (attributes?.constructor !== Object) children.unshift(attributes);
+  else {
+    for (const [key, value] of Object.entries(attributes)) {
+      if (typeof value === "function") element.addEventListener(key, value);
+      else if (value !== null && value !== undefined && value !== false) element.setAttribute(key, value === true ? "" : value);
+    }
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat(3).filter((child) => child || child === 0));
   return element;
 }
 
-/** A <details> whose inside is made when it is first opened. */
-export function fold(className, summary, fill, open = false) {
-  const details = make("details", { class: className }, make("summary", {}, ...summary));
-  let filled = false;
-  const fillOnce = () => {
-    if (filled || !details.open) return;
-    filled = true;
-    details.append(...[fill()].flat());
-  };
-  details.addEventListener("toggle", fillOnce);
-  details.open = open;
-  fillOnce();
-  return details;
-}
+export const button = (text, click, attributes = {}) => h("button", { type: "button", click, ...attributes }, text);
 
-export function badge(text, kind = text) {
-  // A class name can't hold white space; a status is whatever a tracer sent.
-  return make("span", { class: `badge k-${kind.replace(/\s+/g, "_")}` }, text);
+/** The text with each place where `wanted` stands marked. */
+export function marked(text, wanted) {
+  if (!wanted) return [text];
+  const parts = [];
+  const [low, sought] = [text.toLowerCase(), wanted.toLowerCase()];
+  // Where folding changes lengths ("İ"), places would be wrong: better no mark.
+  if (low.length !== text.length) return [text];
+  let from = 0;
+  for (let found = low.indexOf(sought); found >= 0 && parts.length < 200; found = low.indexOf(sought, from)) {
+    parts.push(text.slice(from, found), h("mark", text.slice(found, found + sought.length)));
+    from = found + sought.length;
+  }
+  return [...parts, text.slice(from)];
 }
 
 /** A list of names and what they are; those without are left out. */
-export function facts(...pairs) {
-  const given = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return make("dl", { class: "facts" },
-    ...given.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, text(value))]));
+export function facts(pairs) {
+  return h("dl.facts", pairs.filter(([, value]) => value).map(([name, value]) => h("div", h("dt", name), h("dd", value))));
 }
 
-export function text(value) {
-  if (value instanceof Node) return value;
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
+const two = (number) => String(number).padStart(2, "0");
 
+/** The time of day with milliseconds, of milliseconds since 1970. */
 export function clock(milliseconds) {
   const date = new Date(milliseconds);
   if (Number.isNaN(date.getTime())) return String(milliseconds);
-  const two = (number) => String(number).padStart(2, "0");
   const parts = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":");
   return `${parts}.${String(date.getMilliseconds()).padStart(3, "0")}`;
+}
+
+/** A moment: its time of day, with the date to be hovered for. */
+export function moment(milliseconds) {
+  const date = new Date(milliseconds);
+  if (Number.isNaN(date.getTime())) return h("span", String(milliseconds));
+  return h("time", { datetime: date.toISOString(), title: date.toISOString() }, clock(milliseconds));
 }
 
 export function size(bytes) {
@@ -56,6 +63,39 @@ export function size(bytes) {
   return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }
 
-export function plural(count, one, many = `${one}s`) {
-  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+export const count = (number) => number.toLocaleString("en");
+
+export function plural(number, one, many = `${one}s`) {
+  return `${count(number)} ${number === 1 ? one : many}`;
+}
+
+export const natural = new Intl.Collator("en", { numeric: true, sensitivity: "base" }).compare;
+
+/** Say something for a moment. */
+export function toast(words) {
+  at("toast").textContent = words;
+  at("toast").classList.add("seen");
+  clearTimeout(toast.timer);
+  toast.timer = setTimeout(() => at("toast").classList.remove("seen"), 2500);
+}
+
+export async function copy(text, what) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // not over plain HTTP under another name than localhost
+    const area = h("textarea.hidden", { "aria-hidden": "true" });
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  toast(`${what} copied`);
+}
+
+/** What a route of the intake answers; throws an Error with its words. */
+export async function ask(path, { as = "json", ...options } = {}) {
+  const answer = await fetch(`/intake/${path}`, options);
+  if (!answer.ok) throw new Error((await answer.json().catch(() => null))?.errors?.join("; ") || `answered ${answer.status}`);
+  return answer.status === 204 ? null : answer[as]();
 }

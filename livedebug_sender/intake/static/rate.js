@@ -1,29 +1,89 @@
-// The picture of the rate: a stacked column for each few seconds.
+// The chart of the rate: a stacked column for each few seconds, with an axis.
+
+import { clock, count, h, plural } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const KINDS = ["snapshots", "logs", "diagnostics", "symdb", "refused"];
-const WIDTH = 6;
-const HEIGHT = 48;
+const [WIDTH, HEIGHT, LEFT, FOOT] = [7, 34, 36, 14];
 
-export function drawRate(svg, words, columns, seconds) {
-  const sums = columns.map((column) => Object.values(column).reduce((a, b) => a + b, 0));
-  const peak = Math.max(...sums);
-  const bars = columns.flatMap((column, n) => bar(column, n, Math.max(peak, 4)));
-  svg.setAttribute("viewBox", `0 0 ${columns.length * WIDTH} ${HEIGHT}`);
-  svg.replaceChildren(...bars);
-  const span = `last ${(columns.length * seconds) / 60} min`;
-  words.textContent = `payloads, ${span}; peak ${peak.toLocaleString("en")} in ${seconds} s`;
-  svg.setAttribute("aria-label", words.textContent);
+export class Chart {
+  /** `pick(since, until)` is called when a column is clicked, with seconds since 1970. */
+  constructor(box, pick) {
+    this.pick = pick;
+    this.svg = shape("svg", { role: "img" });
+    this.tip = h("div.tip", { hidden: true });
+    box.replaceChildren(this.svg, this.tip);
+    this.svg.addEventListener("pointermove", (event) => this.hover(this.column(event), event));
+    this.svg.addEventListener("pointerleave", () => { this.tip.hidden = true; });
+    this.svg.addEventListener("click", (event) => this.click(this.column(event)));
+  }
+
+  draw({ rate, columnSeconds, now }) {
+    Object.assign(this, { rate, columnSeconds });
+    this.end = (Math.floor(now / columnSeconds) + 1) * columnSeconds;
+    const sums = rate.map(sum);
+    this.peak = Math.max(...sums, 0);
+    const top = nice(this.peak);
+    const width = LEFT + rate.length * WIDTH;
+    this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT + FOOT}`);
+    const span = (rate.length * columnSeconds) / 60;
+    this.svg.setAttribute("aria-label", `Payloads every ${columnSeconds} s in the last ${span} min; at most ${plural(this.peak, "payload")}`);
+    const bars = rate.flatMap((column, n) => bar(column, LEFT + n * WIDTH, top));
+    const ticks = [0, 0.5, 1].map((share) => label(
+      share === 1 ? "now" : `−${+(span * (1 - share)).toFixed(1)} min`,
+      LEFT + rate.length * WIDTH * share, HEIGHT + 11, ["start", "middle", "end"][share * 2]));
+    this.svg.replaceChildren(
+      line(0), line(HEIGHT), ...bars, ...ticks,
+      label(count(top), LEFT - 5, 8, "end"), label("0", LEFT - 5, HEIGHT, "end"));
+    function line(y) { return shape("line", { x1: LEFT, x2: width, y1: y + 0.5, y2: y + 0.5 }); }
+  }
+
+  column(event) {
+    const { x } = new DOMPoint(event.clientX, 0).matrixTransform(this.svg.getScreenCTM().inverse());
+    return Math.max(0, Math.min(this.rate.length - 1, Math.floor((x - LEFT) / WIDTH)));
+  }
+
+  since(n) { return this.end - (this.rate.length - n) * this.columnSeconds; }
+
+  hover(n, event) {
+    const parts = KINDS.filter((kind) => this.rate[n][kind]).map((kind) => `${count(this.rate[n][kind])} ${kind}`);
+    this.tip.textContent = `${clock(this.since(n) * 1000).slice(0, 8)}  ${parts.join(", ") || "nothing"}`;
+    this.tip.hidden = false;
+    const box = this.svg.getBoundingClientRect();
+    this.tip.style.left = `${Math.min(event.clientX - box.left, box.width - this.tip.offsetWidth)}px`;
+  }
+
+  click(n) {
+    if (sum(this.rate[n])) this.pick(this.since(n), this.since(n) + this.columnSeconds);
+  }
 }
 
-function bar(column, n, top) {
+const sum = (column) => Object.values(column).reduce((a, b) => a + b, 0);
+
+/** The next of 5, 10, 20, 50, 100, ... */
+function nice(peak) {
+  let top = 5;
+  for (let n = 0; top < peak; n += 1) top *= [2, 2, 2.5][n % 3];
+  return top;
+}
+
+function bar(column, x, top) {
   let y = HEIGHT;
   return KINDS.filter((kind) => column[kind]).map((kind) => {
-    const height = (column[kind] / top) * HEIGHT;
+    const height = Math.max(1, (column[kind] / top) * HEIGHT);
     y -= height;
-    const rect = document.createElementNS(SVG, "rect");
-    const shape = { class: `b-${kind}`, x: n * WIDTH, y, width: WIDTH - 1, height };
-    for (const [name, value] of Object.entries(shape)) rect.setAttribute(name, value);
-    return rect;
+    return shape("rect", { class: `b-${kind}`, x, y, width: WIDTH - 1.5, height });
   });
+}
+
+function label(text, x, y, anchor) {
+  const element = shape("text", { x, y, "text-anchor": anchor });
+  element.textContent = text;
+  return element;
+}
+
+function shape(name, attributes) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
 }

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from livedebug_sender.intake.browsers import is_loopback, objection
+from livedebug_sender.intake.origins import is_loopback, rejection_reason
 
 LOCAL = {"host": "127.0.0.1:8126"}
 
@@ -27,21 +27,21 @@ def test_loopback_is_told_from_the_rest(host: str, loopback: bool) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8126", "localhost:1", "localhost", "[::1]:8126"])
 def test_the_page_is_served_under_the_names_of_this_machine(host: str) -> None:
-    assert objection({"host": host}, for_page=True, loopback=True) == ""
+    assert rejection_reason({"host": host}, for_page=True, loopback=True) == ""
 
 
 @pytest.mark.parametrize("host", ["evil.com:8126", "127.0.0.1.evil.com", "", "[bad", "10.0.0.1"])
 def test_on_loopback_the_page_is_not_served_under_another_name(host: str) -> None:
-    assert "loopback" in objection({"host": host}, for_page=True, loopback=True)
+    assert "loopback" in rejection_reason({"host": host}, for_page=True, loopback=True)
 
 
 def test_a_tracer_may_call_the_intake_by_any_name() -> None:
-    assert objection({"host": "host.docker.internal"}, for_page=False, loopback=True) == ""
+    assert rejection_reason({"host": "host.docker.internal"}, for_page=False, loopback=True) == ""
 
 
 def test_a_browser_may_not_send_payloads_under_another_name() -> None:
     headers = {"host": "evil.com", "origin": "http://evil.com"}
-    assert objection(headers, for_page=False, loopback=True)
+    assert rejection_reason(headers, for_page=False, loopback=True)
 
 
 @pytest.mark.parametrize("for_page", [True, False])
@@ -59,7 +59,7 @@ def test_a_browser_may_not_send_payloads_under_another_name() -> None:
 def test_another_web_page_is_kept_out(
     headers: dict[str, str], for_page: bool, loopback: bool
 ) -> None:
-    assert objection(LOCAL | headers, for_page=for_page, loopback=loopback)
+    assert rejection_reason(LOCAL | headers, for_page=for_page, loopback=loopback)
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_another_web_page_is_kept_out(
     ],
 )
 def test_the_page_itself_and_a_link_to_it_are_let_in(headers: dict[str, str]) -> None:
-    assert objection(LOCAL | headers, for_page=True, loopback=True) == ""
+    assert rejection_reason(LOCAL | headers, for_page=True, loopback=True) == ""

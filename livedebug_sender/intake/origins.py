@@ -33,7 +33,7 @@ def is_loopback(host: str) -> bool:
         return name.lower() == "localhost"
 
 
-def objection(headers: Mapping[str, str], *, for_page: bool, loopback: bool) -> str:
+def rejection_reason(headers: Mapping[str, str], *, for_page: bool, loopback: bool) -> str:
     """Why a request is not served; empty if it is.
 
     Args:

@@ -1,0 +1,164 @@
+// A tree as a flat list of rows: unfolding puts the children's rows behind their parent's.
+
+import { ask, button, copy, h, marked, plural } from "./dom.js";
+
+const MOST_ROWS = 20000; // unfolded at once
+const MOST_FOUND = 500;
+const LONG = 2000; // characters of a value that are shown; copying gives all
+
+/** A tree with its tools. `id`, `pointer`: of the payload, and where in it the nodes begin. */
+export class Tree {
+  constructor({ title, nodes, pointer }, { id, query = "", open = (node) => node.kind === "section" || (nodes.length === 1 && node === nodes[0]) }) {
+    Object.assign(this, { id, found: [], root: { kids: nodes, key: pointer, step: "" } });
+    this.list = h("div.tree", { role: "tree", "aria-label": title });
+    this.tools = h("div.tools", { hidden: true }, ["path", "value", "JSON"].map((what) => button(what, () => this.copy(what), { tabindex: -1 })));
+    this.words = h("span.quiet", { role: "status" });
+    this.input = h("input", { type: "search", "aria-label": `Find in ${title}`, placeholder: "Find here", autocomplete: "off", spellcheck: "false",
+      input: () => this.find(this.input.value), keydown: (event) => event.key === "Enter" && this.next(event.shiftKey ? -1 : 1) });
+    this.element = h("div.tree-box",
+      h("div.tree-bar", this.input, this.words, h("span.grow"), button("Expand all", () => this.expand(() => true)), button("Collapse all", () => this.collapse())),
+      h("div.tree-body", this.list, this.tools));
+    this.list.append(...this.rows(this.root, 1));
+    this.expand(open);
+    if (this.list.firstChild) this.list.firstChild.tabIndex = 0;
+    this.list.addEventListener("click", (event) => String(getSelection()) || this.toggle(rowOf(event)));
+    this.list.addEventListener("keydown", (event) => this.key(event));
+    for (const name of ["pointerover", "focusin"]) this.list.addEventListener(name, (event) => this.point(rowOf(event)));
+    this.element.addEventListener("pointerleave", () => { this.tools.hidden = true; });
+    if (!query) return;
+    this.input.value = query;
+    this.find(query);
+  }
+
+  rows(node, level) {
+    return node.kids.map((kid) => {
+      const row = h(`div.node.${kid.change ?? "same"}.${kid.kind ?? "value"}`, { role: "treeitem", "aria-level": level, tabindex: -1, "aria-expanded": kid.kids ? "false" : null });
+      row.style.setProperty("--level", level - 1);
+      Object.assign(kid, { row, parent: node });
+      row.node = kid;
+      this.fill(row);
+      return row;
+    });
+  }
+
+  fill(row) {
+    const { name, type, value, note, was, change, kids } = row.node;
+    const text = value?.length > LONG ? `${value.slice(0, LONG)}… (${plural(value.length, "character")})` : value;
+    const part = (kind, shown) => shown && [h(`span.${kind}`, marked(shown, this.query)), " "];
+    row.replaceChildren(h("span.caret", { "aria-hidden": "true" }), h("span.what", part("name", name), part("was", was), was && h("span.hidden", "became "),
+      part("value", text), part("type", type), part("note", note), change && !kids && h("span.hidden", change)));
+  }
+
+  isOpen(row) { return row.getAttribute("aria-expanded") === "true"; }
+
+  unfold(row) {
+    if (!row.node.kids || this.isOpen(row)) return;
+    row.setAttribute("aria-expanded", "true");
+    row.after(...this.rows(row.node, level(row) + 1));
+  }
+
+  fold(row) {
+    if (!this.isOpen(row)) return;
+    row.setAttribute("aria-expanded", "false");
+    while (row.nextSibling && level(row.nextSibling) > level(row)) row.nextSibling.remove();
+  }
+
+  toggle(row) {
+    if (!row) return;
+    this.focus(row);
+    if (this.isOpen(row)) this.fold(row);
+    else this.unfold(row);
+  }
+
+  expand(which) {
+    for (let row = this.list.firstChild; row; row = row.nextSibling) {
+      if (which(row.node)) this.unfold(row);
+      if (this.list.childElementCount < MOST_ROWS) continue;
+      this.words.textContent = `unfolded as far as ${plural(MOST_ROWS, "row")}`;
+      return;
+    }
+  }
+
+  collapse() {
+    for (const row of [...this.list.children]) if (row.isConnected) this.fold(row);
+  }
+
+  /** Unfold to all nodes with the text in them, and mark it. */
+  find(text) {
+    this.query = text;
+    this.found = [];
+    const sought = text.toLowerCase();
+    const visit = (node) => {
+      for (const kid of node.kids ?? []) {
+        if (this.found.length >= MOST_FOUND) return;
+        kid.parent = node;
+        if ([kid.name, kid.type, kid.value, kid.note, kid.was].some((part) => part?.toLowerCase().includes(sought))) this.found.push(kid);
+        visit(kid);
+      }
+    };
+    if (text) visit(this.root);
+    for (const node of this.found) for (const up of way(node).slice(0, -1)) this.unfold(up.row);
+    for (const row of this.list.children) this.fill(row);
+    this.words.textContent = text && `${this.found.length}${this.found.length < MOST_FOUND ? "" : " or more"} found`;
+    this.place = -1;
+    this.next(1);
+  }
+
+  next(by) {
+    if (!this.found.length) return;
+    this.place = (this.place + by + this.found.length) % this.found.length;
+    this.found[this.place].row.scrollIntoView({ block: "nearest" });
+    this.point(this.found[this.place].row);
+  }
+
+  focus(row) {
+    if (!row) return;
+    this.list.querySelector("[tabindex='0']")?.setAttribute("tabindex", -1);
+    row.tabIndex = 0;
+    row.focus();
+  }
+
+  key(event) {
+    const row = rowOf(event);
+    if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
+    const act = {
+      ArrowDown: () => this.focus(row.nextSibling),
+      ArrowUp: () => this.focus(row.previousSibling),
+      ArrowRight: () => (row.node.kids && !this.isOpen(row) ? this.unfold(row) : this.focus(row.nextSibling)),
+      ArrowLeft: () => (this.isOpen(row) ? this.fold(row) : this.focus(row.node.parent.row)),
+      Enter: () => this.toggle(row),
+      c: () => this.copy("value"), p: () => this.copy("path"), J: () => this.copy("JSON"),
+    }[event.key];
+    if (!act) return;
+    event.preventDefault();
+    event.stopPropagation();
+    act();
+  }
+
+  /** The tools go to a row. */
+  point(row) {
+    if (!row) return;
+    this.at = row.node;
+    this.tools.hidden = false;
+    this.tools.style.top = `${row.offsetTop}px`;
+  }
+
+  async copy(what) {
+    const steps = way(this.at);
+    if (what === "path") return copy(steps.map((node) => node.step).join("").replace(/^\./, ""), what);
+    if (what === "value" && this.at.value !== undefined) return copy(this.at.value, what);
+    const pointer = this.root.key + steps.map((node) => node.key).join("");
+    const of = this.at.change === "removed" ? this.id.before : this.id.payload;
+    return copy(await ask(`payloads/${of}/raw?${new URLSearchParams({ pointer })}`, { as: "text" }), what);
+  }
+}
+
+const rowOf = (event) => event.target.closest(".node");
+const level = (row) => Number(row.getAttribute("aria-level"));
+
+/** The nodes from the top down to this one. */
+function way(node) {
+  const found = [];
+  for (let up = node; up.parent; up = up.parent) found.unshift(up);
+  return found;
+}
