@@ -60,6 +60,9 @@ def test_forwarders_that_are_killed_lose_nothing(cluster, tmp_path):
             for n in range(6):
                 intake.down = n % 2 == 0
                 clients.wait_for(100)
+                arrived = len(intake.arrived)
+                # In the middle of deliveries, where there are any.
+                assert intake.down or until(lambda: len(intake.arrived) > arrived + 50, 90)  # noqa: B023
                 victim = forwarders[n % 2]
                 victim.kill()
                 clients.wait_for(30)
