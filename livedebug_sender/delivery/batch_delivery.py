@@ -14,6 +14,7 @@ from ..protocol.payload import Item
 from ..protocol.retry_after import parse_retry_after
 from ..protocol.tracks import V2_PATH, V2_TRACKS, Track
 from ..runtime import lazy_import
+from ..runtime.host_signals import raised_by_signal_handler
 from ..runtime.log_reporter import LogReporter
 from .downgrade import AgentCapabilities, DowngradableEndpoints
 from .dual_shipping import DualShipping
@@ -194,6 +195,8 @@ class BatchDelivery:
             return self._fault(error)
 
     def _fault(self, error: Exception) -> AttemptResult:
+        if raised_by_signal_handler(error):  # in `flush` or `close`, on the host's thread
+            raise error
         detail = f"{type(error).__name__}: {error}"
         kind = ("fault", type(error).__name__)
         self._log.note(kind, f"an attempt failed, trying again: {detail}")

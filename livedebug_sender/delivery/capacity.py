@@ -81,3 +81,14 @@ class QueueCapacity:
         """Is half of either bound in use, so that lingering would risk drops?"""
         items, size = self.held()
         return items * 2 >= self.bound.items or size * 2 >= self.bound.size
+
+    def counts(self) -> tuple[Held, Held]:
+        """What is held in all, and what of it does not come in floods."""
+        return self.held(), Held(self._steady_items.read(), self._steady_bytes.read())
+
+    def correct(self, total: Held, steady: Held) -> None:
+        """Count out what is counted in too much (or in, what is missing)."""
+        self._steady_bytes.add(-steady.size, STEP)
+        self._steady_items.add(-steady.items, STEP)
+        self._bytes.add(-total.size, STEP)
+        self._items.add(-total.items, STEP)

@@ -10,6 +10,7 @@ from typing import Any
 from ..options import OnDrop
 from ..protocol.tracks import Track
 from ..runtime.atomic import STEP, AtomicInteger
+from ..runtime.host_signals import raised_by_signal_handler
 from ..runtime.log_limiter import LogLimiter
 from ..stats import REFUSED
 
@@ -51,12 +52,14 @@ class DropReporter:
         me = threading.get_ident()
         if self._on_drop is None or me in self._inside:
             return
-        self._inside.add(me)
         try:
+            self._inside.add(me)
             self._on_drop(_TRACKS.get(track, track), reason, count)
         except KeyboardInterrupt:
             raise  # the user's
         except BaseException as error:  # SystemExit too would end a worker, or the host
+            if raised_by_signal_handler(error):
+                raise
             self._log.note("on_drop", f"on_drop raised {type(error).__name__}: {error}")
         finally:
             self._inside.discard(me)

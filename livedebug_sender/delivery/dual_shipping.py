@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import DeliveryError
+from ..runtime.host_signals import raised_by_signal_handler
 from ..runtime.log_limiter import LogLimiter
 from ..runtime.threads import (
     start_thread,
@@ -183,6 +184,8 @@ class AdditionalEndpointWorker:
         except DeliveryError as error:
             problem = str(error)
         except Exception as error:  # best effort must not end its thread
+            if raised_by_signal_handler(error):
+                raise
             problem = f"failed: {type(error).__name__}"
         if problem:
             self._log.note(

@@ -17,6 +17,7 @@ from ..options import Options
 from ..protocol.endpoint import Endpoint
 from ..protocol.tracks import Track
 from ..runtime import lazy_import, shutdown
+from ..runtime.atomic import STEP
 from ..runtime.clock import monotonic
 from ..runtime.fork import owned_by_this_process
 from ..runtime.host_signals import raised_by_signal_handler
@@ -34,6 +35,7 @@ from .dual_shipping import AdditionalEndpointWorker, DualShipping
 from .ledger import Ledger
 from .outages import Outages
 from .payload_queue import PayloadQueue
+from .recount import Recount
 from .work_deadline import WorkDeadline
 from .worker import TrackWorker
 
@@ -104,9 +106,13 @@ class Engine:
         self._new_executor = new_executor
         self._new_bell = new_bell
         self._capacity = QueueCapacity(options.max_queue_items, options.max_queue_bytes)
+        self._recount = Recount(self._capacity, self._ledgers, TrackWorker.put.__code__)
         self._refused = DropCounter()
         #: Counts refused payloads as ``invalid``, in a call that needs no stack.
         self.count_invalid = self._refused.adder("invalid")
+        #: May a payload be counted in that was not put? Set where an exception of a signal
+        #: handler passes by; that is not certain, so an idle worker looks anyway.
+        self._was_interrupted = False
         self._drops = DropReporter(options.on_drop, self.log)
         self._capabilities = AgentCapabilities(endpoints, options.recheck_after, self.log, clock)
         self._outages = Outages(self.log, self._count_dropped, clock)
@@ -164,6 +170,7 @@ class Engine:
             self._clock,
             self._start_thread,
             self._end_if_done,
+            self._recount.run,
         )
 
     def _new_additional_worker(self, endpoint: Endpoint) -> AdditionalEndpointWorker:
@@ -194,11 +201,18 @@ class Engine:
         try:
             self._open_tracks[track].put(payload, content_type)
         except EnqueueRejected as rejected:
+            if rejected.reason == "queue_full" and self._was_interrupted:
+                self._was_interrupted = False
+                if self._recount.run():
+                    return self.enqueue(track, payload, content_type)
             return self._refuse(track, rejected.reason, rejected.detail)
         except BaseException as error:  # a hostile track's or payload's, out of memory, ...
-            if raised_by_signal_handler(error):
+            self._was_interrupted = True
+            if _is_of_the_host(error):
                 raise
-            return self._refuse(track, "invalid", type(error).__name__)
+            self.count_invalid(1, STEP)
+            self._report_refusal(track, "invalid", type(error).__name__)
+            return False
         return True
 
     def _find(self, track: object) -> TrackWorker:
@@ -217,17 +231,23 @@ class Engine:
 
     def _refuse(self, track: object, reason: str, detail: str) -> bool:
         self._refused.count(reason)
+        self._report_refusal(track, reason, detail)
+        return False
+
+    def _report_refusal(self, track: object, reason: str, detail: str) -> None:
         try:
             self._drops.report(_name(track), reason, 1, detail)
-        except (RecursionError, MemoryError):
-            pass  # it is counted
-        return False
+        except BaseException as error:  # no memory or stack is left for it
+            if _is_of_the_host(error):
+                raise
 
     # ---- flush and close ----
 
     def flush(self, timeout: float) -> bool:
         """See `Sender.flush`."""
         done = self._wait_for_tracks(self._clock() + timeout)
+        if not self._count_pending():
+            self._recount.run()
         self.log.report()
         return done
 
@@ -326,6 +346,9 @@ class Engine:
             additional_failed=additional_failed,
         )
 
+    def _ledgers(self) -> list[tuple[Ledger, bool]]:
+        return [(worker.ledger, track in FLOODS) for track, worker in self._workers.items()]
+
     def _count_pending(self) -> int:
         looks = [worker.ledger.look() for worker in self._workers.values()]
         return sum(state.in_hand + waiting for state, waiting in looks)
@@ -335,8 +358,17 @@ class Engine:
         return self._refused.read().total() + sum(map(sum, lost))
 
 
+def _is_of_the_host(error: BaseException) -> bool:
+    try:
+        return isinstance(error, KeyboardInterrupt) or raised_by_signal_handler(error)
+    except RecursionError:  # no frame is left to find out
+        return False
+
+
 def _name(track: object) -> str:
     try:
-        return track[:40] if isinstance(track, str) else f"{track!r:.40}"
-    except Exception:  # a hostile repr
+        return str.__getitem__(track, slice(40)) if isinstance(track, str) else f"{track!r:.40}"
+    except BaseException as error:  # a hostile repr
+        if _is_of_the_host(error):
+            raise
         return type(track).__name__

@@ -134,6 +134,16 @@ class Ledger:
         with self._lock:
             return self._state, len(self._queue)
 
+    def held(self) -> tuple[object, Held]:
+        """What really is in the queue and in hand, without a lock, and a mark of it.
+
+        If two looks after each other find the same mark, nothing moved between them.
+        """
+        state, waiting = self._state, self._queue.sizes()
+        size = sum(waiting) + sum(map(len, state.gathered)) + sum(b.size for b in state.batches)
+        held = Held(len(waiting) + state.in_hand, size)
+        return (id(state), len(state.gathered), len(waiting)), held
+
     def enqueued(self) -> int:
         """How many payloads ever were put."""
         state, waiting = self.look()

@@ -43,6 +43,10 @@ class PayloadQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def sizes(self) -> list[int]:
+        """The bytes of each item that waits."""
+        return list(map(len, self._waiting.copy()))
+
     def wants_wake(self) -> bool:
         """Does the consumer want to be woken for what is held now?"""
         items, size = self._capacity.held()

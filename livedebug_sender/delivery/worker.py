@@ -40,6 +40,7 @@ class TrackWorker:
             see them all.
         max_item: bytes of the largest payload that may be put.
         when_done: called on the worker's thread at its end, which comes with the sender's.
+        when_idle: called by who does the work when there is none left.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class TrackWorker:
         clock: Callable[[], float],
         start_thread: Callable[[Callable[[], None], str], bool],
         when_done: Callable[[], None],
+        when_idle: Callable[[], object],
     ) -> None:
         self.track = track
         self.ledger = ledger
@@ -74,6 +76,7 @@ class TrackWorker:
         self._clock = clock
         self._start_thread = start_thread
         self._when_done = when_done
+        self._when_idle = when_idle
         # Held by the one thread that does the work, from its start to its end, and taken by
         # that thread itself. Re-entrant for the sake of its release, which fails where it
         # is not held: so it can stand in a `finally`, whatever was interrupted before.
@@ -204,24 +207,29 @@ class TrackWorker:
         """Wait for the track's thread to end."""
         if self._at_work_ident == threading.get_ident():
             return
+        release = self._at_work.release
         try:
             self._at_work.acquire(timeout=max(0.0, min(timeout, threading.TIMEOUT_MAX)))
-            # From here on, who puts sees to its payload; and nobody need for earlier ones.
-            self._queue.unattended()
-            self.ledger.abandon()
         finally:
-            self._release()
+            try:
+                release()
+            except RuntimeError:  # not ours
+                pass
+        # From here on, who puts sees to its payload; and nobody need for earlier ones.
+        self._queue.unattended()
+        self.ledger.abandon()
 
     # ---- the work ----
 
     def _run(self) -> None:
         """What the track's own thread does."""
-        killed = True
+        killed, mine, release = True, False, self._at_work.release
         try:
             # Not at once: who does the work may be about to leave.
             if not self._at_work.acquire(timeout=_THREAD_AGAIN):
                 killed = False
                 return
+            mine = True
             self._at_work_ident = threading.get_ident()
             # Should this thread be killed, another one goes on, but not in a tight circle.
             self._no_thread_before = self._clock() + _THREAD_AGAIN
@@ -233,14 +241,24 @@ class TrackWorker:
             self._delivery.close()
             killed = False
         finally:
-            if killed:
-                self._queue.sleep(self._no_thread_before - self._clock())
-            self._leave()
+            try:
+                if killed:
+                    self._queue.sleep(self._no_thread_before - self._clock())
+            finally:
+                if mine:
+                    self._at_work_ident = None
+                try:
+                    release()
+                except RuntimeError:  # not ours
+                    pass
+            self._look_after_leaving()
         self._when_done()
 
     def _step(self) -> bool:
         """Gather a batch and deliver it; False when the track is done for good."""
         self._delivery.run()
+        if not self._queue and not self.ledger.state.in_hand:
+            self._when_idle()
         self._gathering.run(wait=not self._deadline.closing)
         self._delivery.run()
         state, waiting = self.ledger.look()
@@ -249,9 +267,11 @@ class TrackWorker:
     def _work_here(self, watermark: int, until: float) -> bool:
         """Do the worker's work on the calling thread; False when the time is over."""
         ledger = self.ledger
+        mine, release = False, self._at_work.release
         try:
             if not self._at_work.acquire(blocking=False):
                 return True
+            mine = True
             self._at_work_ident = threading.get_ident()
             self._deadline.borrowed_until = until
             ledger.report_left_over()
@@ -261,25 +281,25 @@ class TrackWorker:
                 self._delivery.run()
                 self._gathering.run(wait=False)
                 self._delivery.run()
+            self._when_idle()
         except OutOfTime:
             return False
         finally:
-            self._leave()
+            # No call before the release, after which a signal handler could raise.
+            if mine:
+                self._at_work_ident = None
+                self._deadline.borrowed_until = None
+            try:
+                release()
+            except RuntimeError:  # not ours
+                pass
+            self._look_after_leaving()
         return True
 
-    def _leave(self) -> None:
-        """Let go of the work, if this thread has it at all."""
-        if self._at_work_ident == threading.get_ident():
-            self._deadline.borrowed_until = None
-            self._queue.unattended()
-            self._at_work_ident = None
-        self._release()
+    def _look_after_leaving(self) -> None:
+        if self._at_work_ident is not None:
+            return
+        self._queue.unattended()
         state, waiting = self.ledger.look()
         if state.in_hand or waiting:
             self.ensure_running()  # put while we were leaving, or left by a thread that was killed
-
-    def _release(self) -> None:
-        try:
-            self._at_work.release()
-        except RuntimeError:  # not ours
-            pass

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InvalidPayload
+from ..runtime.host_signals import raised_by_signal_handler
 
 #: White space around and between the tokens of JSON text.
 JSON_SPACE = b" \t\n\r"
@@ -110,6 +111,8 @@ def _encode(payload: object) -> bytes:
     except KeyboardInterrupt:
         raise  # the user's
     except BaseException as error:  # whatever a hostile object's own methods raise
+        if raised_by_signal_handler(error):
+            raise
         raise InvalidPayload(f"the payload can't be encoded: {type(error).__name__}") from error
     raise InvalidPayload(
         f"the payload is a {type(payload).__name__}; expected: bytes, str, a mapping or a list"

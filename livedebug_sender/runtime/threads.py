@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .host_signals import raised_by_signal_handler
 from .lazy_import import load
 
 if TYPE_CHECKING:
@@ -87,11 +88,13 @@ def uwsgi_is_to_fork() -> bool:
     the workers wait for it forever.
     """
     uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is None:
+        return False
     try:
-        return uwsgi is not None and not (
-            uwsgi.worker_id() or uwsgi.mule_id() or uwsgi.i_am_the_spooler()
-        )
-    except Exception:  # another module of that name, another release
+        return not (uwsgi.worker_id() or uwsgi.mule_id() or uwsgi.i_am_the_spooler())
+    except Exception as error:  # another module of that name, another release
+        if raised_by_signal_handler(error):
+            raise
         return False
 
 

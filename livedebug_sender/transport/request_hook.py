@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from ..runtime.host_signals import raised_by_signal_handler
 from ..runtime.log_limiter import LogLimiter
 
 #: Makes the context manager for one request.
@@ -14,7 +15,9 @@ AroundRequest = Callable[[], AbstractContextManager[object]]
 def without_faults(hook: AroundRequest, problems: LogLimiter) -> AroundRequest:
     """The same, but what it raises is noted, and the request made as without it."""
 
-    def note(error: Exception) -> None:
+    def note(error: BaseException) -> None:
+        if raised_by_signal_handler(error):  # in `flush` or `close`, on the host's thread
+            raise error
         problems.note("around_request", f"around_request raised {type(error).__name__}")
 
     @contextmanager
@@ -22,7 +25,7 @@ def without_faults(hook: AroundRequest, problems: LogLimiter) -> AroundRequest:
         try:
             manager = hook()
             manager.__enter__()
-        except Exception as error:
+        except BaseException as error:
             note(error)
             yield
             return
@@ -32,7 +35,7 @@ def without_faults(hook: AroundRequest, problems: LogLimiter) -> AroundRequest:
             try:
                 # Never with the request's own exception, which may hold the API key.
                 manager.__exit__(None, None, None)
-            except Exception as error:
+            except BaseException as error:
                 note(error)
 
     return around

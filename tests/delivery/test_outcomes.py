@@ -338,3 +338,36 @@ def test_no_sender_ever_shows_a_key(make_sender: Make, caplog: pytest.LogCapture
     sender.close(0.3)
     shown = [caplog.text, repr(sender), repr(sender._config), repr(Endpoint("http://a", KEY))]
     assert not any(KEY in text for text in shown)
+
+
+def test_a_payload_that_crashes_the_intake_takes_no_others_with_it(make_sender: Make) -> None:
+    def answer(request: Arrived) -> int:
+        return 500 if {"n": 7} in request.elements else 202
+
+    with RecordingServer(answer) as intake:
+        sender = make_sender(intake.url, linger=600, retry_for=12)
+        for number in range(20):
+            sender.enqueue("logs", {"n": number})
+        assert sender.flush(40)
+        stats = sender.stats()
+        assert (stats.delivered, stats.dropped) == (19, {"undeliverable": 1})
+
+
+def test_a_refusal_by_an_agent_is_not_called_one_of_a_key(
+    make_sender: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    with RecordingServer(403) as agent:
+        sender = make_sender(agent.url)
+        sender.enqueue("diagnostics", b"{}")
+        assert sender.close(10)
+        assert sender.stats().dropped == {"rejected": 1}
+    assert "answered 403" in caplog.text
+    assert "key" not in caplog.text
+
+
+def test_bytes_that_met_no_connection_are_not_counted_as_sent(make_sender: Make) -> None:
+    sender = make_sender(f"http://127.0.0.1:{free_port()}", retry_for=0)
+    sender.enqueue("logs", b"{}")
+    assert sender.flush(10)
+    stats = sender.stats()
+    assert (stats.requests, stats.bytes_sent) == (1, 0)

@@ -91,6 +91,12 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | No
     assert parse_retry_after(value, 1000.0) == seconds
 
 
+def test_a_retry_after_date_is_relative_to_the_answers_own_date() -> None:
+    until, date = formatdate(700, usegmt=True), formatdate(600, usegmt=True)
+    assert parse_retry_after(until, 1000.0, date) == 100.0
+    assert parse_retry_after(until, 1000.0, "nonsense") == 0.0
+
+
 @given(st.integers(100, 599), st.integers(1, 9), st.booleans())
 def test_every_status_has_an_outcome_and_only_a_group_is_split(
     status: int, payloads: int, agent_v2: bool
