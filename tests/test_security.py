@@ -285,6 +285,8 @@ def test_key_and_token_are_in_no_repr_log_line_or_traceback(
 def functions_of(scope: ModuleType | type) -> Iterator[Any]:
     """The functions and methods that are defined in a module or a class."""
     for value in vars(scope).values():
+        if type(value).__module__ == "werkzeug.local":  # Flask's `request`: no request here
+            continue
         plain = inspect.unwrap(getattr(value, "__func__", value))
         if isinstance(plain, type) and plain.__module__ == getattr(scope, "__name__", None):
             yield from functions_of(plain)
