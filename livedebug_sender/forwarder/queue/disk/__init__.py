@@ -6,7 +6,7 @@
 ``housekeeper``           its thread for what is slow: sealing, moving, burying, expiring
 ``waiting``               what waits and what is taken: in memory, knows no disk
 ``settled``               which requests are done with, and how that is written down
-``segment``               one file
+``segment``, ``row``      one file, and a request in it
 ``loading``               what is found at the start
 ``salvage``               what can be read of a damaged file
 ``dead_letters``          requests that were refused for good

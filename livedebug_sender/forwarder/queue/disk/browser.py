@@ -21,16 +21,8 @@ from .dead_letters import letters_in, read_letter
 from .folders import DEAD as DEAD_FOLDER
 from .folders import LOCK, REQUEUED, holding_the_dead
 from .loading import read_all, read_files
-from .segment import (
-    SUFFIX,
-    DamagedSegment,
-    NewerSegment,
-    Segment,
-    new_segment_path,
-    number_of,
-    request_of,
-    wal_of,
-)
+from .row import DamagedSegment, request_of
+from .segment import SUFFIX, NewerSegment, Segment, new_segment_path, number_of, wal_of
 from .settled import Settled, encode_settled
 
 #: How often a file is copied again that was changed meanwhile.

@@ -14,7 +14,8 @@ from .dead_letters import DeadLetters
 from .folders import QueueFolder
 from .housekeeper import Housekeeper
 from .loading import load
-from .segment import ClosedSegment, DamagedSegment, request_of
+from .row import DamagedSegment, request_of
+from .segment import ClosedSegment, TableSummary
 from .state import DiskState
 from .waiting import Lease
 from .writer import Writer
@@ -139,14 +140,18 @@ class DiskQueue:
         state = self._state
         for number in state.waiting.segments():
             segment = state.files[number]
+            # With nothing left in any, no note in any is of use.
+            if not state.waiting.items:
+                segment.abandon()
+                continue
             try:
-                # With nothing left in any, no note in any is of use.
-                if not state.waiting.items:
-                    segment.abandon()
-                else:
-                    segment.close()
-            except (sqlite3.Error, OSError) as error:
-                state.notice("close", f"closing {segment.path.name}: {error}")
+                if not segment.sealed:  # the next start then need not read all of it
+                    tables = state.waiting.tables(number)
+                    segment.seal([TableSummary(one.route, one.rows, one.total) for one in tables])
+            except (sqlite3.Error, OSError, ClosedSegment) as error:
+                state.notice("close", f"{segment.path.name} can't be sealed: {error}")
+            finally:
+                segment.close()
         state.folder.close()
 
     def _next(self, route: str, until: float | None) -> Lease | None:

@@ -12,7 +12,8 @@ from ..stored_request import DamagedRecord, StoredRequest, encode_envelope
 from .dead_letters import DeadLetters, waiting_letters
 from .loading import Damage, load
 from .moving import NO_ROUTE, TIMEOUT, Mover
-from .segment import ClosedSegment, DamagedSegment, TableSummary, request_of
+from .row import DamagedSegment, request_of
+from .segment import ClosedSegment, TableSummary
 from .settled import Settled
 from .state import DiskState
 from .waiting import Lease

@@ -11,16 +11,15 @@ from typing import NamedTuple
 
 from .dead_letters import write_letters, write_synced
 from .folders import LockedFolder
+from .row import DamagedSegment, request_of
 from .salvage import Salvaged, frames_in, salvage
 from .segment import (
     SUFFIX,
-    DamagedSegment,
     NewerSegment,
     Segment,
     TableSummary,
     number_of,
     remove_segment,
-    request_of,
     wal_of,
 )
 from .settled import Settled

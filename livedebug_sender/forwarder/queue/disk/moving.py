@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from ..stored_request import StoredRequest, encode_envelope
 from .dead_letters import DeadLetters
 from .loading import Damage, read_files
-from .segment import ClosedSegment, DamagedSegment, Segment, request_of
+from .row import DamagedSegment, request_of
+from .segment import ClosedSegment, Segment
 from .state import DiskState
 from .waiting import Place
 from .writer import Addition, Writer

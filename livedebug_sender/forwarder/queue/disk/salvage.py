@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..stored_request import StoredRequest
-from .segment import PAGE, DamagedSegment, Row, request_of
+from .row import DamagedSegment, Row, request_of
+from .segment import PAGE
 from .settled import Settled, decode_settled
 
 _LEAF_OF_TABLE = 0x0D

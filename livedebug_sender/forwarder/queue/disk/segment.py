@@ -16,17 +16,16 @@ import json
 import os
 import secrets
 import sqlite3
-import struct
 import threading
 import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
-from ..stored_request import DamagedRecord, StoredRequest, decode_parts
+from .row import DamagedSegment, Row, inserts
 from .settled import Settled, decode_settled
 
 SUFFIX = ".segment"
@@ -34,14 +33,6 @@ VERSION = 1
 PAGE = 16 * 1024
 #: ``LDQS``, which ``file`` and the like show.
 APPLICATION = 0x4C445153
-
-_ROW_CHECKED = struct.Struct(">QQd")
-#: Where an envelope has its checksum, which covers the body.
-_ENVELOPE_CHECKSUM = slice(4, 8)
-
-
-class DamagedSegment(Exception):
-    """A file that can't be read, or holds what was not written; says what."""
 
 
 class ClosedSegment(Exception):
@@ -52,46 +43,11 @@ class NewerSegment(Exception):
     """A file of a later release."""
 
 
-class Row(NamedTuple):
-    """A request as it lies in a table.
-
-    Args:
-        total: bytes of this request and all before it in its table.
-    """
-
-    id: int
-    received_at: float
-    total: int
-    checksum: int
-    envelope: bytes
-    body: bytes
-
-
 @dataclass(frozen=True)
 class TableSummary:
     route: str
     rows: int
     total: int
-
-
-def new_row(row: int, total: int, received_at: float, envelope: bytes, body: bytes) -> Row:
-    checksum = row_checksum(row, total, received_at, envelope)
-    return Row(row, received_at, total, checksum, envelope, body)
-
-
-def row_checksum(row: int, total: int, received_at: float, envelope: bytes) -> int:
-    fixed = _ROW_CHECKED.pack(row, total, received_at)
-    return zlib.crc32(envelope[_ENVELOPE_CHECKSUM], zlib.crc32(fixed))
-
-
-def request_of(row: Row) -> StoredRequest:
-    """The request of a row; DamagedSegment if it is not as it was written."""
-    try:
-        if row_checksum(row.id, row.total, row.received_at, row.envelope) != row.checksum:
-            raise DamagedSegment(f"row {row.id}: its checksum does not match")
-        return decode_parts(row.envelope, row.body)
-    except (DamagedRecord, TypeError, ValueError, struct.error) as error:
-        raise DamagedSegment(f"row {row.id}: {error}") from None
 
 
 class Segment:
@@ -186,7 +142,7 @@ class Segment:
             connection = self._open_connection()
             connection.execute("BEGIN IMMEDIATE")
             try:
-                for statement, values in _inserts(rows):
+                for statement, values in inserts(rows):
                     connection.execute(statement, values)
                 for entries in settled:
                     connection.execute("INSERT INTO settled (entries) VALUES (?)", [entries])
@@ -321,25 +277,6 @@ class Segment:
         if self._connection is None:
             raise ClosedSegment(self.path.name)
         return self._connection
-
-
-def _inserts(rows: Sequence[tuple[int, Row]]) -> Iterator[tuple[str, list[Any]]]:
-    """Statements of several rows each, of few lengths, as SQLite keeps what it has compiled.
-
-    Each takes the interpreter's lock anew: with one for each row a put took a tenth more CPU
-    at 16 clients.
-    """
-    by_table: dict[int, list[Row]] = {}
-    for table, row in rows:
-        by_table.setdefault(table, []).append(row)
-    for table, left in by_table.items():
-        place = 0
-        while place < len(left):
-            count = next(n for n in (32, 8, 4, 2, 1) if n <= len(left) - place)
-            values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * count)
-            flat = [value for row in left[place : place + count] for value in row]
-            yield f"INSERT INTO requests_{table} VALUES {values}", flat
-            place += count
 
 
 def number_of(path: Path) -> int:

@@ -15,7 +15,8 @@ from time import monotonic
 
 from ..request_queue import PutRefused, QueueFull, QueueUnavailable
 from ..stored_request import StoredRequest, encode_envelope
-from .segment import Row, Segment, TableSummary, new_row, new_segment_path
+from .row import Row, new_row
+from .segment import Segment, TableSummary, new_segment_path
 from .settled import Settled, encode_settled
 from .state import RETRY_AFTER, DiskState
 from .waiting import Place, Table
