@@ -7,7 +7,6 @@ share with its parent. A child makes itself a new one; see `PerProcess`.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -33,9 +32,11 @@ from .downgrade import AgentCapabilities, DowngradableEndpoints
 from .drops import DropCounter, DropReporter
 from .dual_shipping import AdditionalEndpointWorker, DualShipping
 from .ledger import Ledger
+from .open_tracks import OpenTracks
 from .outages import Outages
 from .payload_queue import PayloadQueue
 from .recount import Recount
+from .totals import stats_of
 from .work_deadline import WorkDeadline
 from .worker import TrackWorker
 
@@ -46,25 +47,6 @@ if TYPE_CHECKING:
 
 #: The bounds of what may wait for one additional endpoint are the queue's over this.
 _ADDITIONAL_SHARE = 4
-
-
-class OpenTracks(dict[object, TrackWorker]):
-    """The workers that take payloads, by track, each found when it is first asked for.
-
-    They stay: the endpoint of a track may change, but not go. Only a close clears them.
-    """
-
-    def __init__(self, find: Callable[[object], TrackWorker]) -> None:
-        self._find = find
-
-    def __missing__(self, track: object) -> TrackWorker:
-        worker = self._find(track)
-        self[worker.track] = worker
-        try:
-            return self._find(track)
-        except EnqueueRejected:  # closed in between
-            self.clear()
-            raise
 
 
 class Engine:
@@ -320,30 +302,11 @@ class Engine:
 
     def stats(self) -> Stats:
         """See `Sender.stats`."""
-        dropped: Counter[str] = self._refused.read()
-        delivered = pending = requests = retries = bytes_sent = 0
-        for worker in self._workers.values():
-            state, waiting = worker.ledger.look()
-            delivered += state.delivered
-            pending += state.in_hand + waiting
-            dropped.update(state.lost)
-            made = worker.ledger.requests
-            requests += made.made
-            retries += made.retried
-            bytes_sent += made.bytes_sent
-        lost = dropped["rejected"] + dropped["undeliverable"] + dropped["shutdown"]
-        additional_delivered, additional_failed = self._dual_shipping.counts()
-        return Stats(
-            enqueued=delivered + pending + lost,
-            delivered=delivered,
-            dropped=dropped,
-            pending=pending,
-            pending_bytes=self._capacity.held().size if pending else 0,
-            requests=requests,
-            retries=retries,
-            bytes_sent=bytes_sent,
-            additional_delivered=additional_delivered,
-            additional_failed=additional_failed,
+        return stats_of(
+            self._refused.read(),
+            [worker.ledger for worker in self._workers.values()],
+            self._capacity.held().size,
+            self._dual_shipping.counts(),
         )
 
     def _ledgers(self) -> list[tuple[Ledger, bool]]:

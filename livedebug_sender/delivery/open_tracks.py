@@ -1,0 +1,27 @@
+"""Which tracks take payloads now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import EnqueueRejected
+from .worker import TrackWorker
+
+
+class OpenTracks(dict[object, TrackWorker]):
+    """The workers that take payloads, by track, each found when it is first asked for.
+
+    They stay: the endpoint of a track may change, but not go. Only a close clears them.
+    """
+
+    def __init__(self, find: Callable[[object], TrackWorker]) -> None:
+        self._find = find
+
+    def __missing__(self, track: object) -> TrackWorker:
+        worker = self._find(track)
+        self[worker.track] = worker
+        try:
+            return self._find(track)
+        except EnqueueRejected:  # closed in between
+            self.clear()
+            raise

@@ -1,0 +1,43 @@
+"""The accounts of all tracks, as one `Stats`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from ..stats import LOST, Stats
+from .ledger import Ledger
+
+
+def stats_of(
+    refused: Counter[str], ledgers: Iterable[Ledger], held_bytes: int, additional: tuple[int, int]
+) -> Stats:
+    """The sums hold by construction: what was enqueued is what became of it, and what waits.
+
+    Args:
+        refused: payloads that never got into a queue, by reason.
+        held_bytes: counted against the bounds; meaningless while nothing waits.
+        additional: requests to additional endpoints, delivered and failed.
+    """
+    dropped = Counter(refused)
+    delivered = pending = requests = retries = bytes_sent = 0
+    for ledger in ledgers:
+        state, waiting = ledger.look()
+        delivered += state.delivered
+        pending += state.in_hand + waiting
+        dropped.update(state.lost)
+        requests += ledger.requests.made
+        retries += ledger.requests.retried
+        bytes_sent += ledger.requests.bytes_sent
+    return Stats(
+        enqueued=delivered + pending + sum(dropped[reason] for reason in LOST),
+        delivered=delivered,
+        dropped=dropped,
+        pending=pending,
+        pending_bytes=held_bytes if pending else 0,
+        requests=requests,
+        retries=retries,
+        bytes_sent=bytes_sent,
+        additional_delivered=additional[0],
+        additional_failed=additional[1],
+    )
