@@ -1,7 +1,7 @@
 """What the forwarder did, in numbers, as Prometheus has them.
 
 Requests are counted in `Counters`, where every worker sees them; prometheus-client makes
-the page of them when it is asked for. (Its own counters cost 2 to 3 us each, and keep
+the page of them when it is asked for. (Its own counters cost about 2 us each, and keep
 a file for each process where there are several.)
 """
 

@@ -66,7 +66,7 @@ class Head:
 
 
 def new_request_id() -> str:
-    """A random UUID (version 4), at a third of what `uuid.uuid4` takes."""
+    """A random UUID (version 4), in less than half of the time of `uuid.uuid4`."""
     digits = os.urandom(16).hex()
     variant = _VARIANTS[digits[16]]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
