@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import textwrap
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,6 +149,36 @@ def test_workers_of_a_pool_deliver_at_their_end(pool: str) -> None:
         done = run(script.replace("POOL", repr(pool)), intake.url)
         assert "Error" not in done.stderr, done.stderr
         assert sorted(e["n"] for e in intake.elements()) == list(range(20))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_collecting_a_closed_sender_in_a_child_of_multiprocessing_closes_no_other(
+    method: str, tmp_path: Path
+) -> None:
+    with RecordingServer() as intake:
+        script = f"""
+            import gc, multiprocessing
+            def work(url):
+                config = SenderConfig()
+                config.set_endpoint(Endpoint(url))
+                stays, goes = Sender(config), Sender(config)
+                assert goes.enqueue("logs", {{"n": 1}}) and goes.close(20)
+                del goes
+                gc.collect()
+                assert stays.enqueue("logs", {{"n": 2}}), stays.stats()
+            if __name__ == "__main__":
+                context = multiprocessing.get_context({method!r})
+                child = context.Process(target=work, args=sys.argv[1:2])
+                child.start()
+                child.join()
+                assert child.exitcode == 0
+        """
+        head = "import sys\nfrom livedebug_sender import *\n"
+        (tmp_path / "program.py").write_text(head + textwrap.dedent(script))
+        environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        command = [sys.executable, str(tmp_path / "program.py"), intake.url]
+        subprocess.run(command, env=environ, timeout=60, check=True)
+        assert sorted(e["n"] for e in intake.elements()) == [1, 2]
 
 
 @pytest.mark.parametrize("ending", ["sys.exit(0)", "sender.close(20); os._exit(0)", "pass"])
