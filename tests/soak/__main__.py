@@ -1,8 +1,8 @@
 """A long soak: `tox -e soak -- --seconds 600`.
 
-All tracks, several threads, forks, and an intake in another process that misbehaves at
-random. Ends with 0 if every payload is accounted for and memory was flat; else with 1,
-and says what is wrong.
+All tracks, several threads, forks, signal handlers that raise, clocks that stand still, and
+an intake in another process that misbehaves at random, behind a proxy or not. Ends with 0 if
+every payload is accounted for and memory was flat; else with 1, and says what is wrong.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import verdict
-from load import CHILD_PAYLOADS, NOT_OFFERED, Load
+from load import BURST, CHILD_PAYLOADS, NOT_OFFERED, Load
 
 from livedebug_sender import Endpoint, Sender, SenderConfig, Stats
 
 SECONDS_BETWEEN_FORKS = 2.0
+SECONDS_BETWEEN_BURSTS = 1.0
+SECONDS_BETWEEN_FREEZES = 7.0
 #: For what waits when the intake is well again; it is troubled meanwhile, too.
 CLOSES_IN = 120.0
 
@@ -54,19 +56,25 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (60)")
     parser.add_argument("--rate", type=float, default=2500.0, help="payloads a second (2500)")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of the intake")
+    parser.add_argument("--proxy", action="store_true", help="go through an HTTP proxy")
     args = parser.parse_args()
     warnings.filterwarnings("ignore", message="This process .* is multi-threaded")
     print(f"{args.seconds:.0f} seconds, {args.rate:.0f} payloads a second, seed {args.seed}")
-    summary = soak(args.seconds, args.rate, args.seed)
+    summary = soak(args.seconds, args.rate, args.seed, proxy=args.proxy)
     print(as_text(summary))
     print(json.dumps(summary))
     return 1 if summary["wrong"] else 0
 
 
-def soak(seconds: float, rate: float, seed: int) -> dict[str, Any]:
+def soak(seconds: float, rate: float, seed: int, *, proxy: bool) -> dict[str, Any]:
     ids, children = int(seconds * rate), int(seconds / SECONDS_BETWEEN_FORKS)
-    intake = IntakeProcess(seed, ids + children * CHILD_PAYLOADS)
-    load = Load(make_sender(intake.url), ids, children)
+    bursts = int(seconds / SECONDS_BETWEEN_BURSTS)
+    intake = IntakeProcess(seed, ids + children * CHILD_PAYLOADS + bursts * BURST)
+    url = intake.url
+    if proxy:  # to a host that only the proxy knows
+        os.environ["http_proxy"], url = url, "http://intake.test"
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ""
+    load = Load(make_sender(url), ids, children, bursts)
     samples = run(load, rate, seconds)
     closed = load.sender.close(CLOSES_IN)
     load.reap(wait=True)
@@ -79,8 +87,10 @@ def soak(seconds: float, rate: float, seed: int) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "python": sys.version.split()[0],
-        "offered": ids - load.fates.count(NOT_OFFERED, 0, ids) + load.hopeless.total(),
+        "offered": len(load.fates) - load.fates.count(NOT_OFFERED) + load.hopeless.total(),
         "stats": as_dict(stats),
+        "handlers that raised": load.struck,
+        "clocks frozen": load.frozen,
         "children": children_of(load),
         "arrived": sum(count > 0 for count in taken),
         "duplicates": sum(count - 1 for count in taken if count),
@@ -102,6 +112,8 @@ def run(load: Load, rate: float, seconds: float) -> list[tuple[float, float]]:
     """Let the load run, fork now and then, and sample the memory (seconds, MiB)."""
     began = time.monotonic()
     fork_at = SECONDS_BETWEEN_FORKS / 2
+    burst_at = SECONDS_BETWEEN_BURSTS
+    freeze_at = SECONDS_BETWEEN_FREEZES
     samples = []
     load.start(rate)
     try:
@@ -110,6 +122,12 @@ def run(load: Load, rate: float, seconds: float) -> list[tuple[float, float]]:
             if passed >= fork_at:
                 fork_at += SECONDS_BETWEEN_FORKS
                 load.fork()
+            if passed >= burst_at:
+                burst_at += SECONDS_BETWEEN_BURSTS
+                load.enqueue_under_a_timer()
+            if passed >= freeze_at:
+                freeze_at += SECONDS_BETWEEN_FREEZES
+                load.flush_with_frozen_clocks()
             load.reap()
             time.sleep(0.25)
     finally:

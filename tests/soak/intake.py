@@ -2,6 +2,9 @@
 
     python intake.py SEED IDS
 
+It is its own HTTP proxy as well: it takes requests for any host, and as a proxy may it says
+102 and 103 before some answers.
+
 prints its port, serves until its standard input ends, then writes its record to standard
 output: a line of JSON and two times IDS bytes, one for each id: how often it was taken
 (255 at most), and whether it was refused when it came alone.
@@ -18,8 +21,10 @@ import threading
 import time
 from collections import Counter
 from email.utils import formatdate
+from urllib.parse import urlsplit
 
 #: In every payload, of every track. A payload marked as bad is never taken.
+_BEFORE = (b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n")
 ID = re.compile(rb'"id":(\d+),"bad":(\d)')
 LARGEST = 1024 * 1024
 WELL = (2.0, 5.0)
@@ -27,6 +32,7 @@ TROUBLE = (0.5, 2.5)
 SINGLE_FAULTS = 0.02
 TROUBLES = (
     "503", "429, seconds", "429, a date", "hangs", "drips", "cuts", "gone", "slow", "old agent",
+    "early, then closed", "early, then silent",
 )  # fmt: skip
 
 
@@ -92,14 +98,27 @@ class Intake:
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with connection, connection.makefile("rb") as stream:
-                while (request := _read(stream)) is not None:
-                    if not self._answer(connection, *request):
+                while (head := _read_head(stream)) is not None:
+                    path, length = head
+                    if self._mood.startswith("early"):
+                        self._answer_early(connection)
+                        return
+                    body = stream.read(length)
+                    if len(body) < length or not self._answer(connection, path, body):
                         return
         except OSError:
             pass  # the client hung up
         finally:
             with self._lock:
                 self._connections.discard(connection)
+
+    def _answer_early(self, connection: socket.socket) -> None:
+        """Before the body was read; then close, or read no more of it."""
+        mood = self._mood
+        self._count(503)
+        _reply(connection, 503, "Connection: close\r\n")
+        while mood.endswith("silent") and self._mood == mood:
+            time.sleep(0.05)
 
     def _answer(self, connection: socket.socket, path: str, body: bytes) -> bool:
         """Answer by the mood and the body; False to hang up."""
@@ -168,9 +187,9 @@ def _shut(sock: socket.socket) -> None:
         pass
 
 
-def _read(stream: object) -> tuple[str, bytes] | None:
-    """The path and body of the next request; None at the end of the connection."""
-    readline, read = stream.readline, stream.read  # type: ignore[attr-defined]
+def _read_head(stream: object) -> tuple[str, int] | None:
+    """The next request's path, and its body's length; None at the end of the connection."""
+    readline = stream.readline  # type: ignore[attr-defined]
     parts = readline().split()
     if len(parts) < 3:
         return None
@@ -178,13 +197,13 @@ def _read(stream: object) -> tuple[str, bytes] | None:
     while (line := readline()) not in (b"\r\n", b""):
         if line[:15].lower() == b"content-length:":
             length = int(line[15:])
-    body = read(length)
-    return (parts[1].decode().partition("?")[0], body) if len(body) == length else None
+    return urlsplit(parts[1].decode()).path, length
 
 
 def _reply(connection: socket.socket, status: int, header: str = "", body: bytes = b"{}") -> bool:
     head = f"HTTP/1.1 {status} Status\r\n{header}Content-Length: {len(body)}\r\n\r\n"
-    connection.sendall(head.encode() + body)
+    before = random.choice(_BEFORE) if random.random() < 0.05 else b""
+    connection.sendall(before + head.encode() + body)
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import threading
 import time
 from collections import Counter
@@ -13,16 +14,29 @@ from typing import Any
 
 from livedebug_sender import Sender, Stats
 
-#: What became of an id, in `Load.fates`.
-NOT_OFFERED, GOOD, BAD, REFUSED = range(4)
+try:
+    from freezegun import freeze_time
+except ImportError:
+    freeze_time = None
+
+#: What became of an id, in `Load.fates`. `INTERRUPTED`: a signal handler of the host raised
+#: in the middle of `enqueue`, so that the payload may be in the queue or not.
+NOT_OFFERED, GOOD, BAD, REFUSED, INTERRUPTED = range(5)
 
 TRACKS = ("snapshots",) * 45 + ("logs",) * 40 + ("diagnostics",) * 12 + ("symdb",) * 3
 LARGEST = 64 * 1024
 FILLER = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz ", k=LARGEST))
 TOO_LARGE = b'{"a":"%s"}' % (b"x" * LARGEST)
 THREADS = 4
+#: Payloads that the main thread offers under a timer that strikes, in one burst.
+BURST = 200
+STRIKES_EVERY = 0.0003
 CHILD_PAYLOADS = 64
 CHILD_CLOSES_IN = 60.0
+
+
+class HostTimeout(Exception):
+    """What a signal handler of the host raises."""
 
 
 @dataclass
@@ -32,11 +46,13 @@ class Load:
     Args:
         ids: how many ids the threads may use; those of the children follow.
         children: how many children there may be.
+        bursts: how many times the main thread may enqueue under a timer; theirs come last.
     """
 
     sender: Sender
     ids: int
     children: int
+    bursts: int
     #: One byte for each id, written now, so that its pages don't look like a leak later.
     fates: bytearray = field(init=False)
     #: Payloads that `enqueue` has to refuse, by the reason that it has to give.
@@ -44,13 +60,58 @@ class Load:
     over: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self.fates = bytearray(b"\1") * (self.ids + self.children * CHILD_PAYLOADS)
+        self.fates = bytearray(b"\1") * self.all_ids
         self.fates[:] = bytes(len(self.fates))
         self._running: dict[int, int] = {}
         self._forked = 0
         self.reports: list[tuple[int, dict[str, Any] | None]] = []
         self._threads: list[threading.Thread] = []
         self._hopeless_lock = threading.Lock()
+        self._bursts = 0
+        #: Exceptions of the handler that reached the host.
+        self.struck = 0
+        self.frozen = 0
+
+    @property
+    def all_ids(self) -> int:
+        return self.first_of_burst(self.bursts)
+
+    # ---- a signal handler that raises ----
+
+    def enqueue_under_a_timer(self) -> None:
+        """Offer a burst on the main thread, where a timer's handler raises all the time."""
+        if self._bursts >= self.bursts:
+            return
+        chance = random.Random()
+        first = self.first_of_burst(self._bursts)
+        self._bursts += 1
+        before = signal.signal(signal.SIGALRM, _raise)
+        for one in range(first, first + BURST):
+            self.fates[one] = INTERRUPTED
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, STRIKES_EVERY))
+                taken = self._enqueue(one, False, chance)
+                self.fates[one] = GOOD if taken else REFUSED
+                if chance.random() < 0.1:
+                    self.sender.stats()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except HostTimeout:
+                self.struck += 1
+        _disarm()
+        signal.signal(signal.SIGALRM, before)
+
+    # ---- frozen clocks ----
+
+    def flush_with_frozen_clocks(self) -> None:
+        """Flush while the host's clocks stand still, as in its tests; it has to return."""
+        if freeze_time is None:
+            return
+        with freeze_time("2020-01-01"):
+            self.sender.flush(0.2)
+        self.frozen += 1
+
+    def first_of_burst(self, burst: int) -> int:
+        return self.ids + self.children * CHILD_PAYLOADS + burst * BURST
 
     # ---- threads ----
 
@@ -153,3 +214,17 @@ class Load:
                 first = self.first_of(report["number"])
                 self.fates[first : first + CHILD_PAYLOADS] = bytes(report["fates"])
             self.reports.append((status, report))
+
+
+def _raise(*_: object) -> None:
+    raise HostTimeout
+
+
+def _disarm() -> None:
+    """Stop the timer, should it strike just now too."""
+    while True:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            return
+        except HostTimeout:
+            continue

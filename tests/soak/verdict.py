@@ -6,7 +6,7 @@ import statistics
 from collections import Counter
 from typing import Any
 
-from load import BAD, GOOD, REFUSED, Load
+from load import BAD, GOOD, INTERRUPTED, REFUSED, Load
 
 from livedebug_sender import Stats
 
@@ -18,6 +18,9 @@ LONG = 300.0
 MAY_GROW_IN_SHORT = 1.4 * 32 + 25
 
 
+_FATES = ("never offered", "good", "bad", "refused by enqueue", "interrupted")
+
+
 def accounts(stats: Stats, load: Load, taken: bytes, refused_alone: bytes) -> list[str]:
     """What doesn't add up, in words; empty if all does."""
     wrong: list[str] = []
@@ -26,13 +29,21 @@ def accounts(stats: Stats, load: Load, taken: bytes, refused_alone: bytes) -> li
         if found != wanted:
             wrong.append(f"{what}: {found}, but {wanted} wanted")
 
-    fates = Counter(load.fates[: load.ids])
-    same("enqueued", stats.enqueued, fates[GOOD] + fates[BAD])
-    same("delivered", stats.delivered, fates[GOOD])
+    own = [*range(load.ids), *range(load.first_of_burst(0), load.all_ids)]
+    fates = Counter(load.fates[one] for one in own)
+    # A payload whose `enqueue` was interrupted is in the accounts if it was put, and only then.
+    put = sum(1 for one in own if load.fates[one] == INTERRUPTED and taken[one])
+    same("enqueued", stats.enqueued, fates[GOOD] + fates[BAD] + put)
+    same("delivered", stats.delivered, fates[GOOD] + put)
     same("pending", stats.pending, 0)
     same("pending bytes", stats.pending_bytes, 0)
-    dropped = Counter({"rejected": fates[BAD], "queue_full": fates[REFUSED]}) + load.hopeless
-    same("dropped", {k: v for k, v in stats.dropped.items() if v}, dict(dropped))
+    dropped = Counter({"rejected": fates[BAD]}) + load.hopeless
+    found = {k: v for k, v in stats.dropped.items() if v and k != "queue_full"}
+    same("dropped", found, dict(dropped))
+    # It may also have been interrupted once it was counted as refused.
+    full, more = stats.dropped.get("queue_full", 0), fates[INTERRUPTED] - put
+    if not fates[REFUSED] <= full <= fates[REFUSED] + more:
+        wrong.append(f"queue_full: {full}, but {fates[REFUSED]} and at most {more} more wanted")
     for status, report in load.reports:
         if status or report is None:
             wrong.append(f"a child ended with {status}")
@@ -41,10 +52,12 @@ def accounts(stats: Stats, load: Load, taken: bytes, refused_alone: bytes) -> li
     everywhere = zip(load.fates, taken, refused_alone, strict=True)
     places = Counter((fate, count > 0, alone > 0) for fate, count, alone in everywhere)
     for (fate, arrived, refused), count in places.items():
+        if fate == INTERRUPTED and not refused:
+            continue
         if (arrived, refused) != {GOOD: (True, False), BAD: (False, True)}.get(
             fate, (False, False)
         ):
-            name = ("never offered", "good", "bad", "refused by enqueue")[fate]
+            name = _FATES[fate]
             wrong.append(f"{count} payloads were {name}, but {arrived=}, {refused=}")
     return wrong
 
