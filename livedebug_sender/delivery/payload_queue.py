@@ -45,7 +45,11 @@ class PayloadQueue:
 
     def sizes(self) -> list[int]:
         """The bytes of each item that waits."""
-        return list(map(len, self._waiting.copy()))
+        while True:
+            try:
+                return list(map(len, self._waiting.copy()))
+            except RuntimeError:  # without a global lock a copy is no single step
+                continue
 
     def wants_wake(self) -> bool:
         """Does the consumer want to be woken for what is held now?"""
