@@ -71,7 +71,7 @@ class State:
     #: To be delivered, the next one last.
     batches: tuple[Batch, ...] = ()
     delivered: int = 0
-    lost: Mapping[str, int] = MappingProxyType({})
+    lost: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     #: Of the lost ones, those that nobody was told of yet.
     untold: tuple[Drop, ...] = ()
     #: All that was left is lost in the shutdown; nothing counts any more.
