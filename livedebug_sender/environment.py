@@ -64,7 +64,7 @@ def endpoints_from_env(
     """The endpoints of an environment; see `SenderConfig.from_env` for the rules."""
     environ = os.environ if environ is None else environ
     agentless, decided_by = _mode(environ, agentless)
-    primary = _intake(environ) if agentless else _agent(environ)
+    primary = _intake(environ, decided_by) if agentless else _agent(environ)
     additional: dict[Endpoint, Endpoint] = {}
     for name in _ADDITIONAL_DEBUGGER:
         for endpoint in additional_endpoints(environ, name):
@@ -109,10 +109,15 @@ def tags_from_env(environ: Mapping[str, str] | None = None) -> str:
     return checked("DD_ENV, DD_VERSION, DD_TAGS", check_tags, ",".join(tags))
 
 
-def _intake(environ: Mapping[str, str]) -> Endpoint:
-    if _API_KEY not in environ:
-        raise ConfigError("agentless, but DD_API_KEY is not set; set it to an API key")
+def _intake(environ: Mapping[str, str], decided_by: str) -> Endpoint:
     key = value_of(environ, _API_KEY)
+    if not key:
+        state = "empty" if _API_KEY in environ else "not set"
+        chosen = f" ({_AGENTLESS} is true)" if decided_by == _AGENTLESS else ""
+        otherwise = ", or unset it to use an agent" if decided_by == _API_KEY else ""
+        raise ConfigError(
+            f"agentless{chosen}, but DD_API_KEY is {state}; set it to an API key{otherwise}"
+        )
     checked(_API_KEY, check_api_key, key)
     site = value_of(environ, "DD_SITE") if "DD_SITE" in environ else DEFAULT_SITE
     return checked("DD_SITE", lambda site: debugger_intake_endpoint(site, key), site)

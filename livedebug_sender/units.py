@@ -97,9 +97,7 @@ def parse_count(what: str, value: object) -> int:
     if isinstance(value, str) and _COUNT.fullmatch(value.strip()):
         count = int(value)
     if isinstance(count, bool) or not isinstance(count, int) or count <= 0:
-        raise ConfigError(
-            f"{what} is {_shown(value)}; expected: a whole number of 1 or more, such as 5000"
-        )
+        raise ConfigError(f"{what} is {_shown(value)}; expected: a whole number of 1 or more")
     return count
 
 

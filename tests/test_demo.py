@@ -51,7 +51,7 @@ def test_a_site_takes_its_key_from_the_environment(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("arguments", [["--site", "datadoghq.com"], ["--agent", "no url"]])
-def test_a_command_that_cannot_be_meant_ends_with_2(
+def test_an_invalid_command_ends_with_2(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("DD_API_KEY", raising=False)

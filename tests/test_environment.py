@@ -149,10 +149,10 @@ ADDITIONAL = "DD_APM_SYMDB_ADDITIONAL_ENDPOINTS"
 @pytest.mark.parametrize(
     ("environ", "name"),
     [
-        ({"DD_AGENTLESS_ENABLED": "true"}, "DD_API_KEY"),
+        ({"DD_AGENTLESS_ENABLED": "true"}, "DD_AGENTLESS_ENABLED is true.* DD_API_KEY is not set"),
         ({"DD_AGENTLESS_ENABLED": "true", "DD_API_KEY": ""}, "DD_API_KEY"),
         ({"DD_AGENTLESS_ENABLED": "perhaps"}, "DD_AGENTLESS_ENABLED"),
-        ({"DD_API_KEY": ""}, "DD_API_KEY"),
+        ({"DD_API_KEY": ""}, "DD_API_KEY is empty; .* unset it"),
         ({"DD_API_KEY": " \n"}, "DD_API_KEY"),
         ({"DD_API_KEY": "secret with spaces"}, "DD_API_KEY"),
         ({"DD_API_KEY": "secret\tü"}, "DD_API_KEY"),

@@ -89,7 +89,8 @@ def _rows(found: Found) -> Iterator[Row]:
 
 
 def _print(row: Row) -> None:
-    where = row.place if row.line is None else f"{row.place}, line {row.line}"
+    told = row.line is None or row.place.endswith(f", line {row.line}")  # of JSON Lines
+    where = row.place if told else f"{row.place}, line {row.line}"
     console = stdout()
     console.print(plain(f"{where} ({row.track})", "bold"))
     console.print(plain(f"  {row.finding}", "yellow"))

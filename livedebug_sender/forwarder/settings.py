@@ -163,7 +163,7 @@ def _endpoints(environ: Mapping[str, str], route: Route) -> tuple[Endpoint, ...]
         if endpoint.scheme not in ("http", "https"):
             raise ConfigError(
                 f"{name if endpoint is primary else additional}: the URL {endpoint.url[:200]!r} "
-                "is no intake; wanted: https://host/path"
+                "is not an intake; expected: https://host/path"
             )
     return endpoints
 
@@ -174,7 +174,7 @@ def _api_key(environ: Mapping[str, str], route: Route) -> str:
     key = value_of(environ, name)
     if not key:
         raise ConfigError(
-            f"no API key for {route.path}: set DD_API_KEY (or {own}); the intake wants one"
+            f"no API key for {route.path}: set DD_API_KEY (or {own}); the intake requires one"
         )
     checked(name, check_api_key, key)
     return key

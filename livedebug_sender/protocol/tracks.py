@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
+from ..errors import ConfigError
+
 
 class Track(str, Enum):
     """What kind of payload; equal to its string."""
@@ -21,6 +23,12 @@ class Track(str, Enum):
 
     def __str__(self) -> str:
         return self.value
+
+    @classmethod
+    def _missing_(cls, value: object) -> Track:
+        names = ", ".join(track.value for track in cls)
+        shown = f"{value!r:.80}" if isinstance(value, str) else f"a {type(value).__name__}"
+        raise ConfigError(f"the track is {shown}; expected: one of {names}")
 
 
 class Route(NamedTuple):

@@ -201,7 +201,7 @@ def test_a_port_that_is_taken_ends_with_1_and_words(livedebug_intake: Intake) ->
         ("--port", "70000"),
     ],
 )
-def test_options_of_the_intake_that_cannot_be_meant_end_with_2(options: tuple[str, str]) -> None:
+def test_invalid_options_of_the_intake_end_with_2(options: tuple[str, str]) -> None:
     ended = run("intake", "--port", free_port(), *options)
     assert ended.exit_code == 2, ended.output
     assert "Traceback" not in ended.output

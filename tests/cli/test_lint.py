@@ -33,6 +33,13 @@ def test_a_finding_has_file_line_pointer_and_what_is_expected(tmp_path: Path) ->
     assert "1 payload: 2 findings" in ended.stdout
 
 
+def test_a_line_of_json_lines_is_named_once(tmp_path: Path) -> None:
+    file = tmp_path / "odd.jsonl"
+    file.write_text('{"a": 1}\n{"b": 2}\n')
+    places = [line for line in run("lint", file).stdout.splitlines() if line.startswith(str(file))]
+    assert set(places) == {f"{file}, line {n} (diagnostics)" for n in (1, 2)}
+
+
 def test_the_findings_as_json(tmp_path: Path) -> None:
     file = tmp_path / "odd.json.gz"
     file.write_bytes(gzip.compress(f"[{{}}, {ODD}]".encode()))

@@ -204,7 +204,7 @@ def test_a_taken_port_is_said_in_clear_words():
         (["--timeout", "-1"], {"DD_API_KEY": KEY}, "timeout is '-1'; expected: a time"),
     ],
 )
-def test_what_cannot_be_meant_is_said_in_clear_words(arguments, variables, words):
+def test_an_invalid_option_is_said_in_clear_words(arguments, variables, words):
     result = CliRunner().invoke(forward, arguments, env=variables)
     assert result.exit_code in (1, 2)
     assert words in result.output

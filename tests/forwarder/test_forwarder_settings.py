@@ -137,10 +137,10 @@ def test_options_come_from_the_environment_and_what_is_given_wins():
         ({"DD_API_KEY": "a b"}, "^DD_API_KEY: the API key has white space"),
         ({"DD_SITE": "evil.com/@x"}, "DD_SITE: the site is"),
         ({"DD_APM_SYMDB_DD_URL": "debugger-intake.datadoghq.eu"}, "DD_APM_SYMDB_DD_URL: the URL"),
-        ({"DD_APM_SYMDB_DD_URL": "unix:///run/x"}, "DD_APM_SYMDB_DD_URL: .* is no intake"),
+        ({"DD_APM_SYMDB_DD_URL": "unix:///run/x"}, "DD_APM_SYMDB_DD_URL: .* is not an intake"),
         ({"DD_APM_SYMDB_DD_URL": "https://u:pw@x"}, "has user info"),
         ({"DD_APM_SYMDB_ADDITIONAL_ENDPOINTS": "{"}, "ADDITIONAL_ENDPOINTS is not JSON"),
-        ({"DD_APM_SYMDB_ADDITIONAL_ENDPOINTS": '{"file:///x": ["k"]}'}, "is no intake"),
+        ({"DD_APM_SYMDB_ADDITIONAL_ENDPOINTS": '{"file:///x": ["k"]}'}, "is not an intake"),
         ({"DD_HOSTNAME": "a,b"}, "DD_HOSTNAME is 'a,b'"),
         ({"DD_HOSTNAME": "a\nb"}, "DD_HOSTNAME: tags"),
         ({"LIVEDEBUG_FORWARDER_MODE": "fast"}, "MODE is 'fast'; expected: pass-through or"),
@@ -151,6 +151,9 @@ def test_options_come_from_the_environment_and_what_is_given_wins():
         ({"LIVEDEBUG_FORWARDER_QUEUE_BYTES": "64M"}, "QUEUE_BYTES is '64M'; expected: a size"),
         ({"LIVEDEBUG_FORWARDER_SWALLOW_OTHERS": "x"}, "OTHERS is 'x'; expected: true or false"),
         ({"LIVEDEBUG_FORWARDER_MAX_BODY_BYTES": "999999999"}, "more than max_at_once_bytes"),
+        ({"LIVEDEBUG_FORWARDER_QUEUE": "disk"}, "the queue is 'disk'"),
+        ({"LIVEDEBUG_FORWARDER_QUEUE": "kafka://h:x/t"}, "'h:x' is not host:port; expected: kafka"),
+        ({"LIVEDEBUG_FORWARDER_QUEUE": "kafka://h:1/"}, "the topic is ''; expected: at most 200"),
         (
             {
                 "LIVEDEBUG_FORWARDER_MODE": "store-and-forward",
@@ -160,7 +163,7 @@ def test_options_come_from_the_environment_and_what_is_given_wins():
         ),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_clear_words(variables, words):
+def test_an_invalid_setting_is_refused_in_clear_words(variables, words):
     with pytest.raises(ConfigError, match=re.compile(words, re.DOTALL)) as raised:
         Settings.from_env({**MINIMAL, **variables})
     assert KEY not in str(raised.value)

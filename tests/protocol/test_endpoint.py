@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 from sample_data import KEY
 
-from livedebug_sender import ConfigError, Endpoint, debugger_intake_endpoint, derive_endpoint_path
+from livedebug_sender import (
+    ConfigError,
+    Endpoint,
+    Track,
+    debugger_intake_endpoint,
+    derive_endpoint_path,
+)
 from livedebug_sender.protocol.endpoint import socket_path
 
 AGENT_PATHS = {
@@ -119,3 +125,14 @@ def test_neither_key_nor_token_is_in_the_repr() -> None:
 
 def test_a_config_error_is_a_value_error() -> None:
     assert issubclass(ConfigError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("track", "shown"),
+    [("spans", "'spans'"), ("LOGS", "'LOGS'"), (7, "a int"), (None, "a NoneType")],
+)
+def test_an_unknown_track_is_refused_with_those_that_there_are(track: str, shown: str) -> None:
+    words = f"the track is {shown}; expected: one of diagnostics, snapshots, logs, symdb"
+    for use in (lambda: derive_endpoint_path(Endpoint("http://h"), track), lambda: Track(track)):
+        with pytest.raises(ConfigError, match=words):
+            use()

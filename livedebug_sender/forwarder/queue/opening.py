@@ -7,12 +7,13 @@ from pathlib import Path
 
 from ...errors import ConfigError
 from .browsing import QueueBrowser
+from .kafka.url import SCHEME, parse_kafka_url
 from .memory import MemoryQueue
 from .request_queue import QueueOptions, RequestQueue
 
 MEMORY = "memory"
 DISK = "disk:"
-KAFKA = "kafka://"
+KAFKA = SCHEME
 
 _EXPECTED = f"{MEMORY}, {DISK}/path/to/folder or {KAFKA}host:port[,host:port...]/topic"
 
@@ -24,9 +25,8 @@ def check_queue_url(url: str) -> str:
     if url.startswith(DISK) and url.removeprefix(DISK).startswith("/"):
         return url
     if url.startswith(KAFKA):
-        brokers, slash, topic = url.removeprefix(KAFKA).partition("/")
-        if brokers and slash and topic:
-            return url
+        parse_kafka_url(url)
+        return url
     raise ConfigError(f"the queue is {url!r:.200}; expected: {_EXPECTED}")
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ....errors import ConfigError
 from ....version import __version__
+from .url import parse_kafka_url
 
 try:
     import confluent_kafka as kafka
@@ -26,10 +27,6 @@ logger = logging.getLogger("livedebug_sender")
 _client_logger = logging.getLogger("livedebug_sender.kafka")
 if _client_logger.level == logging.NOTSET:
     _client_logger.setLevel(logging.CRITICAL + 1)
-
-#: What a topic's name, or a group's, may be made of (Kafka's own rule).
-_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,200}\Z")
-_BROKER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/,@\[\]]+):\d{1,5}\Z")
 
 #: Not for the user's file: by these the promise is kept.
 RESERVED = frozenset(
@@ -99,19 +96,7 @@ def kafka_place(url: str, properties_file: str = "") -> KafkaPlace:
     Raises:
         ConfigError: says what is wrong with which of the two.
     """
-    brokers, _, topic = url.removeprefix("kafka://").partition("/")
-    for broker in brokers.split(","):
-        if not _BROKER.match(broker):
-            raise ConfigError(
-                f"the queue is {url!r:.200}: {broker!r:.80} is not host:port; expected: "
-                "kafka://host:port[,host:port...]/topic; user names and the like go into the "
-                "file of --kafka-config"
-            )
-    if not _TOPIC.match(topic) or topic in (".", ".."):
-        raise ConfigError(
-            f"the queue is {url!r:.200}: the topic is {topic!r:.80}; expected: at most 200 "
-            "letters, digits, dots, dashes and underscores"
-        )
+    brokers, topic = parse_kafka_url(url)
     properties = read_properties(Path(properties_file)) if properties_file else {}
     return KafkaPlace(brokers, topic, properties)
 
