@@ -1,4 +1,4 @@
-"""What is printed: for people by rich, with colours on a terminal only; for machines JSON."""
+"""What is printed: human-readable text by rich, in colours on a terminal only, or JSON."""
 
 from __future__ import annotations
 

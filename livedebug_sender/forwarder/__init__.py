@@ -19,7 +19,7 @@ _making = threading.Lock()
 
 
 def __getattr__(name: str) -> Any:
-    """`app`; ConfigError if the environment can't be meant."""
+    """`app`; ConfigError if the environment is invalid."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with _making:

@@ -19,7 +19,7 @@ class Route:
         path: what tracers post to.
         variable: how the Agent's variables for its destination begin.
         intake: its URL at a site, unless a variable says otherwise.
-        track: the sender's track in whose lane its bodies wait.
+        track: the sender's track in whose queue its bodies wait.
         tags_in_header: else they are in the query.
         origin: the ``DD-EVP-ORIGIN``.
     """

@@ -95,7 +95,7 @@ class ResponseReader:
 
     Attributes:
         status: of the final answer, once its head is whole; None before.
-        complete: there is nothing more to come, or nothing more is wanted.
+        complete: there is nothing more to come, or no more is needed.
         oversized: the body had more than `max_body` bytes; it is cut there.
         reusable: the connection may carry another request, the answer being complete.
         surplus: there came more than the answer.

@@ -23,7 +23,7 @@ NEARLY_FULL = 0.8
 
 
 class PutRefused(Exception):
-    """A request that was not queued; its words are for people.
+    """A request that was not queued; its message is human-readable.
 
     Attributes:
         retry_after: seconds after which the tracer may try again.

@@ -7,7 +7,7 @@
     FOLDER/<process>/*.segment   its requests; see `segment`
     FOLDER/dead/                 dead letters, of all; see `dead_letters`
     FOLDER/requeued/             dead letters that are to be sent again
-    FOLDER/set-aside/            damaged files, for people
+    FOLDER/set-aside/            damaged files, to be looked at
 
 A process that starts makes a folder of its own, and adopts those whose process is gone, all
 of them: what one of the dead had noted about the requests of another is then known.

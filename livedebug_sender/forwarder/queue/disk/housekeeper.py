@@ -222,7 +222,7 @@ class Housekeeper:
                     self._damaged.remove(damage)
 
     def _requeue(self) -> None:
-        """Send again what people want to have sent again."""
+        """Send again the dead letters that were requeued."""
         state = self._state
         own = state.folder.own.path
         self._letters.claim_requeued(own)
