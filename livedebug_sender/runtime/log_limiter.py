@@ -99,7 +99,8 @@ class LogLimiter:
                 if count <= 0 or not (final or now >= kind.due_at()):
                     continue
                 seconds = now - kind.logged_at
-                since = f" in {seconds:.0f} s" if 1 <= seconds < float("inf") else ""
+                # Also at once after the first: the same line twice would look like a mistake.
+                since = f" in {max(1, seconds):.0f} s" if seconds < float("inf") else ""
                 kind.logged += count
                 kind.logged_at = now
                 unit = "time" if count == 1 else "times"

@@ -67,8 +67,17 @@ def test_at_the_end_what_was_kept_back_is_told(limiter: LogLimiter) -> None:
     limiter.note("kind", "trouble")
     assert len(texts(limiter)) == 1
     limiter.note("kind", "trouble", 3)
-    assert texts(limiter, final=True) == ["trouble (3 times)"]
+    assert texts(limiter, final=True) == ["trouble (3 times in 1 s)"]
     assert texts(limiter, final=True) == []
+
+
+def test_no_line_is_told_twice_in_the_same_words(limiter: LogLimiter, clock: Clock) -> None:
+    told = []
+    for seconds in (0, 0.2, 30):
+        clock.now += seconds
+        limiter.note("kind", "trouble")
+        told += texts(limiter, final=True)
+    assert told == ["trouble", "trouble (1 time in 1 s)", "trouble (1 time in 30 s)"]
 
 
 def test_what_is_settled_is_not_told_but_what_comes_after_is(
