@@ -26,8 +26,9 @@ PATIENCE = 60.0
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the reader of the tutorial wrote the two files."""
+    """Where the reader of the tutorial wrote the files."""
     shutil.copy(PROGRAMS / "tutorial_shop.py", tmp_path / "shop.py")
+    shutil.copy(PROGRAMS / "tutorial_run.py", tmp_path / "run.py")
     shutil.copy(PROGRAMS / "tutorial_probes.json", tmp_path / "probes.json")
     return tmp_path
 
@@ -58,7 +59,7 @@ def _traced(folder: Path, url: str) -> Iterator[None]:
     }
     runner = Path(sys.executable).with_name("ddtrace-run")
     program = subprocess.Popen(
-        [runner, sys.executable, "shop.py"],
+        [runner, sys.executable, "run.py"],
         cwd=folder,
         env=environ,
         stdout=subprocess.DEVNULL,
@@ -82,7 +83,7 @@ def test_a_snapshot_is_on_the_screen_and_a_changed_file_of_probes_is_taken(
     assert until(lambda: asked(url, snapshots)["payloads"], PATIENCE)
     newest = asked(url, snapshots)["payloads"][0]
     assert newest["message"].startswith("total ")
-    assert (Path(newest["file"]).name, newest["line"]) == ("shop.py", "10")
+    assert (Path(newest["file"]).name, newest["line"]) == ("shop.py", "7")
     frame = asked(url, f"payloads/{newest['id']}")["frame"]
     assert frame["stack"][0]["function"] == "checkout"
     (moment,) = frame["tree"]["nodes"]
@@ -107,9 +108,10 @@ def test_the_tutorial_names_these_files_and_commands() -> None:
     text = DOCS.read_text()
     for part in (
         "recipes/programs/tutorial_shop.py",
+        "recipes/programs/tutorial_run.py",
         "recipes/programs/tutorial_probes.json",
         "livedebug-sender intake --probes probes.json",
         "DD_DYNAMIC_INSTRUMENTATION_ENABLED=true",
-        "ddtrace-run python shop.py",
+        "ddtrace-run python run.py",
     ):
         assert part in text
