@@ -47,6 +47,10 @@ _BAD_FIELD = re.compile(r";|%(?![0-9A-Fa-f]{2})")
 # Of a random digit: that of a UUID's variant.
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
+#: Characters of what is remembered at most: a tracer's heads have thousands of bytes at the
+#: most, and those of a hostile one would fill the memory.
+_MAX_REMEMBERED = 8192
+_MAX_NAME = 256
 #: Fields in a query at most; tracers send one or two.
 MAX_FIELDS = 100
 
@@ -81,9 +85,10 @@ def outgoing_head(environ: Environ, route: Route, host_tags: str, request_id: st
     headers = _end_to_end(environ)
     _add_forwarded(headers, environ)
     more = headers.get("X-Datadog-Additional-Tags", "")
-    query, tags = _query_and_tags(
-        environ.get("QUERY_STRING", ""), host_tags, more, route.tags_in_header
-    )
+    given = environ.get("QUERY_STRING", "")
+    few = len(given) + len(more) <= _MAX_REMEMBERED
+    rewrite = _query_and_tags if few else _query_and_tags.__wrapped__
+    query, tags = rewrite(given, host_tags, more, route.tags_in_header)
     if tags:
         headers["X-Datadog-Additional-Tags"] = tags
     headers["DD-REQUEST-ID"] = request_id
@@ -105,7 +110,7 @@ def incoming_headers(lines: Iterable[tuple[str, str]]) -> Lines:
     returned = []
     named: set[str] = set()
     for name, value in lines:
-        if _is_returned(name):
+        if len(name) <= _MAX_NAME and _is_returned(name):
             # Folded lines and other control characters are no news worth a broken answer.
             if not _CONTROL.search(value):
                 returned.append((name, value))
@@ -132,7 +137,8 @@ def _end_to_end(environ: Environ) -> dict[str, str]:
         raise HTTPError(400, "a header has CR, LF or other control characters in it")
     connection = environ.get("HTTP_CONNECTION")
     if connection:
-        for named in _named_by(connection):
+        names = _named_by if len(connection) <= _MAX_NAME else _named_by.__wrapped__
+        for named in names(connection):
             headers.pop(named.title(), None)
     return headers
 

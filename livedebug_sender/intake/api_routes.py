@@ -29,11 +29,13 @@ from .findings import MAX_LOOKED_AT, PayloadFindings
 from .frames import comparison, exact_value, tree_of
 from .reading import Payload
 from .records import RecordedRequest
+from .request_json import json_of_request
 from .resending import send_again
 from .search import Place, Search
 from .store import Store
 
 _LIMIT = 200
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
 def add_api(
@@ -141,7 +143,7 @@ def add_api(
         # A browser that connects again says where it was.
         epoch, _, after = request.headers.get("Last-Event-ID", "").partition(":")
         after = after or request.args.get("after", "0")
-        known = int(after) if after.isascii() and after.isdigit() else 0
+        known = int(after) if _NUMBER.fullmatch(after) else 0
         found = stream(
             store, search, _filter(), known, epoch or request.args.get("epoch", ""), stopping
         )
@@ -187,7 +189,7 @@ def _window() -> tuple[int, int, int | None]:
 
 
 def _body() -> dict[str, object]:
-    given = request.get_json(force=True, silent=True)
+    given = json_of_request()
     if not isinstance(given, dict):
         raise BadRequest("the body is not a JSON object")
     return given

@@ -18,6 +18,7 @@ from .findings import PayloadFindings
 from .origins import SECURITY_HEADERS, rejection_reason
 from .reading import AGENT_PATHS, INTAKE_PATH, PATHS, Reading, read
 from .remote_config import ProbeFile
+from .request_json import json_of_request
 from .search import Search
 from .store import Store
 from .tracer_routes import CONFIG_PATH, LISTED, answer_to, is_a_tracers
@@ -82,7 +83,7 @@ def create_app(
     @app.route(CONFIG_PATH, methods=["GET", *_METHODS])
     def remote_configuration() -> Response:
         store.count_other(CONFIG_PATH)
-        asked = request.get_json(force=True, silent=True)
+        asked = json_of_request()
         client = asked.get("client") if isinstance(asked, dict) else None
         products = client.get("products") if isinstance(client, dict) else None
         if probes is None or not isinstance(products, list):

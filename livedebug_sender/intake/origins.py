@@ -44,7 +44,7 @@ def rejection_reason(headers: Mapping[str, str], *, for_page: bool, loopback: bo
     host = headers.get("host", "")
     origin = headers.get("origin")
     site = headers.get("sec-fetch-site")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _netloc(origin) != host:
         return f"the request comes from another web page ({origin!r:.80})"
     # Going to the page by a link on another one is harmless.
     going = headers.get("sec-fetch-mode") == "navigate" and for_page
@@ -57,6 +57,13 @@ def rejection_reason(headers: Mapping[str, str], *, for_page: bool, loopback: bo
             "open it as http://localhost or http://127.0.0.1"
         )
     return ""
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _without_port(host: str) -> str:

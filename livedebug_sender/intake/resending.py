@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from ..config import SenderConfig
 from ..errors import ConfigError
-from ..protocol.endpoint import Endpoint
+from ..protocol.endpoint import Endpoint, check_url
 from ..protocol.tracks import Track
 from ..sync import send, send_symdb
 from .records import RecordedRequest
@@ -20,6 +20,7 @@ def send_again(request: RecordedRequest, place: int, url: str) -> None:
     Raises:
         SenderError: it did not arrive; says why.
     """
+    check_url(url)
     if urlsplit(url).scheme not in ("http", "https"):
         raise ConfigError(f"the URL is {url!r:.120}; expected that of an agent, http://HOST:PORT")
     payload = request.payload(place)

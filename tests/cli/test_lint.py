@@ -83,3 +83,13 @@ def test_a_symdb_body_that_is_not_multipart_is_a_finding() -> None:
 )
 def test_wrong_use_ends_with_2(arguments: tuple[str, ...]) -> None:
     assert run(*arguments, stdin=b"{}").exit_code == 2
+
+
+def test_what_a_file_holds_neither_steers_a_terminal_nor_stops_the_json(tmp_path: Path) -> None:
+    file = tmp_path / "steering.json"
+    for text in ("\ud800", "\x9b31m", "\x7f", "\u202e"):
+        file.write_text(json.dumps({"debugger": {"diagnostics": {"probeId": "p", "status": text}}}))
+        for options in ((), ("--json",)):
+            ended = run("lint", file, *options)
+            assert ended.exit_code == 1, ended.exception
+            assert ended.stdout.replace("\n", "").isprintable()

@@ -7,6 +7,7 @@ import socket
 import tempfile
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,8 @@ from running_forwarder import ROUTES, Running, running
 from sample_data import KEY
 from servers import Arrived, RecordingServer
 from waiting import until
+
+from livedebug_sender.forwarder.application import Forwarder
 
 V2 = b"/debugger/v2/input"
 SETTINGS = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -423,3 +426,68 @@ def test_whatever_length_is_claimed_no_half_body_is_forwarded(forwarder, intake,
     intake.requests.clear()
     forwarder.raw(post(b"Content-Length: %d" % claimed, body=b"x" * sent))
     assert [len(arrived.body) for arrived in intake.requests] == [claimed] * (sent >= claimed)
+
+
+# ---- what is remembered ----
+
+
+def test_long_names_values_and_queries_do_not_stay_in_memory(forwarder: Running) -> None:
+    connection = forwarder.connect()
+    long = b"y" * 20_000
+    tracemalloc.start()
+    try:
+        for n in range(80):
+            tag = b"%d" % n + long
+            names = b",".join(b"%d" % name for name in range(n, n + 5000))
+            connection.sendall(
+                b"POST /debugger/v2/input?ddtags=%s HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n"
+                b"Connection: %s, keep-alive\r\n\r\n" % (tag, names)
+            )
+            assert connection.recv(65536).startswith(b"HTTP/1.1 ")
+        assert tracemalloc.get_traced_memory()[0] < 20_000_000
+    finally:
+        tracemalloc.stop()
+        connection.close()
+
+
+def test_a_header_name_of_more_than_256_bytes_is_refused(forwarder: Running) -> None:
+    name = b"a" * 256
+    assert statuses(forwarder.raw(post(name + b": 1", b"Content-Length: 0"))) == [202]
+    assert statuses(forwarder.raw(post(name + b"a: 1", b"Content-Length: 0"))) == [400]
+
+
+def test_where_no_further_thread_can_be_started_those_that_run_go_on(
+    intake: RecordingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name == "forwarder":
+            begun.append(thread)
+            if len(begun) > 1:
+                raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with running(intake.url) as limited_one:
+        for _ in range(3):
+            assert limited_one.get("/health").status == 200
+        assert len(begun) > 1
+
+
+def test_slow_clients_are_cut_though_what_is_done_each_second_fails(
+    intake: RecordingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = threading.Event()
+
+    def publish(_: Forwarder) -> None:
+        failed.set()
+        raise ValueError("too many bytes of metrics")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Forwarder, "publish", publish)
+        with running(intake.url, receive_timeout=1.0) as other, other.connect() as sock:
+            assert failed.wait(20)
+            sock.sendall(b"POST / HT")
+            assert sock.recv(1) == b""

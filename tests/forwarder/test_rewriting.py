@@ -190,3 +190,8 @@ def test_whatever_comes_a_head_is_one_or_refused(query, headers, route):
         assert name.isascii()
         assert not set(value) & set("\r\n\0")
         value.encode("latin-1")
+
+
+def test_an_intakes_header_with_a_name_of_more_than_256_characters_is_not_returned():
+    lines = [("X" * 257, "1"), ("X" * 256, "2")]
+    assert incoming_headers(lines) == lines[1:]

@@ -312,3 +312,17 @@ def test_a_list_of_15_000_answers_at_once() -> None:
             assert answer.json()["matching"] == 15_000
             times.append(answer.elapsed.total_seconds())
         assert min(times) < 0.1
+
+
+def test_what_is_asked_out_of_bounds_is_answered_and_is_no_error_of_ours(intake: Intake) -> None:
+    post(intake, b'{"service": "shop"}')
+    deep = b"[" * 100_000
+    nobody = b'{"id": "1.0", "url": "http://["}'
+    sent = requests.post(f"{intake.url}/intake/send", data=nobody, timeout=10)
+    assert (sent.status_code, sent.json()["sent"]) == (200, False)
+    assert "is invalid" in sent.json()["problem"]
+    assert requests.post(f"{intake.url}/intake/send", data=deep, timeout=10).status_code == 400
+    assert requests.post(f"{intake.url}/v0.7/config", data=deep, timeout=10).status_code == 200
+    events = f"{intake.url}/intake/events?after={'9' * 5000}"
+    with requests.get(events, stream=True, timeout=10) as answer:
+        assert answer.status_code == 200

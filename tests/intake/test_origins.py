@@ -72,3 +72,9 @@ def test_another_web_page_is_kept_out(
 )
 def test_the_page_itself_and_a_link_to_it_are_let_in(headers: dict[str, str]) -> None:
     assert rejection_reason(LOCAL | headers, for_page=True, loopback=True) == ""
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://]:1", "null", ""])
+def test_an_origin_that_is_none_is_another_web_page(origin: str) -> None:
+    given = {**LOCAL, "origin": origin}
+    assert "another web page" in rejection_reason(given, for_page=True, loopback=True)

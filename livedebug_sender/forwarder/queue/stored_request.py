@@ -22,6 +22,7 @@ the tracer can get into it: a `StoredRequest` has none.
 from __future__ import annotations
 
 import json
+import re
 import struct
 import zlib
 from collections.abc import Mapping
@@ -32,6 +33,10 @@ MAGIC = b"LDQR"
 _FIXED = struct.Struct(">4sIB3xIQ")
 #: What the checksum covers begins here.
 _COVERED = 8
+# What would end a line, or is no byte.
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
+#: The year 10,000: what can be shown as a date ends there.
+_END_OF_TIME = 253_402_300_800.0
 
 #: Headers that say who the tracer is to somebody; they never leave this process. In lower case.
 CREDENTIALS = frozenset(
@@ -50,6 +55,17 @@ CREDENTIALS = frozenset(
         "x-amz-security-token",
     )
 )
+# Others' inventions, by how they are called; none of them is Datadog's but for the last.
+_CREDENTIAL = re.compile(r"(token|secret|password|api-?key|jwt|assertion)\b")
+_NO_CREDENTIALS = frozenset(("x-datadog-test-session-token",))
+
+
+def is_credential(name: str) -> bool:
+    """Does a header of that name authenticate the tracer, as far as its name tells?"""
+    name = name.lower()
+    return name in CREDENTIALS or (
+        name not in _NO_CREDENTIALS and _CREDENTIAL.search(name) is not None
+    )
 
 
 class DamagedRecord(ValueError):
@@ -69,7 +85,7 @@ class StoredRequest:
         request_id: its ``DD-REQUEST-ID``, the same at each delivery.
         received_at: seconds since 1970.
         query: without its ``?``.
-        headers: as in WSGI, text with a character for each byte. `CREDENTIALS` are left out.
+        headers: as in WSGI, text with a character for each byte. Credentials are left out.
     """
 
     route: str
@@ -81,9 +97,7 @@ class StoredRequest:
     body: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        kept = {
-            name: value for name, value in self.headers.items() if name.lower() not in CREDENTIALS
-        }
+        kept = {name: value for name, value in self.headers.items() if not is_credential(name)}
         object.__setattr__(self, "headers", kept)
 
     @property
@@ -141,12 +155,7 @@ def decode_parts(envelope: bytes | memoryview, body: bytes) -> StoredRequest:
         )
     if zlib.crc32(body, zlib.crc32(envelope[_COVERED:])) != checksum:
         raise DamagedRecord("the checksum does not match")
-    try:
-        route, request_id, received_at, query, headers = json.loads(
-            bytes(envelope[_FIXED.size :]).decode("utf-8", "surrogatepass")
-        )
-    except (ValueError, TypeError) as error:  # written so: the checksum matched
-        raise DamagedRecord(f"the head can't be read: {error}") from None
+    route, request_id, received_at, query, headers = _head(envelope)
     return StoredRequest(route, request_id, received_at, query, headers, body)
 
 
@@ -156,13 +165,31 @@ def peek(envelope: bytes) -> tuple[str, str, float]:
     Raises:
         DamagedRecord: as far as that can be seen without the body.
     """
-    _fixed_part(memoryview(envelope))
+    whole = memoryview(envelope)
+    _fixed_part(whole)
+    return _head(whole)[:3]
+
+
+def _head(envelope: memoryview) -> tuple[str, str, float, str, dict[str, str]]:
+    """The fields of the head.
+
+    The checksum is none against forgery: whoever can write to the topic or the folder gets
+    no exception raised, and no header added, by what is in it.
+    """
     try:
-        route, request_id, received_at, _, _ = json.loads(
-            envelope[_FIXED.size :].decode("utf-8", "surrogatepass")
+        route, request_id, received_at, query, headers = json.loads(
+            bytes(envelope[_FIXED.size :]).decode("utf-8", "surrogatepass")
         )
-        return str(route), str(request_id), float(received_at)
-    except (ValueError, TypeError) as error:
+        texts = [route, request_id, query, *headers, *headers.values()]
+        if _FORBIDDEN.search("".join(texts)):
+            raise DamagedRecord("its head has control or other characters that no head has")
+        received_at = float(received_at)
+        if not 0 <= received_at < _END_OF_TIME:
+            raise DamagedRecord("its time of arrival is none")
+        return route, request_id, received_at, query, headers
+    except DamagedRecord:
+        raise
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DamagedRecord(f"the head can't be read: {error}") from None
 
 

@@ -114,6 +114,8 @@ class Connection:
         except BlockingIOError:
             sent = 0
         if sent < len(answer):
+            # Before it is on its way: how long the answer took is not the client's fault.
+            self.waiting_since = time.monotonic()
             self._outgoing = memoryview(answer)[sent:]
             return Wait.OUTPUT
         return self._answered()

@@ -24,9 +24,11 @@ MAX_CHUNK_LINE = 4096
 _MAX_DIGITS = 18
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+# Bounded, as names are remembered.
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}"
 _HEAD = re.compile(
     rf"(?P<method>{_TOKEN}) (?P<target>[!-~\x80-\xff]+) HTTP/1\.(?P<minor>[0-9])\r\n"
-    rf"(?P<fields>(?:{_TOKEN}:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*)\r\n"
+    rf"(?P<fields>(?:{_NAME}:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*)\r\n"
 )
 _OTHER_VERSION = re.compile(rf"{_TOKEN} [!-~]+ HTTP/[2-9]\.[0-9]\r\n")
 _AUTHORITY = re.compile(r"https?://[^/?#]*", re.IGNORECASE)

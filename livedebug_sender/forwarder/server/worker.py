@@ -125,8 +125,8 @@ class Worker:
 
     def _add_thread(self) -> None:
         thread = threading.Thread(target=self._serve, name="forwarder", daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     def _serve(self) -> None:
         poll, connections = self._epoll.poll, self._connections
@@ -138,7 +138,10 @@ class Worker:
                 self._waiting -= 1
                 more = not self._waiting and len(self._threads) < self._max_threads
                 if more and not self._stopped.is_set():
-                    self._add_thread()
+                    try:
+                        self._add_thread()
+                    except RuntimeError:  # a limit of the system: those that are here go on
+                        logger.warning("no further thread can be started")
             if self._stopped.is_set():
                 return
             for descriptor, _ in ready:
@@ -197,7 +200,10 @@ class Worker:
     def _look_after(self) -> None:
         """Cut connections that idle, and those of clients that send or read drop by drop."""
         while not self._stopped.wait(_LOOK_EVERY):
-            self._every_second()
+            try:
+                self._every_second()
+            except Exception as error:  # the clients' times are kept all the same
+                logger.error("what is done each second failed: %s", type(error).__name__)
             now = time.monotonic()
             for connection in list(self._connections.values()):
                 if connection.overdue(now, self._settings.receive_timeout, _IDLE_TIMEOUT):

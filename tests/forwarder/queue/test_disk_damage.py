@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sqlite3
@@ -11,6 +12,8 @@ import pytest
 from crashed_queues import crashed, opened, segments, taken_from
 from queue_kinds import ROUTE, a_request
 from waiting import until
+
+from livedebug_sender.errors import ConfigError
 
 BODIES = [random.Random(n).randbytes(100 if n % 3 else 40_000) for n in range(60)]
 
@@ -135,3 +138,36 @@ def test_a_damaged_letter_is_set_aside(tmp_path):
     assert until(lambda: queue.stats().set_aside == 1)
     queue.close(5)
     assert (folder / "set-aside" / "1.letter").exists()
+
+
+def test_pipes_and_links_in_the_folder_hold_no_start_up_and_lead_nowhere(tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "kept.segment").write_bytes(b"not ours")
+    folder = crashed(tmp_path / "queue", [a_request(b"whole")])
+    process = segments(folder)[0].parent
+    os.mkfifo(process / "0000000000000001.segment")
+    os.mkfifo(process / "0000000000000002.segment-wal")
+    (process / "0000000000000002.segment").write_bytes(b"")
+    (process / "0000000000000003.segment").symlink_to(other / "kept.segment")
+    (folder / "link").symlink_to(other)
+    os.mkfifo(folder / "requeued" / "pipe.letter")
+    (folder / "requeued" / "deep.letter").write_bytes(b"[" * 200_000 + b"\n")
+    (folder / "requeued" / "link.letter").symlink_to(other / "kept.segment")
+    queue = opened(folder)
+    try:
+        assert [request.body for request in taken_from(queue, patience=0.5)] == [b"whole"]
+        until(lambda: not (folder / "requeued" / "deep.letter").exists(), 20)
+    finally:
+        queue.close(5)
+    assert [path.name for path in other.iterdir()] == ["kept.segment"]
+    assert (other / "kept.segment").read_bytes() == b"not ours"
+
+
+def test_a_lock_that_is_a_link_makes_no_file_elsewhere(tmp_path):
+    folder = tmp_path / "queue"
+    folder.mkdir()
+    (folder / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="can't be used"):
+        opened(folder)
+    assert not (tmp_path / "elsewhere").exists()

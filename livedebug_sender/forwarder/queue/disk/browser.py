@@ -22,7 +22,7 @@ from .folders import DEAD as DEAD_FOLDER
 from .folders import LOCK, REQUEUED, holding_the_dead
 from .loading import read_all, read_files
 from .row import DamagedSegment, request_of
-from .segment import SUFFIX, NewerSegment, Segment, new_segment_path, number_of, wal_of
+from .segment import SUFFIX, NewerSegment, Segment, is_plain, new_segment_path, number_of, wal_of
 from .settled import Settled, encode_settled
 
 #: How often a file is copied again that was changed meanwhile.
@@ -184,7 +184,7 @@ class DiskBrowser:
         for path in sorted(self._folder.glob(f"*/*{SUFFIX}"), key=lambda path: path.name):
             with suppress(ValueError):
                 number_of(path)
-                paths.append(path)
+                paths += [path] if is_plain(path) else []
         return paths
 
     @contextmanager

@@ -104,11 +104,14 @@ def letters_in(folder: Path) -> list[Path]:
 
 def read_letter(path: Path) -> DeadLetter:
     """DamagedRecord for one that can't be read; OSError for one that is gone."""
-    head, _, encoded = path.read_bytes().partition(b"\n")
+    # Neither follows a link that somebody put there, nor waits at a pipe.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        head, _, encoded = file.read().partition(b"\n")
     try:
         fields = json.loads(head)
         reason, buried_at = str(fields["reason"]), float(fields["buried_at"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise DamagedRecord("its first line can't be read") from None
     return DeadLetter(reason, buried_at, decode(encoded))
 

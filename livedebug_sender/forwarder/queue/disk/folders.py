@@ -30,6 +30,8 @@ DEAD = "dead"
 REQUEUED = "requeued"
 SET_ASIDE = "set-aside"
 _SHARED = (DEAD, REQUEUED, SET_ASIDE)
+# No link leads to a file that is made, or a folder that is worked with, elsewhere.
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 
 
 class LockedFolder:
@@ -135,7 +137,7 @@ def holding_the_dead(path: Path) -> Iterator[list[LockedFolder]]:
 
 def _lock_the_dead(path: Path) -> Iterator[LockedFolder]:
     for folder in sorted(path.iterdir()):
-        if folder.name in _SHARED or not folder.is_dir():
+        if folder.name in _SHARED or folder.is_symlink() or not folder.is_dir():
             continue
         locked = try_lock(folder)
         if locked is not None:
@@ -145,7 +147,7 @@ def _lock_the_dead(path: Path) -> Iterator[LockedFolder]:
 def try_lock(folder: Path) -> LockedFolder | None:
     """None if another process has it, or if it is gone."""
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(folder / LOCK, _LOCK_FLAGS, 0o600)
     except OSError:
         return None
     try:
@@ -170,7 +172,7 @@ def _make_own(path: Path) -> LockedFolder:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(path, _LOCK_FLAGS, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

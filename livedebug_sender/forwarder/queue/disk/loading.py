@@ -18,6 +18,7 @@ from .segment import (
     NewerSegment,
     Segment,
     TableSummary,
+    is_plain,
     number_of,
     remove_segment,
     wal_of,
@@ -60,6 +61,9 @@ def load(state: DiskState, folders: Sequence[LockedFolder]) -> list[Damage]:
             if not path.with_name(path.name.removesuffix("-wal")).exists():
                 path.unlink(missing_ok=True)  # what unlinking its database left
         for path in folder.segments():
+            if not is_plain(path):
+                state.notice(f"no file {path.name}", f"{path.name} is left alone: it is no file")
+                continue
             # Read before it is opened: SQLite throws away what it takes for its end.
             wal = _read_wal(path)
             try:

@@ -16,6 +16,7 @@ import json
 import os
 import secrets
 import sqlite3
+import stat
 import threading
 import time
 import zlib
@@ -299,6 +300,15 @@ def remove_segment(path: Path) -> None:
     # would be one that lacks what was committed last.
     path.unlink(missing_ok=True)
     wal_of(path).unlink(missing_ok=True)
+
+
+def is_plain(path: Path) -> bool:
+    """Are a segment and its WAL files, neither links nor pipes, at which a start would hang?"""
+    return all(
+        stat.S_ISREG(found.lstat().st_mode)
+        for found in (path, wal_of(path))
+        if os.path.lexists(found)
+    )
 
 
 def size_of(path: Path) -> int:
