@@ -96,7 +96,9 @@ class BatchDelivery:
         while ledger.state.batches:
             batch = ledger.state.batches[-1]
             if batch.is_suspect and not self._in_time(batch):
-                result = AttemptResult(Outcome.RETRY, "its time was over before it was alone")
+                result = AttemptResult(
+                    Outcome.RETRY, "retry_for passed while its payloads were sent apart"
+                )
             else:
                 result = self._try_or_fault(batch)
             if ledger.abandoned:

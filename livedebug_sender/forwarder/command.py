@@ -65,8 +65,8 @@ def forward(listen: tuple[str, ...], intake: str | None, **given: Any) -> None:
     """Serve the Agent's debugger routes, and forward to the Datadog intake.
 
     The API key comes from DD_API_KEY; an --intake on this machine needs none. Stops on
-    SIGTERM and SIGINT, once what it holds is delivered; exits with 1 if something had to
-    be dropped.
+    SIGTERM and SIGINT, once what it holds is delivered. Ends with 0: nothing had to be
+    dropped; 1: something had to be, or an address or a queue can't be had; 2: wrong use.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     given = {name: value for name, value in given.items() if value is not None}
@@ -77,8 +77,13 @@ def forward(listen: tuple[str, ...], intake: str | None, **given: Any) -> None:
     if intake is not None:
         environ.update(_variables_for(intake, environ))
     try:
-        delivered = _serve(Settings.from_env(environ, **given), listen)
+        settings = Settings.from_env(environ, **given)
+        addresses = _addresses(listen)
     except ConfigError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        delivered = _serve(settings, addresses)
+    except ConfigError as error:  # an address or a queue that can't be had
         raise click.ClickException(str(error)) from None
     sys.exit(0 if delivered else 1)
 
@@ -99,12 +104,21 @@ def _variables_for(intake: str, environ: Mapping[str, str]) -> dict[str, str]:
     return variables
 
 
-def _serve(settings: Settings, listen: tuple[str, ...]) -> bool:
-    from .server import DEFAULT_LISTEN, stopped_by_signals, use_one_arena
+def _addresses(listen: Sequence[str]) -> Sequence[str]:
+    from .server import DEFAULT_LISTEN, check_address
 
     named = os.environ.get(f"{PREFIX}LISTEN", "").replace(",", " ").split()
+    addresses = listen or named or [DEFAULT_LISTEN]
+    for address in addresses:
+        check_address(address)
+    return addresses
+
+
+def _serve(settings: Settings, addresses: Sequence[str]) -> bool:
+    from .server import stopped_by_signals, use_one_arena
+
     use_one_arena()
-    server = _server(settings, listen or named or [DEFAULT_LISTEN])
+    server = _server(settings, addresses)
     with stopped_by_signals(server):
         logging.getLogger("livedebug_sender").info(
             "forwarding (%s, workers: %d) from %s",

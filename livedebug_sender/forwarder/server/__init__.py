@@ -7,7 +7,7 @@ one process, `supervisor` in several.
 """
 
 from .arenas import use_one_arena
-from .listening import DEFAULT_LISTEN, SOCKET_MODE
+from .listening import DEFAULT_LISTEN, SOCKET_MODE, check_address
 from .server import Server, stopped_by_signals
 from .supervisor import Supervisor
 
@@ -16,6 +16,7 @@ __all__ = [
     "SOCKET_MODE",
     "Server",
     "Supervisor",
+    "check_address",
     "stopped_by_signals",
     "use_one_arena",
 ]

@@ -92,6 +92,7 @@ class Listeners:
             Path(path).unlink(missing_ok=True)
 
     def _open(self, address: str) -> list[socket.socket]:
+        check_address(address)
         try:
             if address.startswith("unix:"):
                 return [self._open_unix(address)]
@@ -100,15 +101,9 @@ class Listeners:
             raise ConfigError(f"can't listen on {address!r:.200}: {error}") from None
 
     def _open_tcp(self, address: str) -> list[socket.socket]:
-        match = _TCP.match(address)
-        if not match or int(match["port"]) > 65535:
-            raise ConfigError(
-                f"the address is {address!r:.80}; expected: host:port, such as {DEFAULT_LISTEN}, "
-                "or unix:/path/to.sock"
-            )
-        host = match["host"].strip("[]")
+        host, _, port = address.rpartition(":")
         flags = socket.AI_PASSIVE
-        found = socket.getaddrinfo(host, int(match["port"]), 0, socket.SOCK_STREAM, 0, flags)
+        found = socket.getaddrinfo(host.strip("[]"), int(port), 0, socket.SOCK_STREAM, 0, flags)
         opened = []
         for family, kind, protocol, _, name in dict.fromkeys(found):
             sock = socket.socket(family, kind, protocol)
@@ -122,9 +117,7 @@ class Listeners:
         return opened
 
     def _open_unix(self, address: str) -> socket.socket:
-        path = address.removeprefix("unix:").removeprefix("//")
-        if not path.startswith("/"):
-            raise ConfigError(f"the address is {address!r:.80}; expected: unix:/path/to.sock")
+        path = _path_of(address)
         if _is_served(path):
             raise ConfigError(f"can't listen on {address!r:.200}: another process does")
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -136,6 +129,20 @@ class Listeners:
         os.chmod(path, SOCKET_MODE)
         sock.listen(_BACKLOG)
         return sock
+
+
+def check_address(address: str) -> None:
+    """Raise ConfigError for what is neither ``host:port`` nor ``unix:/path/to.sock``."""
+    if address.startswith("unix:"):
+        if not _path_of(address).startswith("/"):
+            raise ConfigError(f"the address is {address!r:.80}; expected: unix:/path/to.sock")
+        return
+    match = _TCP.match(address)
+    if not match or int(match["port"]) > 65535:
+        raise ConfigError(
+            f"the address is {address!r:.80}; expected: host:port, such as {DEFAULT_LISTEN}, "
+            "or unix:/path/to.sock"
+        )
 
 
 def room_for_connections(settings: Settings) -> int:
@@ -161,6 +168,10 @@ def room_for_connections(settings: Settings) -> int:
             f"{hard}; expected: at least {others + settings.max_at_once}, or a lower max_at_once"
         )
     return room
+
+
+def _path_of(address: str) -> str:
+    return address.removeprefix("unix:").removeprefix("//")
 
 
 def _address(sock: socket.socket) -> str:
