@@ -135,7 +135,6 @@ class BatchDelivery:
 
     def _try_batch(self, batch: Batch) -> AttemptResult:
         """Try until there is an answer to act on, or the batch's time is over."""
-        is_first = batch.tried_at is None
         if batch.tried_at is None:
             batch.tried_at = self._clock()
         attempts = 0
@@ -144,8 +143,9 @@ class BatchDelivery:
             nonlocal attempts
             attempts += 1
             result = self._attempt_or_fault(batch, retry=attempts > 1 or batch.crashes > 0)
-            if is_first and attempts == 1:
+            if not batch.copied:
                 self._copy_to_additional(batch)
+                batch.copied = True
             batch.crashes += result.crash
             return result
 

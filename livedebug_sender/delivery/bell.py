@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from ..runtime.host_signals import reraise_of_signal_handler
+
 
 class Bell:
     """A lock that is free once it was rung.
@@ -21,8 +23,8 @@ class Bell:
         """Wake the sleeper, now or, if there is none, when it next would sleep."""
         try:
             self._lock.release()
-        except RuntimeError:  # it was rung before
-            pass
+        except RuntimeError as error:  # it was rung before
+            reraise_of_signal_handler(error)
 
     def wait(self, timeout: float | None) -> None:
         """Wait for a ring, at most `timeout` seconds."""

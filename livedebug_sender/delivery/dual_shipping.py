@@ -7,12 +7,11 @@ stalls takes nothing from the others, nor from the primary.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import DeliveryError
-from ..runtime.host_signals import raised_by_signal_handler
+from ..runtime.host_signals import raised_by_signal_handler, reraise_of_signal_handler
 from ..runtime.log_limiter import LogLimiter
 from ..runtime.threads import (
     start_thread,
@@ -31,6 +30,20 @@ if TYPE_CHECKING:
 
 #: Seconds after which a waiting `close` looks again, should nobody ring.
 _LOOK_AGAIN = 0.25
+
+
+class State(NamedTuple):
+    """Where the requests to one endpoint are.
+
+    Attributes:
+        waiting: with their sizes; the first one may be under way.
+        closed: what was left is counted as failed; nothing counts any more.
+    """
+
+    waiting: tuple[tuple[Request, int], ...] = ()
+    delivered: int = 0
+    failed: int = 0
+    closed: bool = False
 
 
 class AdditionalEndpointWorker:
@@ -64,54 +77,63 @@ class AdditionalEndpointWorker:
         self._when_idle = when_idle
         self._transport: Transport | None = None
         self._executor: ThreadPoolExecutor | None = None
-        # Guards: everything below. Held for moments only, never during a request, and by
-        # `with` alone: `close` runs on the host's thread, whose signal handlers may raise.
+        # Guards: the changes of `_state`, each one assignment. Held for moments only, never
+        # during a request, and by `with` alone: `close` runs on the host's thread, whose
+        # signal handlers may raise.
         self._lock = threading.RLock()
-        self._waiting: deque[tuple[Request, int]] = deque()
-        self._held_bytes = 0
-        self._working = False
-        self._closed = False
+        self._state = State()
+        # Held by the one thread that brings requests; as `TrackWorker` does it.
+        self._at_work = threading.RLock()
+        self._at_work_ident: int | None = None
         # Rung when nothing waits any more.
         self._bell = Bell()
-        self.delivered = 0
-        self.failed = 0
 
     def put(self, request: Request, size: int) -> None:
         """Take a request of `size` bytes along, or count it as failed if too much waits."""
         with self._lock:
-            too_much = (
-                len(self._waiting) >= self._max_requests
-                or self._held_bytes + size > self._max_bytes
+            state = self._state
+            held = sum(waiting for _, waiting in state.waiting)
+            # Beside the one that is under way.
+            too_much = len(state.waiting) > self._max_requests or held + size > self._max_bytes
+            fits = not state.closed and not (held and too_much)
+            if fits:
+                self._state = state._replace(waiting=(*state.waiting, (request, size)))
+            else:
+                self._state = state._replace(failed=state.failed + 1)
+        if fits:
+            self._ensure_working()
+        else:
+            self._log.note(
+                ("additional full", self._name),
+                f"additional endpoint {self._name} is too slow: its copies are dropped",
             )
-            if self._closed or (self._held_bytes and too_much):
-                self.failed += 1
-                self._log.note(
-                    ("additional full", self._name),
-                    f"additional endpoint {self._name} is too slow: its copies are dropped",
-                )
-                return
-            self._held_bytes += size
-            self._waiting.append((request, size))
-        self._ensure_working()
+
+    @property
+    def delivered(self) -> int:
+        return self._state.delivered
+
+    @property
+    def failed(self) -> int:
+        return self._state.failed
 
     @property
     def is_working(self) -> bool:
-        return self._working
+        return self._at_work_ident is not None
 
     @property
     def is_idle(self) -> bool:
-        return not self._waiting and not self._working
+        return not self._state.waiting and not self.is_working
 
     def begin_close(self) -> None:
         """See to it that what is waiting is brought by a thread, if one can be had."""
-        if self._waiting and not self._working and not self._ensure_working():
+        if self._state.waiting and not self.is_working and not self._ensure_working():
             # An executor takes nothing more once the interpreter is about to end.
             self._start_thread(self._work, "livedebug-additional")
 
     def finish(self, deadline: float) -> None:
         """Bring what is waiting, until `deadline`; here, if no thread does."""
         while not self.is_idle and (left := deadline - self._clock()) > 0:
-            if self._working:
+            if self.is_working:
                 self._bell.wait(min(left, _LOOK_AGAIN))
             else:
                 self._work(deadline)
@@ -119,11 +141,9 @@ class AdditionalEndpointWorker:
     def close(self) -> None:
         """Count what is left as failed, cut it, and let the thread end."""
         with self._lock:
-            if not self._closed:
-                self._closed = True
-                self.failed += len(self._waiting) + self._working
-                self._waiting.clear()
-            transport, idle = self._transport, not self._working
+            _, delivered, failed, _ = state = self._state
+            self._state = State((), delivered, failed + len(state.waiting), closed=True)
+            transport, idle = self._transport, not self.is_working
         if transport is not None:
             transport.abort()
             if idle:
@@ -139,42 +159,46 @@ class AdditionalEndpointWorker:
             if self._executor is None:
                 self._executor = self._new_executor(1, "livedebug-additional")
             submit_unjoined(self._executor, self._work)
-        except RuntimeError:  # interpreter shutdown or no threads: `finish` does the work
+        except RuntimeError as error:  # interpreter shutdown, no threads: `finish` does the work
+            reraise_of_signal_handler(error)
             return False
         return True
 
     def _work(self, deadline: float | None = None) -> None:
-        with self._lock:
-            if self._working or not self._waiting:
-                return
-            self._working = True
+        if self.is_working:
+            return
+        mine, release = False, self._at_work.release
         try:
+            if not self._at_work.acquire(blocking=False):
+                return
+            mine = True
+            self._at_work_ident = threading.get_ident()
             while (deadline is None or self._clock() < deadline) and self._bring_one(deadline):
                 pass
         finally:
-            with self._lock:
-                self._working = False
+            # No call before the release, after which a signal handler could raise.
+            if mine:
+                self._at_work_ident = None
+            try:
+                release()
+            except RuntimeError as error:  # not ours
+                reraise_of_signal_handler(error)
             self._bell.ring()
-        if self._waiting and deadline is None:
+        if self._state.waiting and deadline is None:
             self._ensure_working()  # put while this one was leaving
         elif self._when_idle is not None:
             self._when_idle()
 
     def _bring_one(self, deadline: float | None) -> bool:
         """Bring the next request; False if there is none."""
+        # It stays where it waits: what a signal handler raises now leaves it there.
+        if not self._state.waiting:
+            return False
+        arrived = self._bring(self._state.waiting[0][0], deadline)
         with self._lock:
-            if not self._waiting:
-                return False
-            request, size = self._waiting.popleft()
-        arrived = False
-        try:
-            arrived = self._bring(request, deadline)
-        finally:
-            with self._lock:
-                self._held_bytes -= size
-                if not self._closed:
-                    self.delivered += arrived
-                    self.failed += not arrived
+            waiting, delivered, failed, closed = self._state
+            if not closed:  # or it was counted as failed
+                self._state = State(waiting[1:], delivered + arrived, failed + (not arrived))
         return True
 
     def _bring(self, request: Request, deadline: float | None) -> bool:
@@ -196,7 +220,7 @@ class AdditionalEndpointWorker:
     def _connected(self) -> Transport:
         if self._transport is None:
             self._transport = self._new_transport()
-            if self._closed:  # it was made too late to be cut
+            if self._state.closed:  # it was made too late to be cut
                 self._transport.abort()
         return self._transport
 

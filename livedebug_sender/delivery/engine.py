@@ -193,7 +193,10 @@ class Engine:
             if _is_of_the_host(error):
                 raise
             self.count_invalid(1, STEP)
-            self._report_refusal(track, "invalid", type(error).__name__)
+            try:
+                self._report_refusal(track, "invalid", type(error).__name__)
+            except RecursionError:  # no frame is left for the call; it is counted
+                pass
             return False
         return True
 
@@ -213,7 +216,10 @@ class Engine:
 
     def _refuse(self, track: object, reason: str, detail: str) -> bool:
         self._refused.count(reason)
-        self._report_refusal(track, reason, detail)
+        try:
+            self._report_refusal(track, reason, detail)
+        except RecursionError:  # no frame is left for the call; it is counted
+            pass
         return False
 
     def _report_refusal(self, track: object, reason: str, detail: str) -> None:

@@ -34,6 +34,8 @@ class Batch:
     tried_at: float | None = None
     #: How often the intake answered 500 to it, or cut the connection after its body.
     crashes: int = 0
+    #: Have the additional endpoints been given their copy?
+    copied: bool = False
     #: Is it a part of another one?
     is_part: bool = False
 
@@ -51,7 +53,7 @@ class Batch:
         return self._part(self.items[:middle]), self._part(self.items[middle:])
 
     def _part(self, items: Sequence[Item]) -> Batch:
-        return Batch(items, self.tried_at, self.crashes, is_part=True)
+        return Batch(items, self.tried_at, self.crashes, self.copied, is_part=True)
 
 
 class Drop(NamedTuple):

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable
 from types import CodeType, FrameType
 
+from ..runtime.host_signals import reraise_of_signal_handler
 from .capacity import Held, QueueCapacity
 from .ledger import Ledger
 
@@ -46,8 +47,8 @@ class Recount:
         finally:
             try:
                 release()
-            except RuntimeError:  # another one is at it
-                pass
+            except RuntimeError as error:  # another one is at it
+                reraise_of_signal_handler(error)
 
     def _correct(self) -> bool:
         counted = self._capacity.counts()

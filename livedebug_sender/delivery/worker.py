@@ -15,6 +15,7 @@ from ..errors import EnqueueRejected, InvalidPayload
 from ..protocol.payload import CLOSING, Item, min_size
 from ..protocol.tracks import Track
 from ..runtime.atomic import STEP
+from ..runtime.host_signals import reraise_of_signal_handler
 from .batch_delivery import BatchDelivery
 from .batch_gathering import BatchGathering
 from .capacity import FLOODS, QueueCapacity
@@ -213,8 +214,8 @@ class TrackWorker:
         finally:
             try:
                 release()
-            except RuntimeError:  # not ours
-                pass
+            except RuntimeError as error:  # not ours
+                reraise_of_signal_handler(error)
         # From here on, who puts sees to its payload; and nobody need for earlier ones.
         self._queue.unattended()
         self.ledger.abandon()
@@ -249,8 +250,8 @@ class TrackWorker:
                     self._at_work_ident = None
                 try:
                     release()
-                except RuntimeError:  # not ours
-                    pass
+                except RuntimeError as error:  # not ours
+                    reraise_of_signal_handler(error)
             self._look_after_leaving()
         self._when_done()
 
@@ -291,8 +292,8 @@ class TrackWorker:
                 self._deadline.borrowed_until = None
             try:
                 release()
-            except RuntimeError:  # not ours
-                pass
+            except RuntimeError as error:  # not ours
+                reraise_of_signal_handler(error)
             self._look_after_leaving()
         return True
 

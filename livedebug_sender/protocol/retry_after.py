@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 
+from ..runtime.host_signals import reraise_of_signal_handler
+
 
 def parse_retry_after(value: str | None, now: float, date: str | None = None) -> float | None:
     """Seconds to wait by a ``Retry-After`` header; None if there is none that can be read.
@@ -30,5 +32,6 @@ def _seconds_of(text: str) -> float | None:
         if date.tzinfo is None:
             date = date.replace(tzinfo=timezone.utc)
         return date.timestamp()
-    except (TypeError, ValueError, IndexError, OverflowError):
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
+        reraise_of_signal_handler(error)
         return None

@@ -10,6 +10,8 @@ import os
 import re
 from collections.abc import Mapping
 
+from .host_signals import reraise_of_signal_handler
+
 _UUID = r"[0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}"
 _GARDEN = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){4}"  # Cloud Foundry
 _CONTAINER = r"[0-9a-f]{64}"
@@ -72,7 +74,8 @@ def _cgroup_inode(cgroups: str, root: str) -> int | None:
 def _inode(path: str) -> int | None:
     try:
         return os.stat(path).st_ino
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        reraise_of_signal_handler(error)
         return None
 
 
@@ -80,5 +83,6 @@ def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read(65536)
-    except OSError:
+    except OSError as error:
+        reraise_of_signal_handler(error)
         return ""

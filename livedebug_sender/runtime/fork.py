@@ -11,6 +11,8 @@ import os
 import sys
 from typing import Protocol
 
+from .host_signals import reraise_of_signal_handler
+
 #: Linux's own number (asm-generic/mman-common.h, since 4.14); Python has no name for it.
 _MADV_WIPEONFORK = 18
 
@@ -47,6 +49,7 @@ def _page_wiped_on_fork() -> mmap.mmap | None:
     try:
         page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         page.madvise(_MADV_WIPEONFORK)
-    except OSError:
+    except OSError as error:
+        reraise_of_signal_handler(error)
         return None
     return page

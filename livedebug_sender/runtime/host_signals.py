@@ -8,6 +8,7 @@ host's log filters and callbacks raise comes up in the same places, and must not
 from __future__ import annotations
 
 import signal
+from functools import partial
 from types import CodeType
 
 
@@ -22,9 +23,21 @@ def raised_by_signal_handler(error: BaseException) -> bool:
     return False
 
 
+def reraise_of_signal_handler(error: BaseException) -> None:
+    """Raise the exception again if it came out of a signal handler.
+
+    For where an exception of that type is expected of a socket, a file or a parser: a host's
+    time-out is often a `TimeoutError`, which is an `OSError`.
+    """
+    if raised_by_signal_handler(error):
+        raise error
+
+
 def _code_of(handler: object) -> CodeType | None:
     if not callable(handler):  # SIG_DFL, SIG_IGN, or set by C
         return None
+    while isinstance(handler, partial):
+        handler = handler.func
     function = getattr(handler, "__func__", handler)
     if not hasattr(function, "__code__"):
         function = type(handler).__call__  # an object that is called

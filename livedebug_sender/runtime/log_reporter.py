@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .host_signals import reraise_of_signal_handler
 from .log_limiter import LogLimiter
 from .threads import start_thread
 
@@ -126,5 +127,5 @@ class LogReporter(LogLimiter):
     def _ring(self) -> None:
         try:
             self._bell.release()
-        except RuntimeError:  # it was rung before
-            pass
+        except RuntimeError as error:  # it was rung before
+            reraise_of_signal_handler(error)

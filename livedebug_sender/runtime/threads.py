@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .host_signals import raised_by_signal_handler
+from .host_signals import raised_by_signal_handler, reraise_of_signal_handler
 from .lazy_import import load
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def begin_thread(work: Callable[[], None], name: str) -> ThreadStart | None:
     start = ThreadStart(work)
     try:
         _thread.start_new_thread(start.run_in_a_thread_of_its_own, (name,))
-    except RuntimeError:  # interpreter shutdown, a thread limit, a subinterpreter
+    except RuntimeError as error:  # interpreter shutdown, a thread limit, a subinterpreter
+        reraise_of_signal_handler(error)
         return None
     return start
 

@@ -14,6 +14,7 @@ from requests.structures import CaseInsensitiveDict
 
 from ..protocol.endpoint import Endpoint, url_of
 from ..protocol.request import Request
+from ..runtime.host_signals import reraise_of_signal_handler
 from .client import HTTPClient
 from .deadline import RequestDeadline
 from .failures import TIMED_OUT, NoResponse, TimedOut, causes, reason, tls_failed
@@ -57,9 +58,12 @@ class SessionClient:
             self.bytes_sent = len(request.body)
             return _read(response, max_body, whole)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            for cause in causes(error):  # urllib3 wraps what it takes for its own
+                reraise_of_signal_handler(cause)
             problem = _reason(error)
             self.bytes_sent = len(request.body) if _may_have_sent(error) else 0
         except (ProtocolError, ValueError) as error:  # what can't be parsed
+            reraise_of_signal_handler(error)
             problem = reason(error)
         # Raised out here, so that it doesn't carry the request with its headers along.
         kind = TimedOut if problem == TIMED_OUT else NoResponse
@@ -128,7 +132,9 @@ def _read(response: requests.Response, max_body: int, whole: bool) -> RawRespons
             body += chunk
             if len(body) > max_body:
                 break
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError):
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        for cause in causes(error):
+            reraise_of_signal_handler(cause)
         # With the status the server has said what it had to say.
         if whole:
             raise

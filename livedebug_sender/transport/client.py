@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from ..protocol.request import Request
+from ..runtime.host_signals import reraise_of_signal_handler
 from .connections import Connection
 from .deadline import RequestDeadline
 from .dialling import connect
@@ -47,6 +48,7 @@ class HTTPClient:
         try:
             return self._send(request, max_body, whole)
         except (OSError, ProtocolError, ValueError) as error:
+            reraise_of_signal_handler(error)
             problem = reason(error)
             kind = TimedOut if isinstance(error, TimeoutError) else NoResponse
         # Raised out here, so that it doesn't carry the request with its headers along.
@@ -61,8 +63,10 @@ class HTTPClient:
             self._kept.popitem()[1].close()
 
     def __del__(self) -> None:
-        # As urllib3's pools do: a client that is let go of leaves no open sockets.
-        self.close()
+        # As urllib3's pools do: a client that is let go of leaves no open sockets. It may have
+        # been let go of before it was whole.
+        if "_kept" in self.__dict__:
+            self.close()
 
     def _send(self, request: Request, max_body: int, whole: bool) -> RawResponse:
         route = self._routes.to(request.endpoint)
@@ -81,6 +85,7 @@ class HTTPClient:
                 connection.exchange(head, request.body, reader, self._deadline, timeout)
                 keep = reader.reusable and connection.sent_whole
             except (OSError, ProtocolError) as error:
+                reraise_of_signal_handler(error)
                 cut = is_cut(error) or isinstance(error, IncompleteResponse)
                 # The server had closed the connection while it was idle: not its word
                 # about this request. Any other fault on it is left to the retries.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..runtime.host_signals import reraise_of_signal_handler
 from .deadline import RequestDeadline
 from .http1 import ProtocolError, ResponseReader
 from .streams import Buffer, Stream
@@ -33,7 +34,8 @@ class Connection:
         try:
             # Nothing to read after all: tickets of TLS, which come when they like.
             return self._stream.receive(1) is not None
-        except OSError:
+        except OSError as error:
+            reraise_of_signal_handler(error)
             return True
 
     def exchange(
@@ -63,11 +65,13 @@ class Connection:
         except TimeoutError:
             raise
         except OSError as error:
+            reraise_of_signal_handler(error)
             # It may have answered before it hung up: with data of ours unread, its end
             # resets the connection, and what it said is still there to be read.
             try:
                 self._read(reader, deadline, timeout)
-            except (OSError, ProtocolError):
+            except (OSError, ProtocolError) as unread:
+                reraise_of_signal_handler(unread)
                 raise error from None
             return
         self._read(reader, deadline, timeout)

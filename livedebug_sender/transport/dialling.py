@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..runtime.host_signals import reraise_of_signal_handler
 from .connections import Connection
 from .deadline import RequestDeadline
 from .failures import ProxyFailed
@@ -57,7 +58,8 @@ def _by_proxy(
         sock = dial_tcp(proxy.host, proxy.port, resolver, deadline, until)
     except TimeoutError:
         raise
-    except OSError:
+    except OSError as error:
+        reraise_of_signal_handler(error)
         if deadline.aborted:
             raise
         raise ProxyFailed("the proxy can't be reached") from None

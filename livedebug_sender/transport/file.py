@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from ..protocol.body import Body
 from ..protocol.request import Request
 from ..runtime.clock import monotonic
+from ..runtime.host_signals import reraise_of_signal_handler
 from .failures import NoResponse
 from .response import Response
 
@@ -39,6 +40,7 @@ def write_record(request: Request) -> Response:
     try:
         file = os.open(path, _APPEND, 0o666)
     except OSError as error:
+        reraise_of_signal_handler(error)
         raise NoResponse(f"can't write to {path}: {error.strerror}") from None
     try:
         if stat.S_ISREG(os.fstat(file).st_mode):
@@ -46,6 +48,7 @@ def write_record(request: Request) -> Response:
         else:  # a terminal, a pipe
             whole = os.write(file, line) == len(line)
     except OSError as error:
+        reraise_of_signal_handler(error)
         raise NoResponse(f"can't write to {path}: {error.strerror}") from None
     finally:
         os.close(file)
@@ -85,7 +88,8 @@ def _ends_with_a_line(file: int, path: str, size: int) -> bool:
                 return True  # it was put in place of ours just now
             reader.seek(size - 1)
             return reader.read(1) == b"\n"
-    except OSError:
+    except OSError as error:
+        reraise_of_signal_handler(error)
         return True
 
 
@@ -101,7 +105,8 @@ def _lock(file: int, timeout: float) -> bool:
             if monotonic() >= until:
                 return False
             time.sleep(_LOCK_NAP)
-        except OSError:  # a file system without locks
+        except OSError as error:  # a file system without locks
+            reraise_of_signal_handler(error)
             return False
         else:
             return True

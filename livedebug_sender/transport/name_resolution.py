@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from ..runtime.host_signals import reraise_of_signal_handler
 from ..runtime.threads import start_thread
 from .deadline import RequestDeadline
 from .failures import NoSuchHost
@@ -55,6 +56,8 @@ class _UnderWay:
                 waiter.set()
 
     def result(self) -> Addresses:
+        if self.error is not None:
+            reraise_of_signal_handler(self.error)
         if isinstance(self.error, (socket.gaierror, UnicodeError)):
             raise NoSuchHost from None
         if self.error is not None:
@@ -165,7 +168,8 @@ def _is_numeric(host: str) -> bool:
         return True
     try:
         socket.inet_pton(socket.AF_INET, host)
-    except OSError:
+    except OSError as error:
+        reraise_of_signal_handler(error)
         return False
     return True
 

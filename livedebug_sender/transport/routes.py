@@ -19,6 +19,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 from urllib3.util import create_urllib3_context, parse_url
 
 from ..protocol.endpoint import Endpoint, socket_path
+from ..runtime.host_signals import reraise_of_signal_handler
 from .failures import ProxyFailed, TLSFailed
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080}
@@ -152,7 +153,8 @@ class Routes:
                     context.load_verify_locations(capath=bundle)
                 else:
                     context.load_verify_locations(cafile=bundle)
-            except OSError:
+            except OSError as error:
+                reraise_of_signal_handler(error)
                 raise TLSFailed(f"the CA bundle {bundle} can't be read") from None
             self._contexts[bundle] = context
         return self._contexts[bundle]
@@ -176,7 +178,8 @@ def parse_proxy(url: str) -> Proxy:
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port
-    except ValueError:
+    except ValueError as error:
+        reraise_of_signal_handler(error)
         raise ProxyFailed("the URL of the proxy can't be read") from None
     scheme = parts.scheme.lower()
     if scheme not in _PROXY_SCHEMES or not parts.hostname:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from ..runtime.host_signals import reraise_of_signal_handler
 from .deadline import RequestDeadline
 from .failures import NoSuchHost
 from .name_resolution import Resolver
@@ -32,6 +33,7 @@ def dial_tcp(
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connected(sock, address, share, deadline)
         except OSError as failed:
+            reraise_of_signal_handler(failed)
             if deadline.aborted:
                 raise
             error = failed

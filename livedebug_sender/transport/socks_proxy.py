@@ -8,6 +8,7 @@ from typing import Any
 
 import socks
 
+from ..runtime.host_signals import reraise_of_signal_handler
 from .deadline import RequestDeadline
 from .failures import ProxyFailed
 from .name_resolution import Resolver
@@ -71,6 +72,8 @@ def dial_socks(
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except socks.ProxyError as error:
             sock.close()
+            if error.socket_err is not None:
+                reraise_of_signal_handler(error.socket_err)
             problem = _plain_error(error)
         except BaseException:
             sock.close()

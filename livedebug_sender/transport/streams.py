@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ..runtime.host_signals import reraise_of_signal_handler
 from .deadline import RequestDeadline
 from .failures import tls_failed
 
@@ -57,8 +58,8 @@ def shut_down(sock: socket.socket) -> None:
     """
     try:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        pass  # not connected (any more)
+    except OSError as error:  # not connected (any more)
+        reraise_of_signal_handler(error)
 
 
 class PlainStream:

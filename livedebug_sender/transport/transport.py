@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..protocol.endpoint import Endpoint
 from ..protocol.request import USER_AGENT, Request
+from ..runtime.host_signals import reraise_of_signal_handler
 from ..runtime.lazy_import import load
 from .client import HTTPClient
 from .deadline import RequestDeadline
@@ -104,7 +105,8 @@ class Transport:
         try:
             raw = self._send(request, deadline, MAX_READ, whole=False)
             info = json.loads(raw.body) if raw.status == 200 else None
-        except (NoResponse, ValueError, RecursionError):
+        except (NoResponse, ValueError, RecursionError) as error:
+            reraise_of_signal_handler(error)
             return None
         return info if isinstance(info, dict) else None
 
