@@ -37,8 +37,11 @@ _MADE_ANEW = {"host", "content-length", "expect", "dd-api-key", "dd-request-id",
 _FORWARDED = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
 _LEFT_BEHIND = _HOP_BY_HOP | _MADE_ANEW | _FORWARDED
 _NOT_RETURNED = _HOP_BY_HOP | {"content-length"}
-#: The intakes take a key from the query, too; a tracer's own has no business there.
-_KEYS_IN_QUERY = frozenset(("dd-api-key", "api_key", "api-key"))
+# The intakes take a key from the query, too; a tracer's own has no business there, nor has
+# what else authenticates it: queries are stored, and written into logs.
+_KEY_IN_QUERY = re.compile(
+    r"(api|app|application)[-_]?key$|token$|secret$|password$", re.IGNORECASE
+)
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -158,7 +161,9 @@ def _add_forwarded(headers: dict[str, str], environ: Environ) -> None:
     address = _address(environ.get("REMOTE_ADDR") or "")
     if address:
         headers["X-Forwarded-For"] = address
-    headers["X-Forwarded-Host"] = _header_value("Host", environ.get("HTTP_HOST", ""))
+    # No user info, which a password may be in.
+    host = environ.get("HTTP_HOST", "").rpartition("@")[2]
+    headers["X-Forwarded-Host"] = _header_value("Host", host)
     headers["X-Forwarded-Proto"] = environ.get("wsgi.url_scheme", "http")
 
 
@@ -209,7 +214,7 @@ def _query_pairs(query: str) -> Pairs:
         )
     except ValueError:
         raise HTTPError(400, f"the query has more than {MAX_FIELDS} fields") from None
-    return [pair for pair in pairs if pair[0].lower() not in _KEYS_IN_QUERY]
+    return [pair for pair in pairs if not _KEY_IN_QUERY.search(pair[0])]
 
 
 def _encoded(pairs: Pairs) -> str:

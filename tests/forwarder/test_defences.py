@@ -491,3 +491,17 @@ def test_slow_clients_are_cut_though_what_is_done_each_second_fails(
             assert failed.wait(20)
             sock.sendall(b"POST / HT")
             assert sock.recv(1) == b""
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_an_empty_line_behind_a_body_is_passed_over(forwarder: Running, together: bool) -> None:
+    first = post(b"Content-Length: 2", body=b"[]\r\n")
+    second = post(b"Content-Length: 2", b"Connection: close", body=b"[]")
+    if together:
+        assert statuses(forwarder.raw(first + second, end=False)) == [202, 202]
+        return
+    with forwarder.connect() as sock:
+        sock.sendall(first)
+        assert statuses(sock.recv(65536)) == [202]
+        sock.sendall(second)
+        assert statuses(sock.recv(65536)) == [202]

@@ -195,3 +195,18 @@ def test_whatever_comes_a_head_is_one_or_refused(query, headers, route):
 def test_an_intakes_header_with_a_name_of_more_than_256_characters_is_not_returned():
     lines = [("X" * 257, "1"), ("X" * 256, "2")]
     assert incoming_headers(lines) == lines[1:]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["application_key", "DD-Application-Key", "app_key", "apikey", "dd_api_key"]
+    + ["token", "access_token", "client_secret", "Password"],
+)
+def test_nothing_that_authenticates_goes_on_in_the_query(name):
+    head = head_of(V2, f"{name}=mine&tokens=3&ddtags=a")
+    assert fields_of(head) == {"tokens": "3", "ddtags": f"{HOST_TAGS},a"}
+
+
+def test_user_info_in_a_host_goes_nowhere():
+    head = head_of(HOST="user:mine@shop:80")
+    assert head.headers["X-Forwarded-Host"] == "shop:80"

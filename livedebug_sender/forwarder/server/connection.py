@@ -182,6 +182,9 @@ class Connection:
 
     def _receive_head(self) -> bool:
         buffer = self._buffer
+        if buffer.startswith(b"\r\n"):  # as below, behind the request before
+            buffer = self._buffer = buffer[2:]
+            self._begun = bool(buffer)
         while (end := buffer.find(b"\r\n\r\n", self._searched)) < 0:
             if len(buffer) > MAX_HEAD:
                 raise RequestError(431, f"the headers have more than {MAX_HEAD} bytes")
