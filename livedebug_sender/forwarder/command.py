@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -60,8 +61,9 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--env", help="The default_env of the tags.  [default: none; DD_ENV]")
 @click.option("--hostname", help="The host of the tags.  [default: this one's; DD_HOSTNAME]")
+@click.option("--json", "as_json", is_flag=True, help="Print where it serves as JSON.")
 @_options
-def forward(listen: tuple[str, ...], intake: str | None, **given: Any) -> None:
+def forward(listen: tuple[str, ...], intake: str | None, as_json: bool, **given: Any) -> None:
     """Serve the Agent's debugger routes, and forward to the Datadog intake.
 
     The API key comes from DD_API_KEY; an --intake on this machine needs none. Stops on
@@ -82,7 +84,7 @@ def forward(listen: tuple[str, ...], intake: str | None, **given: Any) -> None:
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     try:
-        delivered = _serve(settings, addresses)
+        delivered = _serve(settings, addresses, as_json)
     except ConfigError as error:  # an address or a queue that can't be had
         raise click.ClickException(str(error)) from None
     sys.exit(0 if delivered else 1)
@@ -114,7 +116,7 @@ def _addresses(listen: Sequence[str]) -> Sequence[str]:
     return addresses
 
 
-def _serve(settings: Settings, addresses: Sequence[str]) -> bool:
+def _serve(settings: Settings, addresses: Sequence[str], as_json: bool) -> bool:
     from .server import stopped_by_signals, use_one_arena
 
     use_one_arena()
@@ -126,6 +128,14 @@ def _serve(settings: Settings, addresses: Sequence[str]) -> bool:
             settings.processes,
             ", ".join(server.addresses),
         )
+        if as_json:
+            facts = {
+                "addresses": list(server.addresses),
+                "mode": settings.mode,
+                "queue": settings.queue.partition(":")[0],
+                "workers": settings.processes,
+            }
+            click.echo(json.dumps(facts))
         return server.run()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -71,6 +73,22 @@ def test_one_option_leads_all_routes_to_any_intake(path: str, arrives_at: list[s
             for route in (ROUTES[0], ROUTES[3]):
                 assert ask(address, "POST", route, b"[1]")[0] == 202
     assert [arrived.path for arrived in intake.requests] == arrives_at
+
+
+def test_as_json_it_says_where_it_serves() -> None:
+    command = (*COMMAND, "--json", "--workers", "1", "--listen", "127.0.0.1:0")
+    process = subprocess.Popen(
+        [*command, "--intake", "http://127.0.0.1:9"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        facts = json.loads(process.stdout.readline())
+        assert ask(facts["addresses"][0], "GET", "/health")[0] == 200
+        assert (facts["mode"], facts["queue"], facts["workers"]) == ("pass-through", "memory", 1)
+        process.terminate()
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "http://", "http://u:p@host"])
