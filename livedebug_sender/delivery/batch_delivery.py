@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from ..protocol.payload import Item
 from ..protocol.retry_after import parse_retry_after
 from ..protocol.tracks import V2_PATH, V2_TRACKS, Track
 from ..runtime import lazy_import
+from ..runtime.clock import wall_clock
 from ..runtime.host_signals import raised_by_signal_handler
 from ..runtime.log_reporter import LogReporter
 from .downgrade import AgentCapabilities, DowngradableEndpoints
@@ -263,7 +263,7 @@ class BatchDelivery:
             self._outages.failed(host, track, how, final=True)
         else:
             self._outages.answered(host, track)
-        retry_after = parse_retry_after(response.retry_after, time.time(), response.date)
+        retry_after = parse_retry_after(response.retry_after, wall_clock(), response.date)
         return AttemptResult(
             outcome, f"{host} {how}", retry_after, crash=hints_at_crash(response.status)
         )

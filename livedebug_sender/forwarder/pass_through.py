@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from urllib.parse import urlsplit
 
@@ -10,6 +9,7 @@ from ..delivery.dual_shipping import AdditionalEndpointWorker, DualShipping
 from ..errors import DeliveryError
 from ..protocol.endpoint import Endpoint
 from ..protocol.request import Request
+from ..runtime.clock import monotonic
 from ..runtime.log_limiter import LogLimiter
 from ..stats import Stats
 from ..transport.http1 import RawResponse
@@ -66,7 +66,7 @@ class PassThrough:
     def close(self, timeout: float) -> bool:
         """Give the additional endpoints what is left; True if that was in time."""
         before = self._dual_shipping.counts()[1]
-        self._dual_shipping.close(time.monotonic() + timeout, time.monotonic)
+        self._dual_shipping.close(monotonic() + timeout, monotonic)
         while self._idle:
             self._idle.pop().close()
         self._log.report(final=True)
@@ -78,7 +78,7 @@ class PassThrough:
             transport = self._idle.pop()
         except IndexError:
             transport = Transport(routes=self._routes)
-        deadline = time.monotonic() + primary.timeout
+        deadline = monotonic() + primary.timeout
         try:
             answer = transport.exchange(request, max_body=MAX_ANSWER, deadline=deadline)
         except BaseException:
@@ -90,6 +90,4 @@ class PassThrough:
     def _new_worker(self, endpoint: Endpoint) -> AdditionalEndpointWorker:
         requests = max(1, self._settings.queue_items // _ADDITIONAL_SHARE)
         size = self._settings.queue_bytes // _ADDITIONAL_SHARE
-        return AdditionalEndpointWorker(
-            endpoint, requests, size, Transport, self._log, time.monotonic
-        )
+        return AdditionalEndpointWorker(endpoint, requests, size, Transport, self._log, monotonic)

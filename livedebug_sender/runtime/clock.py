@@ -20,3 +20,10 @@ if sys.platform == "linux":
     monotonic = partial(time.clock_gettime, time.CLOCK_MONOTONIC)
 else:
     monotonic = partial(time.monotonic)
+
+#: Seconds since 1970 (not frozen).
+wall_clock: Callable[[], float]
+if sys.platform == "linux":
+    wall_clock = partial(time.clock_gettime, time.CLOCK_REALTIME)
+else:
+    wall_clock = partial(time.time)

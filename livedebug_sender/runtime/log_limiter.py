@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from .atomic import STEP, AtomicInteger
+from .clock import monotonic
 from .host_signals import raised_by_signal_handler
 
 logger = logging.getLogger("livedebug_sender")
@@ -50,7 +50,7 @@ class _Kind:
 class LogLimiter:
     """The problems of one sender in one process, by kind."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._kinds: dict[object, _Kind] = {}
         # Guards: what was logged of each kind, so that no two threads log the same. Never

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .clock import monotonic
 from .host_signals import reraise_of_signal_handler
 from .log_limiter import LogLimiter
 from .threads import start_thread
@@ -34,7 +34,7 @@ class LogReporter(LogLimiter):
 
     def __init__(
         self,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
         start: Callable[[Callable[[], None], str], object] = start_thread,
     ) -> None:
         super().__init__(clock)
