@@ -13,6 +13,7 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +34,15 @@ MAX_REMEMBERED = 64
 
 
 def system_look_up(host: str, port: int) -> Addresses:
-    return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    try:
+        return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    except RuntimeError:
+        # gevent's does all on a thread, and at interpreter shutdown none can be started.
+        monkey = sys.modules.get("gevent.monkey")
+        if monkey is None:
+            raise
+        unpatched: LookUp = monkey.get_original("socket", "getaddrinfo")
+        return unpatched(host, port)
 
 
 class _UnderWay:

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from programs import run
 from servers import RecordingServer
 from web_servers import PATIENCE, running
 
@@ -103,3 +104,18 @@ def test_uwsgi_delivers_what_every_process_enqueued_once(
     with RecordingServer() as intake:
         log = use(command, application, intake, early, ready=2 if lazy else 1)
     assert "Traceback" not in log
+
+
+def test_under_gevent_a_short_program_that_never_flushes_delivers_at_its_exit() -> None:
+    # There each look-up of a name needs a thread, which can't be started any more.
+    pytest.importorskip("gevent")
+    with RecordingServer() as intake:
+        script = """
+            from gevent import monkey; monkey.patch_all()
+            sender = Sender(config, shutdown_timeout=20)
+            for n in range(300):
+                assert sender.enqueue("logs", {"n": n})
+        """
+        done = run(script, intake.url.replace("127.0.0.1", "localhost"))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [e["n"] for e in intake.elements()] == list(range(300))
