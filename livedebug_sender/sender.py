@@ -150,9 +150,12 @@ class Sender:
                 engine = self._engines.engine()
             return engine.enqueue(track, payload, content_type)
         except (RecursionError, MemoryError):
-            # No stack is left for the usual way; this call needs none.
+            # No stack is left for the usual way; this call needs none, but in Python 3.10.
             if engine is not None:
-                engine.count_invalid(1, STEP)
+                try:
+                    engine.count_invalid(1, STEP)
+                except RecursionError:
+                    engine.invalid_without_stack += 1
             return False
 
     def flush(self, timeout: float | str | None = None) -> bool:

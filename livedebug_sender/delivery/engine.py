@@ -92,6 +92,9 @@ class Engine:
         self._refused = DropCounter()
         #: Counts refused payloads as ``invalid``, in a call that needs no stack.
         self.count_invalid = self._refused.adder("invalid")
+        #: Those for which not even that could be called: plain, and not made whole by a lock,
+        #: since all that a thread can still do there is an addition.
+        self.invalid_without_stack = 0
         #: May a payload be counted in that was not put? Set where an exception of a signal
         #: handler passes by; that is not certain, so an idle worker looks anyway.
         self._was_interrupted = False
@@ -308,8 +311,11 @@ class Engine:
 
     def stats(self) -> Stats:
         """See `Sender.stats`."""
+        refused = self._refused.read()
+        if self.invalid_without_stack:
+            refused["invalid"] += self.invalid_without_stack
         return stats_of(
-            self._refused.read(),
+            refused,
             [worker.ledger for worker in self._workers.values()],
             self._capacity.held().size,
             self._dual_shipping.counts(),
