@@ -180,10 +180,15 @@ def test_a_folder_that_cannot_be_had_is_said_at_the_start(tmp_path):
         Forwarder(settings).start()
 
 
-@pytest.mark.parametrize("url", ["disk:relative", "disk:", "redis://x", "kafka://host:9092"])
+@pytest.mark.parametrize("url", ["disk:relative", "disk:", "redis://x"])
 def test_a_queue_that_is_none_is_said_where_it_is_given(url):
     with pytest.raises(ConfigError, match="expected: memory, disk:/path/to/folder or kafka"):
         Settings.from_env(environ(NOWHERE), queue=url)
+
+
+def test_a_kafka_queue_without_a_topic_is_said_where_it_is_given():
+    with pytest.raises(ConfigError, match="the topic is ''; expected: "):
+        Settings.from_env(environ(NOWHERE), queue="kafka://host:9092")
 
 
 def test_any_queue_but_memory_means_store_and_forward(tmp_path):
