@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ..protocol.request import Request
     from ..transport.transport import Transport
 
+#: The bounds of what may wait for one additional endpoint are the queue's over this.
+ADDITIONAL_SHARE = 4
 #: Seconds after which a waiting `close` looks again, should nobody ring.
 _LOOK_AGAIN = 0.25
 

@@ -30,7 +30,7 @@ from .bell import Bell
 from .capacity import FLOODS, Held, QueueCapacity
 from .downgrade import AgentCapabilities, DowngradableEndpoints
 from .drops import DropCounter, DropReporter
-from .dual_shipping import AdditionalEndpointWorker, DualShipping
+from .dual_shipping import ADDITIONAL_SHARE, AdditionalEndpointWorker, DualShipping
 from .ledger import Ledger
 from .open_tracks import OpenTracks
 from .outages import Outages
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from ..transport.transport import Transport
-
-#: The bounds of what may wait for one additional endpoint are the queue's over this.
-_ADDITIONAL_SHARE = 4
 
 
 class Engine:
@@ -161,8 +158,8 @@ class Engine:
     def _new_additional_worker(self, endpoint: Endpoint) -> AdditionalEndpointWorker:
         return AdditionalEndpointWorker(
             endpoint,
-            max(1, self._options.max_queue_items // _ADDITIONAL_SHARE),
-            self._options.max_queue_bytes // _ADDITIONAL_SHARE,
+            max(1, self._options.max_queue_items // ADDITIONAL_SHARE),
+            self._options.max_queue_bytes // ADDITIONAL_SHARE,
             self._new_transport,
             self.log,
             self._clock,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from urllib.parse import urlsplit
 
-from ..delivery.dual_shipping import AdditionalEndpointWorker, DualShipping
+from ..delivery.dual_shipping import ADDITIONAL_SHARE, AdditionalEndpointWorker, DualShipping
 from ..errors import DeliveryError
 from ..protocol.endpoint import Endpoint
 from ..protocol.request import Request
@@ -22,8 +22,6 @@ from .settings import Settings
 
 #: Bytes of an intake's answer that are taken; its answers have a few hundred.
 MAX_ANSWER = 1024 * 1024
-#: The bounds of what may wait for one additional endpoint are the queue's over this.
-_ADDITIONAL_SHARE = 4
 
 
 class PassThrough:
@@ -88,6 +86,6 @@ class PassThrough:
         return answer
 
     def _new_worker(self, endpoint: Endpoint) -> AdditionalEndpointWorker:
-        requests = max(1, self._settings.queue_items // _ADDITIONAL_SHARE)
-        size = self._settings.queue_bytes // _ADDITIONAL_SHARE
+        requests = max(1, self._settings.queue_items // ADDITIONAL_SHARE)
+        size = self._settings.queue_bytes // ADDITIONAL_SHARE
         return AdditionalEndpointWorker(endpoint, requests, size, Transport, self._log, monotonic)

@@ -7,9 +7,9 @@ import threading
 import time
 from types import MappingProxyType
 
-from ..delivery.dual_shipping import AdditionalEndpointWorker, DualShipping
+from ..delivery.capacity import FLOODS
+from ..delivery.dual_shipping import ADDITIONAL_SHARE, AdditionalEndpointWorker, DualShipping
 from ..protocol.endpoint import Endpoint
-from ..protocol.tracks import Track
 from ..runtime.log_limiter import LogLimiter
 from ..stats import Stats
 from ..transport.transport import Transport
@@ -28,12 +28,10 @@ from .route_delivery import DeliveryCounts, RouteDelivery
 from .routes import ROUTES, Route
 from .settings import Settings
 
-#: The tracks that may not use all of the queue: a flood of them must leave room for others.
-_FLOODING = (Track.SNAPSHOTS, Track.LOGS)
-#: The bounds of what may wait for one additional endpoint are the queue's over this, and
-#: these where the queue is not in memory.
-_ADDITIONAL_SHARE = 4
+#: What may wait for one additional endpoint at most, where the queue is not in memory.
 _MAX_ADDITIONAL_BYTES = 64 * 1024 * 1024
+#: Seconds after which another forwarder may have taken this one's place.
+_BACK_AFTER = 5
 #: Seconds between two looks whether all is delivered.
 _LOOK = 0.02
 #: Seconds for deliveries that were cut to see that, and for the queue to close at the least.
@@ -68,7 +66,7 @@ class StoreAndForward:
             HTTPError: 429 if the queue has no room, 503 if it can't keep it, or while closing.
         """
         if self._closed:
-            raise HTTPError(503, "shutting down")
+            raise _closing()
         request_id = head.headers["DD-REQUEST-ID"]
         request = StoredRequest(route.path, request_id, time.time(), head.query, head.headers, body)
         opened = self._here()
@@ -107,7 +105,7 @@ class StoreAndForward:
                 opened = self._mine()
                 if opened is None:
                     if self._closed:
-                        raise HTTPError(503, "shutting down")
+                        raise _closing()
                     opened = self._opened = _Opened(self._settings)
         return opened
 
@@ -115,6 +113,10 @@ class StoreAndForward:
         """What this process opened, and not one that it is a fork of."""
         opened = self._opened
         return opened if opened is not None and opened.process == os.getpid() else None
+
+
+def _closing() -> HTTPError:
+    return HTTPError(503, "shutting down", ("Retry-After", str(_BACK_AFTER)))
 
 
 class _Opened:
@@ -190,8 +192,8 @@ class _Opened:
 
     def _new_worker(self, endpoint: Endpoint) -> AdditionalEndpointWorker:
         in_memory = self._settings.queue == "memory"
-        size = self._settings.queue_bytes // _ADDITIONAL_SHARE
-        requests = max(1, self._settings.queue_items // _ADDITIONAL_SHARE)
+        size = self._settings.queue_bytes // ADDITIONAL_SHARE
+        requests = max(1, self._settings.queue_items // ADDITIONAL_SHARE)
         return AdditionalEndpointWorker(
             endpoint,
             requests,
@@ -203,7 +205,7 @@ class _Opened:
 
 
 def queue_options(settings: Settings) -> QueueOptions:
-    flooding = frozenset(path for path, route in ROUTES.items() if route.track in _FLOODING)
+    flooding = frozenset(path for path, route in ROUTES.items() if route.track in FLOODS)
     return QueueOptions(
         routes=tuple(ROUTES),
         flooding=flooding,
