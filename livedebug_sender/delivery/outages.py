@@ -98,10 +98,14 @@ class Outages:
             dropped = self._dropped_before - outage.dropped
             self._log.note(
                 ("over", host),
-                f"{host} answers again, after {seconds:.1f} s: {outage.requests} requests failed "
-                f"and {dropped} {self._lost}",
+                f"{host} answers again, after {seconds:.1f} s: {_counted(outage.requests)} "
+                f"failed and {dropped} {self._lost}",
                 level=logging.INFO,
             )
 
     def _kind(self, host: str) -> object:
         return ("trouble", host)
+
+
+def _counted(requests: int) -> str:
+    return f"{requests} request{'' if requests == 1 else 's'}"

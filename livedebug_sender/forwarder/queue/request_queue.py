@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
+from ...delivery.capacity import FLOOD_SHARE
 from ...units import MiB
 from .stored_request import StoredRequest
 
 #: Of the bounds, what requests to `QueueOptions.flooding` routes may use.
-FLOODING_SHARE = 0.9
+FLOODING_SHARE = FLOOD_SHARE  # as in a sender
 #: From this fullness on a queue is nearly full.
 NEARLY_FULL = 0.8
 
