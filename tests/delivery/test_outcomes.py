@@ -353,6 +353,23 @@ def test_a_payload_that_crashes_the_intake_takes_no_others_with_it(make_sender: 
         assert (stats.delivered, stats.dropped) == (19, {"undeliverable": 1})
 
 
+def test_a_payload_that_makes_the_intake_cut_the_connection_takes_no_others_with_it(
+    make_sender: Make,
+) -> None:
+    def answer(request: Arrived) -> int:
+        if {"n": 7} in request.elements:
+            raise ConnectionAbortedError  # it hangs up without an answer
+        return 202
+
+    with RecordingServer(answer) as intake:
+        sender = make_sender(intake.url, linger=600, retry_for=12)
+        for number in range(20):
+            sender.enqueue("logs", {"n": number})
+        assert sender.flush(40)
+        stats = sender.stats()
+        assert (stats.delivered, stats.dropped) == (19, {"undeliverable": 1})
+
+
 def test_a_refusal_by_an_agent_is_not_called_one_of_a_key(
     make_sender: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
