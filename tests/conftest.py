@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import ssl
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,6 +26,11 @@ hypothesis.settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("untimed")
+
+# In a shell's background job it is ignored, and the programs that tests start would inherit
+# that and never see the signal that they are sent.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,9 +5,12 @@ In processes of their own, whose `sys.modules` may be spoilt.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+import textwrap
 import time
+from pathlib import Path
 
 import pytest
 from programs import run
@@ -188,3 +191,22 @@ def test_a_first_import_at_the_exit_is_made_on_the_main_thread() -> None:
         done = run(script, intake.url, timeout=20)
         assert (done.returncode, done.stderr) == (0, "")
         assert len(intake.elements()) == 1
+
+
+def test_importlib_has_the_private_names_that_a_fork_in_the_middle_of_an_import_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `lazy_import._start_anew` takes out what is half loaded, and the locks of that. Without
+    # these names a child may wait for ever: find out what took their place.
+    locks = vars(sys.modules["_frozen_importlib"]).get("_module_locks")
+    assert isinstance(locks, dict), "importlib keeps its locks elsewhere than in _module_locks"
+    body = """
+        import sys
+        initializing = getattr(sys.modules[__name__].__spec__, "_initializing", None)
+        locked = __name__ in sys.modules["_frozen_importlib"]._module_locks
+    """
+    (tmp_path / "looks_at_itself.py").write_text(textwrap.dedent(body))
+    monkeypatch.syspath_prepend(tmp_path)
+    loaded = importlib.import_module("looks_at_itself")
+    assert loaded.initializing is True, "_initializing no longer marks what is half loaded"
+    assert loaded.locked, "_module_locks no longer has a lock for each module under way"
