@@ -150,7 +150,8 @@ class Sender:
                 engine = self._engines.engine()
             return engine.enqueue(track, payload, content_type)
         except (RecursionError, MemoryError):
-            # No stack is left for the usual way; this call needs none, but in Python 3.10.
+            # No stack is left for the usual way; this call needs none, but in Python 3.10 and
+            # on free-threaded builds.
             if engine is not None:
                 try:
                     engine.count_invalid(1, STEP)
