@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -143,6 +144,7 @@ def test_the_export_has_a_payload_a_line_as_it_came(intake: Intake) -> None:
     assert [json.loads(line)["message"] for line in everything] == ["a", "b"]
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 def test_a_curl_command_sends_the_same_payload_again(full: Intake) -> None:
     for kind in ("snapshot", "symdb"):
         row = get(full, "payloads", kind=kind)["payloads"][0]
