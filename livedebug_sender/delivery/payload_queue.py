@@ -88,8 +88,8 @@ class PayloadQueue:
         """Consumer: wait until about so much more came in, or the sender is half full."""
         held, bound = self._capacity.held(), self._capacity.bound
         self.wake_threshold = (
-            min(held.items + items, bound.items // 2) - 1,
-            min(held.size + size, bound.size // 2) - 1,
+            min(held.items + items, (bound.items + 1) // 2) - 1,
+            min(held.size + size, (bound.size + 1) // 2) - 1,
         )
         if not self.wants_wake():
             self.sleep(timeout)

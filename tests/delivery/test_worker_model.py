@@ -7,36 +7,30 @@ worker's work on the calling thread, and after each step everything can be compa
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from simulated_engine import CUT, NO_ANSWER, TIMEOUT, new_engine, unlogged
 
-from livedebug_sender import Endpoint, SenderConfig, Track
-from livedebug_sender.delivery.bell import Bell
+from livedebug_sender import Track
 from livedebug_sender.delivery.capacity import FLOODS
-from livedebug_sender.delivery.engine import Engine
-from livedebug_sender.delivery.payload_requests import PayloadRequests
 from livedebug_sender.options import Options
 from livedebug_sender.protocol.request import Request
 from livedebug_sender.transport.failures import NoResponse
 from livedebug_sender.transport.response import Response
 
 ID = re.compile(rb'"id":(\d+),"bad":(\d)')
-TIMEOUT = 3.0
 EPSILON = 1e-6
 V1 = "/debugger/v1/diagnostics"
 
-#: What the intake may do instead of judging a request by its payloads.
-CUT, NO_ANSWER, JUDGE = "cut", "no answer", "judge"
+#: The intake judges a request by its payloads.
+JUDGE = "judge"
 
 
 @dataclass(frozen=True)
@@ -87,21 +81,7 @@ class World:
         self._halved: set[Track] = set()
         self._tried_in_step: set[tuple[str, tuple[int, ...]]] = set()
         self.options = Options(**options)
-        config = SenderConfig()
-        primary = Endpoint("http://primary", "key" if agentless else None, TIMEOUT)
-        for set_primary in (config.set_endpoint, config.set_symdb_endpoint):
-            set_primary(primary)
-        config.add_additional_debugger_endpoint(Endpoint("http://second"))
-        self.engine = Engine(
-            config,
-            PayloadRequests(""),
-            Options(on_drop=self._on_drop, **options),
-            new_transport=lambda: SimulatedTransport(self),  # type: ignore[arg-type,return-value]
-            clock=lambda: self.now,
-            start_thread=lambda run, name: False,
-            new_executor=refuse,
-            new_bell=lambda: SimulatedBell(self),
-        )
+        self.engine = new_engine(self, self._on_drop, agentless, second=True, **options)
 
     # ---- the steps ----
 
@@ -155,6 +135,17 @@ class World:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+
+    def wait(self, timeout: float | None) -> None:
+        """Nobody rings: waiting only moves the clock."""
+        assert timeout is not None, "a wait without end"
+        self.sleep(max(0.0, timeout))
+
+    def start_thread(self, run: object, name: str) -> bool:
+        return False
+
+    def agent_info(self, agent: object, deadline: float | None = None) -> Any:
+        return {"endpoints": ["/debugger/v1/diagnostics"]} if self.posts % 2 else None
 
     def check(self) -> None:
         """Whatever was done: the accounts are those of the model."""
@@ -282,50 +273,6 @@ class World:
             self._given_up(Track(track), count)
 
 
-class SimulatedTransport:
-    """The network of a world."""
-
-    def __init__(self, world: World) -> None:
-        self.post = world.post
-        self._world = world
-
-    def agent_info(self, agent: Endpoint, deadline: float | None = None) -> Any:
-        return {"endpoints": ["/debugger/v1/diagnostics"]} if self._world.posts % 2 else None
-
-    def abort(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-class SimulatedBell(Bell):
-    """Nobody rings: waiting only moves the clock."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__()
-        self._world = world
-
-    def wait(self, timeout: float | None) -> None:
-        assert timeout is not None, "a wait without end"
-        self._world.sleep(max(0.0, timeout))
-
-
-def refuse(*_: object) -> Any:
-    raise RuntimeError("can't start new thread")
-
-
-@contextmanager
-def timeless(script: list[Said], **options: Any) -> Iterator[World]:
-    """A world without threads, whose waiting only moves its clock."""
-    log = logging.getLogger("livedebug_sender")
-    log.disabled = True
-    try:
-        yield World(script, **options)
-    finally:
-        log.disabled = False
-
-
 tracks = st.sampled_from(list(Track))
 enqueues = st.tuples(
     st.just("enqueue"), tracks, st.integers(0, 60), st.integers(0, 9).map(lambda n: n == 0),
@@ -373,7 +320,7 @@ bounds = st.fixed_dictionaries(
 def test_whatever_comes_in_and_whatever_is_answered_each_payload_has_its_place_in_the_accounts(
     steps: list[Any], script: list[Said], bounds: dict[str, Any], agentless: bool
 ) -> None:
-    with timeless(script, agentless=agentless, **bounds) as world:
+    with unlogged(World(script, agentless=agentless, **bounds)) as world:
         for name, *arguments in steps:
             getattr(world, name)(*arguments)
             world.check()
@@ -391,7 +338,7 @@ def test_through_trouble_that_passes_exactly_the_culprits_are_rejected(
     payloads: list[Any], script: list[Said], max_batch_items: int
 ) -> None:
     patient = {"retry_for": 1e9, "max_batch_items": max_batch_items}
-    with timeless(script, **patient) as world:
+    with unlogged(World(script, **patient)) as world:
         for _, *arguments in payloads:
             world.enqueue(*arguments)
         while world.engine.stats().pending:  # some came while the last flush was at work
@@ -408,7 +355,7 @@ def test_finding_the_culprits_takes_few_requests(count: int, data: Any) -> None:
     culprits = {0, 250, 499}
     if data is not None:
         culprits = data.draw(st.sets(st.integers(0, count - 1), max_size=3))
-    with timeless([], agentless=True) as world:
+    with unlogged(World([], agentless=True)) as world:
         for one in range(count):
             world.enqueue(Track.LOGS, 1, bad=one in culprits)
         world.flush(10)
@@ -420,7 +367,7 @@ def test_finding_the_culprits_takes_few_requests(count: int, data: Any) -> None:
 @given(st.sampled_from([None, "0", "1"]), st.floats(0.0, 30.0))
 @settings(max_examples=30)
 def test_a_closing_sender_tries_again_but_not_in_a_flood(asked: str | None, timeout: float) -> None:
-    with timeless([Said(503, retry_after=asked)] * 2000) as world:
+    with unlogged(World([Said(503, retry_after=asked)] * 2000)) as world:
         world.enqueue(Track.LOGS, 1)
         world.close(timeout)
         world.check()
