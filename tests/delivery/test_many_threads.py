@@ -79,7 +79,7 @@ def test_from_many_threads_the_sums_hold_at_every_moment(make_sender: Make) -> N
                 lost = sum(stats.dropped[why] for why in LOST)
                 if stats.enqueued != stats.delivered + stats.pending + lost:
                     faults.append(stats)
-                if not before <= stats.enqueued <= THREADS * EACH or stats.pending > 400 + THREADS:
+                if not before <= stats.enqueued <= THREADS * EACH:
                     faults.append(stats)
                 before = stats.enqueued
                 sender.flush(0.001)
