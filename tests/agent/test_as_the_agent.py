@@ -170,7 +170,7 @@ _REDIRECT = "paths are not tidied up by a redirect"
 #: What differs, by case, in the words of the docs.
 DIFFERENT: dict[str, str] = {
     "long tags": "the tags in a query end with a whole one",
-    "a key in the query": "a key in the query stays behind",
+    "a key in the query": "keys, tokens, secrets and passwords in the query stay behind",
     "a header with an underscore": "a header with an underscore in its name stays behind",
     "an expectation": "``Expect`` stays behind",
     "two slashes": _REDIRECT,
