@@ -17,7 +17,9 @@ def parse_retry_after(value: str | None, now: float, date: str | None = None) ->
         date: the answer's own ``Date``. What the server's clock shows is compared with
             what it showed: ours may be minutes off.
     """
-    text = (value or "").strip()
+    if value is None:  # as of nearly every answer: nothing is parsed for it
+        return None
+    text = value.strip()
     if text.isascii() and text.isdigit():
         return float(text[:12])
     until, since = _seconds_of(text), _seconds_of(date or "")
