@@ -117,7 +117,7 @@ class QueueStats:
     commit_seconds: float = 0.0
     redelivered: int = 0
     expired: int = 0
-    dead: Mapping[str, int] = _NONE
+    dead: Mapping[str, int] = field(default_factory=lambda: _NONE)
     dead_items: int = 0
     dead_bytes: int = 0
     set_aside: int = 0
