@@ -22,8 +22,7 @@ class ThreadStart:
     """Work that was handed to a new thread, which may never come to do it.
 
     Hosts wrap `Thread.start` (Sentry) or make threads that are none (eventlet); a thread
-    that was started may not run. So what counts is that the work has begun; until then it
-    can be called off.
+    that was started may not run. So what counts is that the work has begun.
     """
 
     def __init__(self, work: Callable[[], None]) -> None:
@@ -32,16 +31,8 @@ class ThreadStart:
         self._begun = _thread.allocate_lock()
         self._begun.acquire()
 
-    def call_off(self) -> bool:
-        """True if the work has not begun, and now never will."""
-        try:
-            self._to_do.pop()
-        except IndexError:
-            return False
-        return True
-
     def run(self) -> None:
-        """Do the work, unless it was begun or called off."""
+        """Do the work, unless it was begun."""
         try:
             work = self._to_do.pop()
         except IndexError:
@@ -60,26 +51,21 @@ class ThreadStart:
 
 
 def start_thread(work: Callable[[], None], name: str) -> bool:
-    """Start a daemon thread; False where none can be started, or none should be."""
-    return begin_thread(work, name) is not None
-
-
-def begin_thread(work: Callable[[], None], name: str) -> ThreadStart | None:
-    """The same, for callers that look whether it has begun; None where none is started.
+    """Start a daemon thread; False where none can be started, or none should be.
 
     `Thread.start` takes a lock of the `threading` module which the very code that we
     interrupt (in a signal handler, in a finalizer) may hold, and waits for the new
     thread. So a bare thread, which takes no lock, does the start in our place.
     """
     if uwsgi_is_to_fork():
-        return None
+        return False
     start = ThreadStart(work)
     try:
         _thread.start_new_thread(start.run_in_a_thread_of_its_own, (name,))
     except RuntimeError as error:  # interpreter shutdown, a thread limit, a subinterpreter
         reraise_of_signal_handler(error)
-        return None
-    return start
+        return False
+    return True
 
 
 def uwsgi_is_to_fork() -> bool:
