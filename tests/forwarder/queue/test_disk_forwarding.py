@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import stat
 import threading
@@ -11,13 +12,15 @@ from typing import Any
 import pytest
 from running_forwarder import ROUTES, environ, running
 from sample_data import KEY
-from servers import Arrived, RawServer, RecordingServer, free_port, hang
+from servers import PATIENCE, Arrived, RawServer, RecordingServer, free_port, hang
 from waiting import until
 
 from livedebug_sender import ConfigError
-from livedebug_sender.forwarder import Forwarder, Settings
+from livedebug_sender.forwarder import Forwarder, Settings, route_gate
 
 NOWHERE = "http://127.0.0.1:9"
+#: Requests of a route that may be under way at once.
+CONNECTIONS = 4
 
 
 def on_disk(intake: str, folder: Path, *additional: str, **options: Any) -> Any:
@@ -83,19 +86,26 @@ def test_what_is_refused_for_good_becomes_a_dead_letter(tmp_path):
     assert json.loads(letter.read_bytes().partition(b"\n")[0])["reason"] == "HTTP 413"
 
 
-def test_while_the_intake_is_down_one_request_probes_and_the_rest_waits(tmp_path):
+def test_while_the_intake_is_down_one_request_probes_and_the_rest_waits(tmp_path, monkeypatch):
+    monkeypatch.setattr(route_gate, "FIRST", 0.02)  # seconds until the first probe, at most
     lock = threading.Lock()
     at_once = [0, 0]  # now, and the most after the first round
+    # What is under way when the intake goes down is no probe: all of it is answered before
+    # the first probe can come.
+    turns = itertools.count()
+    first_round = threading.Barrier(CONNECTIONS)
     down = threading.Event()
     down.set()
 
     def answer(arrived: Arrived) -> int:
         if not down.is_set():
             return 202
+        if next(turns) < CONNECTIONS:
+            first_round.wait(PATIENCE)
+            return 503
         with lock:
             at_once[0] += 1
-            if len(intake.requests) > 4:
-                at_once[1] = max(at_once)
+            at_once[1] = max(at_once)
         threading.Event().wait(0.05)  # long enough for another to be seen
         with lock:
             at_once[0] -= 1
@@ -103,10 +113,10 @@ def test_while_the_intake_is_down_one_request_probes_and_the_rest_waits(tmp_path
 
     with RecordingServer() as intake:
         intake.answer = answer
-        with on_disk(intake.url, tmp_path) as forwarder:
+        with on_disk(intake.url, tmp_path, connections=CONNECTIONS) as forwarder:
             for n in range(50):
                 assert forwarder.post(ROUTES[2], b"[%d]" % n).status == 202
-            assert intake.wait_for(6)
+            assert intake.wait_for(CONNECTIONS + 5)
             assert at_once[1] == 1
             down.clear()
             intake.wait_for(lambda all_: len({one.body for one in all_}) == 50)
