@@ -284,8 +284,14 @@ def test_the_commands_that_look_into_a_queue_take_its_url(opened, tmp_path):
     queue.put(a_request(b"dead"))
     queue.bury(queue.take(ROUTE, PATIENCE), "HTTP 400")
     assert until(lambda: queue.stats().dead_items == 1, PATIENCE)
-    listed = run("queue", "list", opened.url, "--json")
-    entries = [json.loads(line) for line in listed.stdout.splitlines()]
+
+    def listed() -> list[dict[str, str]]:
+        lines = run("queue", "list", opened.url, "--json").stdout.splitlines()
+        return [json.loads(line) for line in lines]
+
+    # Until its consumer commits, twice a second, what was buried is listed as waiting too.
+    assert until(lambda: len(listed()) == 2, PATIENCE)
+    entries = listed()
     assert [(one["place"], one["reason"]) for one in entries] == [
         (WAITING, ""),
         (DEAD, "HTTP 400"),
