@@ -61,11 +61,13 @@ def sent(
     sender = make_sender(livedebug_intake.url, tags=tags)
     content_type = (SAMPLES / "symdb.content_type").read_text().strip()
     payloads = sample_payloads()
-    for track, some in payloads.items():
-        for payload in some:
+    # One track after the other, snapshots last: else their requests come in any order, and
+    # the list shows no more than its top.
+    for track in (Track.SYMDB, Track.DIAGNOSTICS, Track.LOGS, Track.SNAPSHOTS):
+        for payload in payloads[track]:
             symdb = content_type if track is Track.SYMDB else None
             sender.enqueue(track, payload, content_type=symdb)
-    assert sender.flush(15.0)
+        assert sender.flush(15.0)
     page.until(lambda: page.has_tracks(diagnostics=19, snapshots=9, logs=12, symdb=1))
     page.until(lambda: len(page.rows()) > 10)
     return payloads
