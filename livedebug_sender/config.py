@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping
 
 from .environment import DEFAULT, endpoints_from_env
 from .errors import ConfigError
 from .protocol.endpoint import Endpoint, derive_endpoint_path, url_of, with_path
 from .protocol.tracks import DIAGNOSTICS_PATH, V2_TRACKS, Track
+from .runtime.signal_safe_lock import SignalSafeLock
 
 # Guards: every change of any config, from its reading to its writing. Re-entrant, for a
 # signal handler; held by whoever forks, so that no child finds it taken.
-_changing = threading.RLock()
+_changing = SignalSafeLock()
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from ..protocol.tracks import agent_info_supports_debugger_v2_endpoint
 from ..runtime.log_limiter import LogLimiter
+from ..runtime.signal_safe_lock import SignalSafeLock
 
 if TYPE_CHECKING:
     from ..protocol.endpoint import Endpoint
@@ -58,7 +58,7 @@ class AgentCapabilities:
         self._log = log
         self._clock = clock
         # Guards: the times of the next questions, so that one track asks and not two.
-        self._lock = threading.RLock()
+        self._lock = SignalSafeLock()
         self._ask_at = float("-inf")
         self._check_at = _NEVER
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import DeliveryError
 from ..runtime.host_signals import raised_by_signal_handler, reraise_of_signal_handler
 from ..runtime.log_limiter import LogLimiter
+from ..runtime.signal_safe_lock import SignalSafeLock
 from ..runtime.threads import (
     start_thread,
     submit_unjoined,
@@ -80,9 +81,8 @@ class AdditionalEndpointWorker:
         self._transport: Transport | None = None
         self._executor: ThreadPoolExecutor | None = None
         # Guards: the changes of `_state`, each one assignment. Held for moments only, never
-        # during a request, and by `with` alone: `close` runs on the host's thread, whose
-        # signal handlers may raise.
-        self._lock = threading.RLock()
+        # during a request. `close` runs on the host's thread, whose signal handlers may raise.
+        self._lock = SignalSafeLock()
         self._state = State()
         # Held by the one thread that brings requests; as `TrackWorker` does it.
         self._at_work = threading.RLock()
@@ -233,7 +233,7 @@ class DualShipping:
     def __init__(self, new_worker: Callable[[Endpoint], AdditionalEndpointWorker]) -> None:
         self._new_worker = new_worker
         # Guards: the mapping below, while a worker is added.
-        self._lock = threading.RLock()
+        self._lock = SignalSafeLock()
         self._workers: dict[tuple[str, str | None], AdditionalEndpointWorker] = {}
 
     def worker(self, endpoint: Endpoint) -> AdditionalEndpointWorker:

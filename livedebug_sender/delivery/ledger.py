@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from ..protocol.payload import Item
 from ..protocol.tracks import Track
+from ..runtime.signal_safe_lock import SignalSafeLock
 from .capacity import FLOODS, Held, QueueCapacity
 from .drops import DropReporter
 from .payload_queue import PayloadQueue
@@ -112,9 +113,9 @@ class Ledger:
         self._flood = track in FLOODS
         # Guards: `_state` and the move out of the queue, so that whoever looks finds each
         # payload in exactly one place. Never taken by `enqueue`; re-entrant, for a
-        # finalizer that asks for `stats`. Used by `with` alone, which no exception of a
-        # signal handler can part from its release.
-        self._lock = threading.RLock()
+        # finalizer that asks for `stats`. `close` runs on the host's thread, whose signal
+        # handlers may raise.
+        self._lock = SignalSafeLock()
         self._state = State()
         self._requests = Requests()
         self._watchers: list[tuple[int, threading.Lock]] = []

@@ -9,10 +9,10 @@ instead of going in and out of it with every request.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 
 from ..runtime.log_limiter import LogLimiter, logger
+from ..runtime.signal_safe_lock import SignalSafeLock
 
 
 class _Outage:
@@ -49,7 +49,7 @@ class Outages:
         self._dropped_before = 0
         # Guards: the mapping below and what is in it; several workers share a host. Never
         # held while something is noted, since that may start a thread.
-        self._lock = threading.RLock()
+        self._lock = SignalSafeLock()
         self._outages: dict[str, _Outage] = {}
 
     def failed(self, host: str, track: str, how: str, *, final: bool = False) -> None:

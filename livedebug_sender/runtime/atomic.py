@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import io
 import sys
-import threading
 from collections.abc import Callable
+
+from .signal_safe_lock import SignalSafeLock
 
 #: The second argument of `AtomicInteger.add`.
 STEP = io.SEEK_CUR
@@ -46,7 +47,7 @@ class _LockedInteger:
     __slots__ = ("_lock", "_value")
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = SignalSafeLock()
         self._value = 0
 
     def add(self, step: int, _: int) -> int:

@@ -10,13 +10,13 @@ of `MAX_LENGTH` characters, and `MAX_KINDS` kinds.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
 from .atomic import STEP, AtomicInteger
 from .clock import monotonic
 from .host_signals import raised_by_signal_handler
+from .signal_safe_lock import SignalSafeLock
 
 logger = logging.getLogger("livedebug_sender")
 
@@ -55,7 +55,7 @@ class LogLimiter:
         self._kinds: dict[object, _Kind] = {}
         # Guards: what was logged of each kind, so that no two threads log the same. Never
         # taken by `note`, never held while a line is written; re-entrant, for a finalizer.
-        self._lock = threading.RLock()
+        self._lock = SignalSafeLock()
 
     def note(
         self, kind: object, message: str, count: int = 1, level: int = logging.WARNING
