@@ -85,7 +85,7 @@ class Forwarder:
             logger.error("the forwarder failed: %s", type(error).__name__)
             reply = in_json({"error": "the forwarder failed; its log says more"}, 500)
         start_response(reply.status_line, reply.lines)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [reply.body]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else reply.pieces
 
     def start(self) -> None:
         """Begin to deliver what waits from before; else the first request does that.

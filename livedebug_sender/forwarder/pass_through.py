@@ -6,12 +6,12 @@ from collections import deque
 from urllib.parse import urlsplit
 
 from ..delivery.dual_shipping import ADDITIONAL_SHARE, AdditionalEndpointWorker, DualShipping
-from ..errors import DeliveryError
 from ..protocol.endpoint import Endpoint
 from ..protocol.request import Request
 from ..runtime.clock import monotonic
 from ..runtime.log_limiter import LogLimiter
 from ..stats import Stats
+from ..transport.failures import NoResponse
 from ..transport.http1 import RawResponse
 from ..transport.routes import Routes
 from ..transport.transport import Transport
@@ -36,26 +36,31 @@ class PassThrough:
         self._dual_shipping = DualShipping(self._new_worker)
 
     def forward(self, route: Route, head: Head, body: bytes) -> Reply:
-        """The intake's answer.
+        """The intake's answer, as far as it came.
 
         Raises:
             HTTPError: 502, as the Agent does, where the intake can't be reached or
                 understood, or doesn't answer in time.
         """
+        cut = False
         primary, *additional = self._settings.destinations[route.path]
         try:
             answer = self._ask(primary, outgoing_request(head, primary, body))
-        except DeliveryError as error:
+        except NoResponse as error:
             host = urlsplit(primary.url).netloc
             self._log.note((host, str(error)), f"{route.path}: {host}: {error}")
             self._log.report()
-            raise HTTPError(502, "") from None
+            if error.partial is None:
+                raise HTTPError(502, "") from None
+            answer, cut = error.partial, True
         finally:
             for endpoint in additional:
                 worker = self._dual_shipping.worker(endpoint)
                 worker.put(outgoing_request(head, endpoint, body), len(body))
         headers = incoming_headers(answer.headers)
-        return Reply(answer.status, headers, answer.body, from_intake=True)
+        if cut and (length := _told_length(answer)):
+            headers.append(("Content-Length", length))
+        return Reply(answer.status, headers, answer.body, from_intake=True, cut=cut)
 
     def stats(self) -> Stats:
         delivered, failed = self._dual_shipping.counts()
@@ -89,3 +94,11 @@ class PassThrough:
         requests = max(1, self._settings.queue_items // ADDITIONAL_SHARE)
         size = self._settings.queue_bytes // ADDITIONAL_SHARE
         return AdditionalEndpointWorker(endpoint, requests, size, Transport, self._log, monotonic)
+
+
+def _told_length(answer: RawResponse) -> str | None:
+    """The length of an answer's body by its head; None if it does not count."""
+    if answer.header("transfer-encoding"):
+        return None
+    length = answer.header("content-length") or ""
+    return length if length.isascii() and length.isdigit() else None

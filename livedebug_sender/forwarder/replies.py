@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -12,14 +13,24 @@ _NO_BODY = (204, 304)
 _STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
 
 
+class CutAnswer(Exception):
+    """Raised behind the body of an answer that is not whole: the connection has to be cut."""
+
+
 @dataclass
 class Reply:
-    """An answer. `from_intake`: it is the intake's, not ours."""
+    """An answer.
+
+    Attributes:
+        from_intake: it is the intake's, not ours.
+        cut: the intake's body came to an early end, which the tracer is to see.
+    """
 
     status: int
     headers: Lines = field(default_factory=list)
     body: bytes = b""
     from_intake: bool = False
+    cut: bool = False
 
     @property
     def status_line(self) -> str:
@@ -27,10 +38,17 @@ class Reply:
 
     @property
     def lines(self) -> Lines:
-        """The headers, with the length of the body."""
-        if self.status in _NO_BODY:
+        """The headers, with the length of the body; a cut one has what it was to have."""
+        if self.cut or self.status in _NO_BODY:
             return self.headers
         return [*self.headers, ("Content-Length", str(len(self.body)))]
+
+    @property
+    def pieces(self) -> Iterator[bytes]:
+        """The body, as a WSGI application gives it."""
+        yield self.body
+        if self.cut:
+            raise CutAnswer("the intake's answer came to an early end")
 
 
 class HTTPError(Exception):

@@ -45,6 +45,7 @@ class HTTPClient:
         """
         self.bytes_sent = 0
         self._cut_after_body = False
+        self._partial: RawResponse | None = None
         try:
             return self._send(request, max_body, whole)
         except (OSError, ProtocolError, ValueError) as error:
@@ -56,6 +57,7 @@ class HTTPClient:
             f"{problem} ({urlsplit(request.endpoint.url).netloc})",
             bytes_sent=self.bytes_sent,
             cut_after_body=self._cut_after_body,
+            partial=self._partial,
         )
 
     def close(self) -> None:
@@ -92,6 +94,7 @@ class HTTPClient:
                 if cut and reused and not reader.started and not self._deadline.aborted:
                     continue
                 if reader.status is None or whole:
+                    self._partial = reader.partial()
                     self._cut_after_body = cut and connection.sent_whole
                     self._cut_after_body &= not self._deadline.aborted
                     raise
@@ -102,6 +105,7 @@ class HTTPClient:
                 else:
                     connection.close()
             if whole and reader.oversized:
+                self._partial = reader.partial()
                 raise ProtocolError(f"the answer has more than {max_body} bytes")
             return reader.response()
 

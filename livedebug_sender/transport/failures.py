@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable
 
 from ..errors import DeliveryError
-from .http1 import ProtocolError
+from .http1 import ProtocolError, RawResponse
 
 TIMED_OUT = "timed out"
 TLS_FAILED = "TLS failed"
@@ -20,12 +20,22 @@ class NoResponse(DeliveryError):
         bytes_sent: bytes of the body that went out on a connection; 0 where there was none.
         cut_after_body: the whole request was written, and then the connection was cut:
             the peer may have died of it.
+        partial: the answer as far as it came, for who asked for a whole one; None if not
+            even its head did.
     """
 
-    def __init__(self, message: str, *, bytes_sent: int = 0, cut_after_body: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        bytes_sent: int = 0,
+        cut_after_body: bool = False,
+        partial: RawResponse | None = None,
+    ) -> None:
         super().__init__(message)
         self.bytes_sent = bytes_sent
         self.cut_after_body = cut_after_body
+        self.partial = partial
 
 
 class TimedOut(NoResponse):

@@ -148,6 +148,12 @@ class ResponseReader:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         return RawResponse(self.status, self._headers, body)
 
+    def partial(self) -> RawResponse | None:
+        """What there is of an answer that came to an early end; None without a whole head."""
+        if self.status is None or self._read == self._read_head:
+            return None
+        return self.response()
+
     def _end(self) -> None:
         if not self.started:
             raise IncompleteResponse("the connection was closed before an answer came")

@@ -93,7 +93,7 @@ class Transport:
             max_body: bytes of the answer's body at most.
 
         Raises:
-            NoResponse: also for an answer that is cut or too long.
+            NoResponse: also for an answer that is cut or too long; `partial` has it then.
         """
         return self._send(request, deadline, max_body, whole=True)
 

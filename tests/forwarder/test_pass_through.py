@@ -18,6 +18,7 @@ from sample_data import KEY
 from servers import RawServer, RecordingServer, Reply, cut, drip, free_port, hang
 
 from livedebug_sender import __version__
+from livedebug_sender.forwarder.pass_through import MAX_ANSWER
 
 HOST_TAGS = f"host:h,default_env:e,agent_version:{__version__}"
 MULTIPART = "multipart/form-data; boundary=xyz"
@@ -153,9 +154,59 @@ def test_an_intake_that_reads_no_large_body_is_a_502_within_the_timeout():
             assert time.monotonic() - begun < 10
 
 
-def test_an_answer_cut_short_is_a_502():
+def test_an_answer_cut_in_its_head_is_a_502():
     with RawServer(cut) as intake, running(intake.url) as forwarder:
         assert forwarder.post(ROUTES[2]).status == 502
+
+
+CUT_ANSWERS = {
+    "length": (b"Content-Length: 9\r\n\r\nabc", b"Content-Length: 9", b"abc"),
+    "chunk": (b"Transfer-Encoding: chunked\r\n\r\n9\r\nabc", b"chunked", b"3\r\nabc\r\n"),
+    "no end": (b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", b"chunked", b"3\r\nabc\r\n"),
+    "bad chunk": (b"Transfer-Encoding: chunked\r\n\r\nnone\r\n", b"chunked", b""),
+    "both": (
+        b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc",
+        b"chunked",
+        b"3\r\nabc\r\n",
+    ),
+    "two lengths": (b"Content-Length: 9, 9\r\n\r\nabc", b"chunked", b"3\r\nabc\r\n"),
+    "endless": (
+        b"Content-Length: 2000000\r\n\r\n" + b"x" * 2_000_000,
+        b"Content-Length: 2000000",
+        b"x" * MAX_ANSWER,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CUT_ANSWERS)
+def test_an_answer_cut_in_its_body_is_cut_for_the_tracer_too(name, caplog):
+    answer, framing, body = CUT_ANSWERS[name]
+    request = (
+        f"POST {ROUTES[2]} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]"
+        f"POST {ROUTES[2]} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]"
+    ).encode()
+    server = RawServer(lambda sock, _: sock.sendall(b"HTTP/1.1 429 No\r\nA: b\r\n" + answer))
+    with server as intake, running(intake.url) as forwarder:
+        head, _, received = forwarder.raw(request, end=False).partition(b"\r\n\r\n")
+        assert forwarder.get("/health").status == 200
+    assert head.startswith(b"HTTP/1.1 429 ")
+    assert b"\r\nA: b\r\n" in head
+    assert b"\r\nConnection: close" in head
+    assert framing in head
+    assert (b"Content-Length" in head) == framing.startswith(b"Content-Length")
+    assert received == body
+    assert ROUTES[2] in caplog.text
+
+
+def test_an_answer_cut_for_a_client_of_http_1_0_just_ends():
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc"
+    request = f"POST {ROUTES[2]} HTTP/1.0\r\nContent-Length: 0\r\n\r\n".encode()
+    server = RawServer(lambda sock, _: sock.sendall(answer))
+    with server as intake, running(intake.url) as forwarder:
+        head, _, body = forwarder.raw(request, end=False).partition(b"\r\n\r\n")
+    assert body == b"abc"
+    assert b"ontent-Length" not in head
+    assert b"chunked" not in head
 
 
 @pytest.mark.parametrize(
@@ -163,9 +214,10 @@ def test_an_answer_cut_short_is_a_502():
     [
         b"nonsense\r\n\r\n",
         b"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 2_000_000,
+        b"HTTP/1.1 200 OK\r\nNo header\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
     ],
-    ids=["no HTTP", "no status", "endless"],
+    ids=["no HTTP", "no status", "no header", "no length"],
 )
 def test_an_answer_that_is_none_is_a_502(answer):
     server = RawServer(lambda sock, _: sock.sendall(answer))

@@ -190,7 +190,7 @@ class Worker:
         environ = variables(request, connection.peer)
         del request
         try:
-            out = answer_of(self._app, environ, head, last=last)
+            out, last = answer_of(self._app, environ, head, last=last)
         except Exception as error:  # as above
             logger.error("an answer failed: %s", type(error).__name__)
             last = True

@@ -9,6 +9,7 @@ from email.utils import formatdate
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from ..replies import CutAnswer
 from .connection import IncomingRequest
 from .http1 import RequestHead
 
@@ -64,30 +65,53 @@ class _Started:
 
 def answer_of(
     app: WSGIApplication, environ: dict[str, Any], head: RequestHead, *, last: bool
-) -> bytes:
-    """What the application answers, in bytes."""
+) -> tuple[bytes, bool]:
+    """What the application answers, in bytes.
+
+    Returns:
+        Also: is the connection to end after it? Where `last` says so, and behind a body that
+        the application cuts (`CutAnswer`).
+    """
     started = _Started()
     pieces: Iterable[bytes] = app(environ, started)
+    body = b""
+    cut = False
     try:
-        body = b"".join(pieces)
+        for piece in pieces:
+            body = body + piece if body else piece
+    except CutAnswer:
+        cut = last = True
     finally:
         close = getattr(pieces, "close", None)
         if close is not None:
             close()
-    written = started.body.getvalue()
-    return answer(
-        started.status, started.headers, written + body if written else body, head, last=last
-    )
+    body = started.body.getvalue() + body
+    return answer(started.status, started.headers, body, head, last=last, cut=cut), last
 
 
 def answer(
-    status: str, headers: Sequence[tuple[str, str]], body: bytes, head: RequestHead, *, last: bool
+    status: str,
+    headers: Sequence[tuple[str, str]],
+    body: bytes,
+    head: RequestHead,
+    *,
+    last: bool,
+    cut: bool = False,
 ) -> bytes:
-    """The bytes of an answer; ValueError if they would not be one."""
+    """The bytes of an answer; ValueError if they would not be one.
+
+    Args:
+        last: end the connection after it.
+        cut: the body is not whole, and has to look like that.
+    """
     lines = [f"{head.version} {status}", *[f"{name}: {value}" for name, value in headers]]
     given = {name.lower() for name, _ in headers}
     if "content-length" not in given and not status.startswith(_NO_BODY):
-        lines.append(f"Content-Length: {len(body)}")
+        if not cut:
+            lines.append(f"Content-Length: {len(body)}")
+        elif head.version == "HTTP/1.1":  # chunks, of which the last one is missing
+            lines.append("Transfer-Encoding: chunked")
+            body = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
     if "date" not in given:
         lines.append(_date())
     if last:
