@@ -19,6 +19,7 @@ from servers import Arrived, RecordingServer
 from waiting import until
 
 from livedebug_sender.forwarder.application import Forwarder
+from livedebug_sender.forwarder.server import listening
 
 V2 = b"/debugger/v2/input"
 SETTINGS = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -365,6 +366,63 @@ def test_many_idle_connections_keep_nobody_out(forwarder):
     assert forwarder.post(ROUTES[2]).status == 202
     for sock in idle:
         sock.close()
+
+
+CLIENTS_THAT_HOLD_PLACES = {
+    "silent": b"",
+    "in a head": b"POST /debugger/v2/input HTTP/1.1\r\n",
+    "idle": b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+    "in a body": post(b"Content-Length: 100000", body=b"x"),
+    "in chunks": post(b"Transfer-Encoding: chunked", body=b"5\r\nabc"),
+    "after the last answer": b"GET /health HTTP/1.0\r\n\r\n",
+}
+
+
+@pytest.fixture
+def with_20_places(monkeypatch, intake) -> Iterator[Running]:
+    monkeypatch.setattr(listening, "MAX_CONNECTIONS", 20)
+    with running(intake.url, max_at_once=4) as forwarder:
+        yield forwarder
+
+
+@pytest.mark.parametrize(
+    "begun", CLIENTS_THAT_HOLD_PLACES.values(), ids=CLIENTS_THAT_HOLD_PLACES.keys()
+)
+def test_clients_that_hold_all_places_keep_nobody_out(with_20_places, begun):
+    held = [with_20_places.connect() for _ in range(25)]  # more wait for a place
+    for sock in held:
+        sock.sendall(begun)
+    begun_at = time.monotonic()
+    assert with_20_places.post(ROUTES[2]).status == 202
+    assert time.monotonic() - begun_at < 25  # of the 30 s and 120 s that they may take
+    for sock in held:
+        sock.close()
+
+
+def test_where_places_are_short_those_in_a_request_are_cut_last_and_those_in_hand_never(
+    monkeypatch,
+):
+    monkeypatch.setattr(listening, "MAX_CONNECTIONS", 20)
+    gate = Gate()
+    with RecordingServer(gate) as intake, running(intake.url, max_at_once=4) as forwarder:
+        asked = post(b"Content-Length: 3", b"Connection: close", body=b"[1]")
+        in_hand, in_body = forwarder.connect(), forwarder.connect()
+        in_hand.sendall(asked)
+        in_body.sendall(asked[:-1])
+        intake.wait_for(1)
+        slow = [forwarder.connect() for _ in range(18)]
+        for sock in slow:
+            sock.sendall(b"POST ")
+        with forwarder.connect() as tracer:  # waits until one of the slow is cut
+            tracer.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            assert statuses(tracer.recv(1000)) == [200]
+        in_body.sendall(asked[-1:])
+        intake.wait_for(2)
+        gate.opened.set()
+        assert statuses(in_hand.recv(1000)) == [202]
+        assert statuses(in_body.recv(1000)) == [202]
+        for sock in (in_hand, in_body, *slow):
+            sock.close()
 
 
 # ---- fuzz ----

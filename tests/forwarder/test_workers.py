@@ -6,7 +6,9 @@ import http.client
 import os
 import re
 import signal
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,14 +182,19 @@ def test_a_queue_that_cannot_be_had_ends_it_at_once_and_says_why(tmp_path):
         assert "Traceback" not in said
 
 
+# The limit of open files leaves 40 of the thousand: 120, less 2 * 8 + 64.
+LIMITED = ("sh", "-c", 'ulimit -n 120; exec "$@"', "sh")
+WITH_40_PLACES = ("--listen", "127.0.0.1:0", "--workers", "2", "--max-at-once", "8")
+
+
 def test_more_connections_than_there_may_be_wait_for_one_to_end(intake):
-    # The limit of open files leaves 40 of the thousand: 120, less 2 * 8 + 64.
-    limited = ("sh", "-c", 'ulimit -n 120; exec "$@"', "sh")
-    options = ("--listen", "127.0.0.1:0", "--workers", "2", "--max-at-once", "8")
-    with forwarding(intake.url, *options, prefix=limited) as process:
+    head = f"POST {ROUTES[2]} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[".encode()
+    with forwarding(intake.url, *WITH_40_PLACES, prefix=LIMITED) as process:
         address = process.address()
-        clients = [Client(address) for _ in range(40)]
-        assert {client.ask("GET", "/health")[0] for client in clients} == {200}
+        host, _, port = address.rpartition(":")
+        clients = [socket.create_connection((host, int(port))) for _ in range(40)]
+        for client in clients:
+            client.sendall(head)
         seen: list[int] = []
         late = Client(address)
         waiting = threading.Thread(target=lambda: seen.append(late.post()))
@@ -199,3 +206,24 @@ def test_more_connections_than_there_may_be_wait_for_one_to_end(intake):
         assert seen == [202]
         for client in (*clients, late):
             client.close()
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"POST / HT", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"],
+    ids=["silent", "in a head", "idle"],
+)
+def test_connections_that_hold_all_places_of_all_workers_make_room(intake, begun):
+    with forwarding(intake.url, *WITH_40_PLACES, prefix=LIMITED) as process:
+        host, _, port = process.address().rpartition(":")
+        held = [socket.create_connection((host, int(port))) for _ in range(100)]
+        for sock in held:
+            sock.sendall(begun)
+        begun_at = time.monotonic()
+        tracer = Client(process.address())
+        assert tracer.post() == 202
+        assert time.monotonic() - begun_at < 15  # of the 30 s and 120 s that they may take
+        tracer.close()
+        for sock in held:
+            sock.close()
+        assert "all places are taken" in "".join(process.lines)

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from enum import Enum
 from io import BytesIO
+from typing import NamedTuple
 
 from ..limits import BodyBytesLimit
 from ..settings import MAX_HEAD
@@ -22,6 +23,21 @@ _LARGE_PIECE = 64 * 1024
 #: Pieces that one client may send until it is another's turn.
 _TURN = 16
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Patience(NamedTuple):
+    """Seconds for which a client may keep a connection waiting.
+
+    Attributes:
+        idle: between two requests.
+        head: from the first byte of a request to the end of its head, and to hang up after
+            the last answer.
+        rest: from the first byte of a request to its last; to read its answer.
+    """
+
+    idle: float
+    head: float
+    rest: float
 
 
 class Wait(Enum):
@@ -151,12 +167,20 @@ class Connection:
         """Did more come already, behind the last request?"""
         return bool(self._buffer)
 
-    def overdue(self, now: float, receive_timeout: float, idle_timeout: float) -> bool:
+    @property
+    def in_request(self) -> bool:
+        """Is the client between the head of a request and the end of its answer?"""
+        return self.busy or self._reader is not None or bool(self._outgoing)
+
+    def overdue(self, now: float, patience: Patience) -> bool:
         """Did the client take too long to send a request whole, to read, or to come back?"""
         if self.busy and not self._outgoing:
             return False
-        patience = idle_timeout if self.idle else receive_timeout
-        return now - self.waiting_since > patience
+        if self.idle:
+            seconds = patience.idle
+        else:
+            seconds = patience.rest if self.in_request else patience.head
+        return now - self.waiting_since > seconds
 
     def abort(self) -> None:
         """Cut it, from any thread; whoever has it or gets it next will see its end."""

@@ -81,6 +81,11 @@ class Listeners:
                 continue
         return accepted
 
+    @property
+    def crowded(self) -> bool:
+        """Does anybody wait in the system's queue?"""
+        return bool(self._poll.poll(0))
+
     def release(self) -> None:
         """Close them in this process; another one goes on listening."""
         for sock in self._sockets:

@@ -116,6 +116,8 @@ class Server:
         begun = 0
         while not self._stopping:
             places = self._connections - begun + self._column.total(CLOSED_CONNECTIONS)
+            if places <= 0 and self._listeners.crowded:
+                serving.worker.make_room()
             for sock in self._listeners.accept(LOOK_EVERY, places, [self._wake_read]):
                 begun += 1
                 serving.worker.adopt(sock)

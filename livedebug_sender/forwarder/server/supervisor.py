@@ -32,7 +32,7 @@ from .server import LOOK_EVERY, Application, Serving
 
 logger = logging.getLogger("livedebug_sender")
 
-_CONNECTIONS, _STOP = b"connections", b"stop"
+_CONNECTIONS, _MAKE_ROOM, _STOP = b"connections", b"make room", b"stop"
 #: Connections in one message.
 _AT_ONCE = 64
 #: Seconds between two starts of one worker: one that can't live is not tried all the time.
@@ -96,7 +96,10 @@ class Supervisor:
         while not self._stopping:
             self._replace_dead()
             wakers = [self._wake_read, *(one.channel for one in self._processes if one)]
-            for sock in self._listeners.accept(LOOK_EVERY, self._places(), wakers):
+            places = self._places()
+            if places <= 0 and self._listeners.crowded:
+                self._tell_all(_MAKE_ROOM)
+            for sock in self._listeners.accept(LOOK_EVERY, places, wakers):
                 self._hand_over(sock)
         self._listeners.close()
         return self._finish()
@@ -128,6 +131,14 @@ class Supervisor:
                     continue
                 process.given += 1
                 return
+
+    def _tell_all(self, message: bytes) -> None:
+        for process in self._processes:
+            if process is not None:
+                try:
+                    process.channel.send(message)
+                except OSError:  # it is gone, or takes none now: that of the next time
+                    continue
 
     def _replace_dead(self) -> None:
         for index, process in enumerate(self._processes):
@@ -185,10 +196,12 @@ class Supervisor:
         column = self._counters.column(index)
         serving = Serving(self._make_app(index, column), self._settings, column)
         message = _CONNECTIONS
-        while message == _CONNECTIONS:
+        while message in (_CONNECTIONS, _MAKE_ROOM):
             message, descriptors, _, _ = socket.recv_fds(channel, 64, _AT_ONCE)
             for descriptor in descriptors:
                 serving.worker.adopt(socket.socket(fileno=descriptor))
+            if message == _MAKE_ROOM:
+                serving.worker.make_room()
         return 0 if serving.finish(time.monotonic() + self._settings.grace) else 1
 
     def _finish(self) -> bool:

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from ...runtime.log_limiter import LogLimiter
 from ..limits import BodyBytesLimit
 from ..settings import Settings
-from .connection import Connection, IncomingRequest, Wait
+from .connection import Connection, IncomingRequest, Patience, Wait
 from .http1 import RequestError, RequestHead
 from .wsgi import answer, answer_of, variables
 
@@ -30,6 +31,10 @@ logger = logging.getLogger("livedebug_sender")
 #: Threads beyond `max_at_once`: for /health and /metrics, and to say 503.
 SPARE_THREADS = 4
 _IDLE_TIMEOUT = 120.0
+#: Where others wait for a place.
+_IF_FULL = Patience(idle=1.0, head=1.0, rest=5.0)
+#: Connections that are cut at once for them.
+_CUT_AT_ONCE = 16
 _LOOK_EVERY = 1.0
 _ARMED = {
     Wait.INPUT: select.EPOLLIN | select.EPOLLONESHOT,
@@ -61,6 +66,9 @@ class Worker:
         self._body_bytes = body_bytes
         self._closed = closed
         self._every_second = every_second
+        receive = settings.receive_timeout
+        self._patience = Patience(_IDLE_TIMEOUT, receive, receive)
+        self._log = LogLimiter()
         self._max_threads = settings.max_at_once + SPARE_THREADS
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
@@ -88,6 +96,20 @@ class Worker:
             return
         self._connections[sock.fileno()] = connection
         self._epoll.register(sock.fileno(), _ARMED[Wait.INPUT])
+
+    def make_room(self) -> None:
+        """Others wait for a place: cut a few of the slowest clients' connections.
+
+        In the middle of a request only where all have sent a head: a client that means well
+        sends its head at once, and comes back if it was idle.
+        """
+        now = time.monotonic()
+        slow = [one for one in list(self._connections.values()) if one.overdue(now, _IF_FULL)]
+        slow = [one for one in slow if not one.in_request] or slow
+        for connection in sorted(slow, key=lambda one: one.waiting_since)[:_CUT_AT_ONCE]:
+            connection.abort()
+            self._log.note("full", "all places are taken; the slowest clients are cut off")
+        self._log.report()
 
     @property
     def unanswered(self) -> int:
@@ -206,7 +228,7 @@ class Worker:
                 logger.error("what is done each second failed: %s", type(error).__name__)
             now = time.monotonic()
             for connection in list(self._connections.values()):
-                if connection.overdue(now, self._settings.receive_timeout, _IDLE_TIMEOUT):
+                if connection.overdue(now, self._patience):
                     connection.abort()
 
 
