@@ -16,7 +16,8 @@ from .json_cutter import CHUNK, SPACE, JSONCutter
 
 _BOM = b"\xef\xbb\xbf"
 
-UNREADABLE = "unfit"
+# The same words as in the sender's `stats().dropped`, with which they are added up.
+INVALID = "invalid"
 TOO_LARGE = "too_large"
 
 
@@ -28,7 +29,7 @@ class Found:
         place: such as ``line 3`` or ``payload 3``.
         offset: bytes of the file up to its end.
         problem: what is wrong there; empty where there is a payload.
-        reason: of a problem: `UNREADABLE` or `TOO_LARGE`.
+        reason: of a problem: `INVALID` or `TOO_LARGE`.
         track: None where nobody has said or told it yet.
         content_type: of a SymDB body.
         line: of the file, from 1, in which the payload begins; None where not known.
@@ -38,7 +39,7 @@ class Found:
     offset: int
     payload: bytes = b""
     problem: str = ""
-    reason: str = UNREADABLE
+    reason: str = INVALID
     track: Track | None = None
     content_type: str | None = None
     line: int | None = None

@@ -19,19 +19,17 @@ from .endpoints import config_of, endpoint_options, mode_of
 from .input_files import MAX_BODY, Expected, payloads_of, total_bytes
 from .log_lines import LogLines
 from .output import counted, plain, print_json, stderr, stdout
-from .payload_files import UNREADABLE
 from .progress import SendingBar
 from .sending import MAX_PAYLOAD, Report, Sending
 
 _AUTO = "auto"
 _REASONS = {
-    "invalid": "not a JSON object or array",
+    "invalid": "not readable as a payload, not sent",
     "too_large": "larger than an endpoint takes; see --prune",
     "queue_full": "no room in the queue",
     "rejected": "refused by the endpoint",
     "undeliverable": "not delivered in time",
     "shutdown": "given up at the end",
-    UNREADABLE: "not readable as a payload, not sent",
 }
 
 

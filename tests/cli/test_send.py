@@ -14,6 +14,7 @@ from servers import Arrived, RecordingServer, Reply, free_port
 
 from livedebug_sender.cli import sending
 from livedebug_sender.intake.server import Intake
+from livedebug_sender.stats import LOST, REFUSED
 
 
 @pytest.mark.parametrize("track", ["diagnostics", "logs", "snapshots"])
@@ -79,6 +80,17 @@ def test_what_is_no_payload_is_named_and_the_rest_is_sent(livedebug_intake: Inta
     assert "standard input, line 2: not JSON" in ended.stderr
     assert "dropped 1: not readable" in ended.stdout
     assert [payload["n"] for payload in livedebug_intake.payloads()] == [1, 3]
+
+
+def test_the_summary_counts_by_the_reasons_of_the_senders_own_stats() -> None:
+    """Told apart from what the library calls invalid, it would be two words for one thing."""
+    stdin = b'{"n": 1}\n{"n": \n"text"\n{"n": "' + b"x" * 2**20 + b'"}\n'
+    with RecordingServer() as agent:
+        ended = run("send", "logs", "-", "--agent", agent.url, "--json", stdin=stdin)
+    summary = json.loads(ended.stdout)
+    assert (summary["payloads"], summary["delivered"]) == (4, 1)
+    assert summary["dropped"] == {"invalid": 2, "too_large": 1}
+    assert set(summary["dropped"]) <= {*REFUSED, *LOST}
 
 
 def test_what_is_refused_makes_the_command_end_with_1_and_says_why() -> None:
