@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-import zlib
 from dataclasses import dataclass
 
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
+from ..protocol.unpacking import TooMuchUnpacked, unpacked
+
 #: Bytes that all the gzip of one request may grow to together: the body's own, and that
 #: of its parts. Bounded for each part alone, a thousand parts would be a thousand times it.
 MAX_UNPACKED = 32 * 1024 * 1024
-_GZIP = b"\x1f\x8b"
 _MAX_PARTS = 1000
 
 
@@ -36,19 +36,12 @@ class Unpacker:
         Raises:
             ValueError: it is not a complete gzip, or the budget is spent.
         """
-        if not content.startswith(_GZIP):
-            return content
-        gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         try:
-            # One byte more than there is room for tells "full" from "too much".
-            plain = gzip.decompress(content, self._left + 1)
-        except zlib.error as error:
-            raise ValueError(f"gzip that can't be opened: {error}") from None
-        if len(plain) > self._left:
-            raise ValueError(f"gzip that grows to more than {self._budget} bytes")
-        if not gzip.eof:
-            raise ValueError("gzip that is cut off")
-        self._left -= len(plain)
+            plain = unpacked(content, self._left)
+        except TooMuchUnpacked:
+            raise ValueError(f"gzip that grows to more than {self._budget} bytes") from None
+        if plain is not content:
+            self._left -= len(plain)
         return plain
 
 

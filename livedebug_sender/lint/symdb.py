@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import zlib
 from email import message_from_bytes
 from email.message import Message
 from typing import Any
 
+from ..protocol.unpacking import unpacked
+from ..units import MiB
 from .findings import MAX_FINDINGS, Finding, check, shown
 
 _EVENT = "event"
-_GZIP = b"\x1f\x8b"
 #: Bytes that a gzipped part may have when it is opened, in memory.
-MAX_UNPACKED = 64 * 1024 * 1024
+MAX_UNPACKED = 64 * MiB
 
 
 def symdb_findings(body: bytes, content_type: str) -> list[Finding]:
@@ -40,26 +40,16 @@ def symdb_findings(body: bytes, content_type: str) -> list[Finding]:
 
 def _of_part(name: str, content: bytes, schema: str) -> list[Finding]:
     try:
-        value: Any = json.loads(_unpacked(content))
-    except zlib.error as error:
-        return [Finding(f"/{name}", f"gzip that can't be opened ({error})", "whole gzipped JSON")]
+        text = unpacked(content, MAX_UNPACKED)
+    except ValueError as error:
+        return [Finding(f"/{name}", str(error), "whole gzipped JSON")]
+    try:
+        value: Any = json.loads(text)
     except (ValueError, RecursionError):
         return [Finding(f"/{name}", "not JSON", "JSON, or gzipped JSON")]
     return [
         Finding(f"/{name}{one.pointer}", one.given, one.expected) for one in check(value, schema)
     ]
-
-
-def _unpacked(content: bytes) -> bytes:
-    if not content.startswith(_GZIP):
-        return content
-    gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    plain = gzip.decompress(content, MAX_UNPACKED)
-    if gzip.unconsumed_tail:
-        raise zlib.error(f"more than {MAX_UNPACKED} bytes")
-    if not gzip.eof:
-        raise zlib.error("it is cut off")
-    return plain
 
 
 def _parts_of(body: bytes, content_type: str) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sample_data import SAMPLES, large_snapshot
 
-from livedebug_sender.lint import Finding, findings_in, symdb_findings
+from livedebug_sender.lint import Finding, findings_in, symdb, symdb_findings
 
 CONTENT_TYPE = "multipart/form-data; boundary=b"
 
@@ -184,6 +184,14 @@ SCOPES = gzip.compress(b'{"service":"shop","language":"python","scopes":[]}')
 )
 def test_an_upload_is_looked_into(body: bytes, pointers: list[str]) -> None:
     assert [finding.pointer for finding in symdb_findings(body, CONTENT_TYPE)] == pointers
+
+
+def test_what_is_wrong_with_the_gzip_of_an_upload_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(symdb, "MAX_UNPACKED", 20)
+    (finding,) = symdb_findings(upload(event=b"{}", file=SCOPES), CONTENT_TYPE)[3:]
+    assert str(finding) == (
+        "/file: gzip that grows to more than 20 bytes; expected: whole gzipped JSON"
+    )
 
 
 def test_an_upload_without_a_boundary_is_a_finding() -> None:
