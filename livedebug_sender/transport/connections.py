@@ -124,25 +124,26 @@ class Connection:
                 self.sent += count
                 left = _after(left, count)
                 continue
-            if not self._stream.wait(deadline.remaining(until), for_writing=True):
-                raise TimeoutError("timed out")
-            came = self._stream.receive(_READ)
-            if came is not None:
-                reader.feed(came)
-                if reader.status is not None:
-                    reader.reusable = False
-                    return False
+            self._receive(reader, deadline.remaining(until), for_writing=True)
+            if reader.status is not None:
+                reader.reusable = False
+                return False
         return True
 
     def _read(self, reader: ResponseReader, deadline: RequestDeadline, timeout: float) -> None:
-        stream = self._stream
         until = deadline.until(timeout)
         while not reader.complete:
-            if not stream.wait(deadline.remaining(until)):
-                raise TimeoutError("timed out")
-            came = stream.receive(_READ)
-            if came is not None:
-                reader.feed(came)
+            self._receive(reader, deadline.remaining(until))
+
+    def _receive(
+        self, reader: ResponseReader, seconds: float, *, for_writing: bool = False
+    ) -> None:
+        """Wait for bytes of the answer (or for room to write), and feed what came to `reader`."""
+        if not self._stream.wait(seconds, for_writing=for_writing):
+            raise TimeoutError("timed out")
+        came = self._stream.receive(_READ)
+        if came is not None:
+            reader.feed(came)
 
 
 def _after(buffers: list[Buffer], count: int) -> list[Buffer]:
