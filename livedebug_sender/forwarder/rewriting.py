@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from ..protocol.credentials import is_credential_field
 from ..protocol.endpoint import Endpoint
 from ..protocol.request import Headers, Request
 from ..protocol.tags import cut_tags
@@ -37,11 +38,6 @@ _MADE_ANEW = {"host", "content-length", "expect", "dd-api-key", "dd-request-id",
 _FORWARDED = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
 _LEFT_BEHIND = _HOP_BY_HOP | _MADE_ANEW | _FORWARDED
 _NOT_RETURNED = _HOP_BY_HOP | {"content-length"}
-# The intakes take a key from the query, too; a tracer's own has no business there, nor has
-# what else authenticates it: queries are stored, and written into logs.
-_KEY_IN_QUERY = re.compile(
-    r"(api|app|application)[-_]?key$|token$|secret$|password$", re.IGNORECASE
-)
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -204,7 +200,8 @@ def _path_of(url: str) -> str:
 def _query_pairs(query: str) -> Pairs:
     """The fields of a query; as in headers, a character is a byte.
 
-    As the Agent does, fields that can't be parsed are left out.
+    As the Agent does, fields that can't be parsed are left out; so are credentials, since queries
+    are stored, and written into logs.
     """
     if ";" in query or "%" in query:
         query = "&".join(part for part in query.split("&") if not _BAD_FIELD.search(part))
@@ -214,7 +211,7 @@ def _query_pairs(query: str) -> Pairs:
         )
     except ValueError:
         raise HTTPError(400, f"the query has more than {MAX_FIELDS} fields") from None
-    return [pair for pair in pairs if not _KEY_IN_QUERY.search(pair[0])]
+    return [pair for pair in pairs if not is_credential_field(pair[0])]
 
 
 def _encoded(pairs: Pairs) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from ..protocol.credentials import is_credential, is_credential_field
 from ..protocol.tracks import V2_PATH
 from ..version import __version__
 from .api_routes import add_api
@@ -24,7 +26,7 @@ from .store import Store
 from .tracer_routes import CONFIG_PATH, LISTED, answer_to, is_a_tracers
 
 _METHODS = ["POST", "PUT"]
-_MASKED = ("dd-api-key", "dd-application-key", "authorization", "proxy-authorization", "cookie")
+_MASK = "***"
 
 
 def create_app(
@@ -124,7 +126,8 @@ class _Taker:
             remark = remark or "no DD-API-KEY: Datadog's own intake would refuse it"
         if fault.ending:
             status, remark = 0, f"no answer, on purpose: {fault.ending}"
-        self._store.add(request.path, query, _masked(headers), body, status, reading, remark)
+        kept = _masked_query(query), _masked(headers)
+        self._store.add(request.path, *kept, body, status, reading, remark)
         if status < 300:
             response = Response("{}", status or 500, content_type="application/json")
         else:
@@ -156,7 +159,15 @@ def _headers() -> dict[str, str]:
 
 
 def _masked(headers: dict[str, str]) -> dict[str, str]:
-    return {name: "***" if name in _MASKED else value for name, value in headers.items()}
+    return {name: _MASK if is_credential(name) else value for name, value in headers.items()}
+
+
+def _masked_query(query: str) -> str:
+    pairs = [field.partition("=") for field in query.split("&")]
+    return "&".join(
+        name + equals + (_MASK if is_credential_field(unquote(name)) else value)
+        for name, equals, value in pairs
+    )
 
 
 def _refusal(status: int, said: str) -> Response:

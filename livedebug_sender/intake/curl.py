@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import shlex
 
+from ..protocol.credentials import is_credential
 from .reading import Payload
 from .records import RecordedRequest
 
 #: Bytes; Linux takes 128 KiB in one argument.
 _MAX_ARGUMENT = 100_000
 _GLUE = " \\\n  "
-#: What curl adds by itself, and what is masked here.
+#: What curl adds by itself.
 _LEFT_OUT = (
     "accept",
     "accept-encoding",
-    "authorization",
     "connection",
     "content-length",
-    "cookie",
-    "dd-api-key",
-    "dd-application-key",
     "expect",
     "host",
-    "proxy-authorization",
     "transfer-encoding",
     "user-agent",
 )
@@ -45,7 +41,7 @@ def curl_command(
     parts += [
         f"-H {shlex.quote(f'{name}: {value}')}"
         for name, value in request.headers.items()
-        if name not in left_out
+        if name not in left_out and not is_credential(name)  # masked here
     ]
     text = payload.texts[0][1] if payload is not None and alone else ""
     if text and len(text.encode("utf-8", "replace")) <= _MAX_ARGUMENT:

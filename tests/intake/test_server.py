@@ -60,6 +60,18 @@ def test_no_key_is_kept(intake: Intake, make_sender: Callable[..., Sender]) -> N
     assert intake.requests[0].headers["dd-api-key"] == "***"
 
 
+def test_no_credential_is_kept_in_whatever_header_or_field_it_came(intake: Intake) -> None:
+    given = {"Authorization": KEY, "Cookie": KEY, "X-Vault-Token": KEY, "X-Own-Api-Key": KEY}
+    query = f"dd-api-key={KEY}&api_key={KEY}&ddtags=env:test"
+    url = f"{intake.url}/debugger/v2/input?{query}"
+    requests.post(url, data=b"[]", headers=given, timeout=10)
+    (request,) = intake.requests
+    assert (request.query, request.tags) == (query.replace(KEY, "***"), "env:test")
+    assert {request.headers[name.lower()] for name in given} == {"***"}
+    assert KEY not in repr(request)
+    assert KEY not in requests.get(f"{intake.url}/intake/requests/1", timeout=10).text
+
+
 def test_it_looks_like_an_agent_with_the_newer_route(intake: Intake) -> None:
     info = requests.get(f"{intake.url}/info", timeout=10).json()
     assert agent_info_supports_debugger_v2_endpoint(info)

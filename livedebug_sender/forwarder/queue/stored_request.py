@@ -28,6 +28,8 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ...protocol.credentials import is_credential
+
 VERSION = 1
 MAGIC = b"LDQR"
 _FIXED = struct.Struct(">4sIB3xIQ")
@@ -37,35 +39,6 @@ _COVERED = 8
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 #: The year 10,000: what can be shown as a date ends there.
 _END_OF_TIME = 253_402_300_800.0
-
-#: Headers that say who the tracer is to somebody; they never leave this process. In lower case.
-CREDENTIALS = frozenset(
-    (
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "cookie2",
-        "dd-api-key",
-        "dd-application-key",
-        "dd-client-token",
-        "dd-auth-token",
-        "x-api-key",
-        "x-auth-token",
-        "x-csrf-token",
-        "x-amz-security-token",
-    )
-)
-# Others' inventions, by how they are called; none of them is Datadog's but for the last.
-_CREDENTIAL = re.compile(r"(token|secret|password|api-?key|jwt|assertion)\b")
-_NO_CREDENTIALS = frozenset(("x-datadog-test-session-token",))
-
-
-def is_credential(name: str) -> bool:
-    """Does a header of that name authenticate the tracer, as far as its name tells?"""
-    name = name.lower()
-    return name in CREDENTIALS or (
-        name not in _NO_CREDENTIALS and _CREDENTIAL.search(name) is not None
-    )
 
 
 class DamagedRecord(ValueError):
