@@ -39,10 +39,9 @@ def crashed(
 
 
 def taken_from(queue: DiskQueue, *, patience: float = 0.5) -> list[StoredRequest]:
-    """All that can be taken, each acknowledged."""
+    """All that can be taken, each acknowledged; waits so long for what can't be taken yet."""
     requests = []
-    # Damaged files are looked into by another thread: the first may take a moment.
-    while taken := queue.take(ROUTE, patience):
+    while taken := queue.take(ROUTE, patience if queue.stats().items else 0.0):
         requests.append(taken.request)
         queue.acknowledge(taken)
     return requests

@@ -13,6 +13,7 @@ from queue_kinds import OTHER_ROUTE, ROUTE, a_request
 from running_cli import run
 from waiting import until
 
+from livedebug_sender.forwarder.queue.disk import housekeeper
 from livedebug_sender.forwarder.queue.disk.disk_queue import DiskQueue
 
 
@@ -31,7 +32,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def working(folder: Path) -> Iterator[DiskQueue]:
+def working(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DiskQueue]:
+    monkeypatch.setattr(housekeeper, "ROUND", 0.05)  # seconds
     queue = opened(folder)
     yield queue
     queue.close(5)

@@ -24,6 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from crashed_queues import opened, taken_from  # noqa: E402
 from power_cuts import Call, Disk, compiled, preloaded, read_calls  # noqa: E402
+from waiting import until  # noqa: E402
 
 WORKLOAD = """
 import os, random, sys, threading
@@ -128,12 +129,13 @@ def _arrived(folder: Path, needed: set[bytes]) -> tuple[set[bytes], float]:
     queue = opened(folder / "queue")
     seconds = time.monotonic() - begun
     arrived: set[bytes] = set()
-    until = time.monotonic() + 10
-    while True:
-        arrived |= {one.body.split(b" ", 1)[0] for one in taken_from(queue, patience=0.02)}
-        arrived |= _dead(folder)
-        if needed <= arrived or time.monotonic() > until:
-            break
+
+    def all_came() -> bool:
+        arrived.update(one.body.split(b" ", 1)[0] for one in taken_from(queue, patience=0.02))
+        arrived.update(_dead(folder))
+        return needed <= arrived
+
+    until(all_came)
     queue.close(5)
     return arrived, seconds
 

@@ -14,8 +14,14 @@ from queue_kinds import ROUTE, a_request
 from waiting import until
 
 from livedebug_sender.errors import ConfigError
+from livedebug_sender.forwarder.queue.disk import housekeeper
 
 BODIES = [random.Random(n).randbytes(100 if n % 3 else 40_000) for n in range(60)]
+
+
+@pytest.fixture(autouse=True)
+def _housekeeping_without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeper, "ROUND", 0.05)
 
 
 @pytest.fixture(scope="module", params=["wal", "sealed"])

@@ -22,6 +22,11 @@ from livedebug_sender.forwarder.queue.request_queue import PutRefused, QueueFull
 PATIENCE = 20.0
 
 
+@pytest.fixture(autouse=True)
+def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeper, "ROUND", 0.05)
+
+
 def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -76,7 +81,6 @@ def test_many_small_commits_do_not_make_a_large_file(tmp_path):
 
 def test_what_is_left_in_nearly_empty_files_moves_on(tmp_path, monkeypatch):
     monkeypatch.setattr(moving, "_STILL_FOR", 0.2)
-    monkeypatch.setattr(housekeeper, "ROUND", 0.05)
     queue = opened(tmp_path, max_bytes=8_000_000)
     for n in range(60):
         queue.put(a_request(b"x" * 100_000, OTHER_ROUTE if n % 10 == 0 else ROUTE))
@@ -99,7 +103,6 @@ def test_what_is_left_in_nearly_empty_files_moves_on(tmp_path, monkeypatch):
 
 def test_what_is_too_old_goes_though_nobody_takes(tmp_path, monkeypatch):
     monkeypatch.setattr(housekeeper, "_EXPIRE_EVERY", 0.05)
-    monkeypatch.setattr(housekeeper, "ROUND", 0.05)
     queue = opened(tmp_path, max_age=60)
     for n in range(10):
         queue.put(a_request(received_at=time.time() - (100 if n < 7 else 0)))
@@ -235,7 +238,6 @@ def test_a_close_twice_is_fine(tmp_path):
 
 def test_what_another_process_leaves_at_its_end_is_adopted_by_who_is_open(tmp_path, monkeypatch):
     monkeypatch.setattr(housekeeper, "ADOPT_EVERY", 0.05)
-    monkeypatch.setattr(housekeeper, "ROUND", 0.05)
     leaving, staying = opened(tmp_path), opened(tmp_path)
     for n in range(5):
         leaving.put(a_request(b"left %d" % n))
@@ -319,7 +321,7 @@ def test_a_full_disk_refuses_and_loses_nothing_it_confirmed(small_disk, by_other
     assert arrived == confirmed
     (small_disk / "theirs").unlink(missing_ok=True)
     confirmed.clear()
-    assert until(lambda: fill() > 50)
+    assert until(lambda: fill() > 50, writer._IDLE / 2)  # at once, not when it was idle
     queue.close(5)
     queue = opened(small_disk / "queue")
     assert {request.request_id for request in taken_from(queue)} == confirmed

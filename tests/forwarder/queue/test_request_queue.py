@@ -12,6 +12,7 @@ import pytest
 from queue_kinds import KINDS, OTHER_ROUTE, ROUTE, QueueMaker, a_request, queue_maker
 from waiting import until
 
+from livedebug_sender.forwarder.queue.disk import housekeeper
 from livedebug_sender.forwarder.queue.request_queue import QueueFull, QueueUnavailable
 
 PATIENCE = 20.0
@@ -194,7 +195,8 @@ def test_many_threads_lose_and_double_nothing(opened):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "kafka"])
-def test_a_full_queue_refuses_and_has_room_again(kind, tmp_path):
+def test_a_full_queue_refuses_and_has_room_again(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(housekeeper, "ROUND", 0.05)  # seconds
     with queue_maker(kind, tmp_path) as opened:
         queue = opened(max_bytes=4_000_000, flooding=frozenset((ROUTE,)))
         body = b"x" * 100_000

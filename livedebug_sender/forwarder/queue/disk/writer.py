@@ -81,6 +81,8 @@ class Writer:
         self._pending = 0
         self._settled: list[Settled] = []
         self._settle_at = float("inf")
+        #: A request was refused for want of room since the last file was completed.
+        self._room_is_wanted = False
         self._ending = False
         self._thread = threading.Thread(
             target=self._run, name="livedebug-queue-writer", daemon=True
@@ -97,7 +99,12 @@ class Writer:
         with self._state.lock:
             if self._state.closed:
                 raise QueueUnavailable("shutting down", RETRY_AFTER)
-            self._state.check_room(request, addition.size, self._pending)
+            try:
+                self._state.check_room(request, addition.size, self._pending)
+            except QueueFull:
+                self._room_is_wanted = True
+                self._work.notify()
+                raise
             batch = self._add([addition], ())
             waiter = batch.waiter()
         _wait(batch, waiter, timeout)
@@ -155,7 +162,8 @@ class Writer:
                 while not self._due() and not self._ending:
                     if self._state.active_is_damaged:
                         break
-                    if self._is_spent() and self._state.clock() >= idle_until:
+                    idle = self._room_is_wanted or self._state.clock() >= idle_until
+                    if self._is_spent() and idle:
                         break
                     self._work.wait(self._seconds_to_wait(idle_until))
                 ending = self._ending
@@ -269,6 +277,7 @@ class Writer:
         """Write no more to the active segment."""
         with self._state.lock:
             self._state.active_is_damaged = False
+            self._room_is_wanted = False
             if self._segment is not None:
                 self._state.to_seal.append(self._segment.number)
                 self._segment = None
