@@ -18,7 +18,7 @@ def run(script: str, *args: str, timeout: float = 60) -> subprocess.CompletedPro
         config.set_endpoint(Endpoint(sys.argv[1]))
         for url in sys.argv[2:]:
             config.add_additional_debugger_endpoint(Endpoint(url))
-        sender = Sender(config)
+        sender = Sender(config, shutdown_timeout=20)  # the machine may be a busy one
     """
     text = textwrap.dedent(head) + textwrap.dedent(script)
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("COV_", "COVERAGE_"))}

@@ -161,7 +161,8 @@ class AdditionalEndpointWorker:
             if self._executor is None:
                 self._executor = self._new_executor(1, "livedebug-additional")
             submit_unjoined(self._executor, self._work)
-        except RuntimeError as error:  # interpreter shutdown, no threads: `finish` does the work
+        # Interpreter shutdown, no threads: `finish` does the work.
+        except (ImportError, RuntimeError) as error:
             reraise_of_signal_handler(error)
             return False
         return True

@@ -25,7 +25,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
 from typing import Any
 
 from .own_modules import ImportOnOurThread, own_package_in_place
@@ -54,7 +53,7 @@ def load(module: str, name: str) -> Any:
         ImportError: and whatever else comes of importing it; it may be tried again.
     """
     if (module, name) not in _loaded:
-        _loaded[module, name] = getattr(_import(module), name)
+        _loaded[module, name] = _import(module, name)
     return _loaded[module, name]
 
 
@@ -66,15 +65,17 @@ def _importing() -> Any:
     return vars(sys).setdefault(_LOCK, threading.RLock())
 
 
-def _import(module: str) -> ModuleType:
+def _import(module: str, name: str) -> Any:
+    # The attribute too: to get it may be another import (of a package that is itself lazy),
+    # and of two threads in one that fails, CPython leaves the second half a module.
     if threading.get_ident() == threading.main_thread().ident:
         with _importing(), own_package_in_place(), _whole():
-            return importlib.import_module(module)
+            return getattr(importlib.import_module(module), name)
     _let_the_host_start_over()
     with _importing(), own_package_in_place(), _whole(), ImportOnOurThread() as ours:
         _under_way.append(ours)
         try:
-            return importlib.import_module(module)
+            return getattr(importlib.import_module(module), name)
         finally:
             _under_way.remove(ours)
 

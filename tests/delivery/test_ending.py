@@ -208,10 +208,9 @@ def test_a_forgotten_sender_delivers_at_exit_to_all_endpoints(ending: str) -> No
 def test_a_hanging_intake_delays_the_exit_by_the_shutdown_timeout_and_no_more() -> None:
     with RawServer(hang) as intake, RawServer(hang) as second:
         script = """
-            sender = Sender(config, shutdown_timeout=0.5)
-            sender.enqueue("logs", b"{}")
-            two = Sender(config, shutdown_timeout=0.5)
-            two.enqueue("logs", b"{}")
+            senders = [Sender(config, shutdown_timeout=0.5) for _ in range(12)]
+            for sender in senders:
+                sender.enqueue("logs", b"{}")
             import atexit, time
             start = time.monotonic()
             from livedebug_sender.runtime import shutdown as lifecycle
@@ -221,7 +220,7 @@ def test_a_hanging_intake_delays_the_exit_by_the_shutdown_timeout_and_no_more() 
         """
         done = run(script, intake.url, second.url)
         assert "Traceback" not in done.stderr
-        assert 0.3 < float(done.stdout) < 1.5
+        assert 0.3 < float(done.stdout) < 5  # not one after the other
 
 
 @pytest.mark.parametrize("fault", [hang, drip])

@@ -19,7 +19,6 @@ def test_threads_that_go_on_after_the_main_thread_deliver_too() -> None:
     with RecordingServer() as intake, RecordingServer() as second:
         script = """
             import threading
-            sender = Sender(config, shutdown_timeout=20)
             def go_on():
                 threading.main_thread().join()
                 for n in range(50):
@@ -49,7 +48,6 @@ def test_a_first_enqueue_in_an_exit_handler_is_delivered_without_a_flush() -> No
     with RecordingServer() as intake, RecordingServer() as second:
         script = """
             import atexit
-            sender = Sender(config, shutdown_timeout=20)
             atexit.register(lambda: sender.enqueue("logs", {"n": 1}))
         """
         done = run(script, intake.url, second.url)
@@ -61,7 +59,6 @@ def test_at_a_thread_limit_the_exit_delivers() -> None:
     with RecordingServer() as intake, RecordingServer() as second:
         script = """
             import _thread
-            sender = Sender(config, shutdown_timeout=20)
             def refuse(*args):
                 raise RuntimeError("can't start new thread")
             _thread.start_new_thread = refuse

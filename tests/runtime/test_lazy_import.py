@@ -184,13 +184,41 @@ def test_a_first_import_at_the_exit_is_made_on_the_main_thread() -> None:
     with RecordingServer() as intake:
         script = """
             import atexit
-            sender = Sender(config, shutdown_timeout=20)
             sys.modules.pop("threading")
             atexit.register(sender.enqueue, "logs", b"{}")
         """
         done = run(script, intake.url, timeout=20)
         assert (done.returncode, done.stderr) == (0, "")
         assert len(intake.elements()) == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="an older Python makes executors there")
+def test_two_threads_whose_import_fails_at_the_exit_leave_no_traceback() -> None:
+    """As that of executors does, when a batch and the exit come to need one at once."""
+    script = f"""
+        {INDENTED_SLOW}
+        def until_the_exit_needs_it_too():
+            main, files = threading.main_thread().ident, []
+            while "lazy_import.py" not in files:
+                time.sleep(0.01)
+                frame, files = sys._current_frames()[main], []
+                while frame is not None:
+                    files.append(os.path.basename(frame.f_code.co_filename))
+                    frame = frame.f_back
+            time.sleep(0.1)
+        SlowDown("concurrent.futures.thread", until_the_exit_needs_it_too)
+        alone = SenderConfig()
+        alone.set_endpoint(Endpoint(sys.argv[1]))
+        first = Sender(alone)
+        assert first.enqueue("logs", b"{{}}") and first.flush(20)  # all else is imported now
+        sender = Sender(config, linger=600, shutdown_timeout=1.0)
+        sender.enqueue("logs", b"{{}}")
+        while "livedebug-logs" not in [thread.name for thread in threading.enumerate()]:
+            time.sleep(0.01)
+    """
+    with RecordingServer() as intake, RecordingServer() as second:
+        done = run(script, intake.url, second.url, timeout=60)
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
 
 
 def test_importlib_has_the_private_names_that_a_fork_in_the_middle_of_an_import_needs(
