@@ -63,7 +63,7 @@ def test_at_exit_every_open_sender_is_closed_and_takes_no_more() -> None:
         script = """
             import atexit
             from livedebug_sender.runtime import shutdown
-            senders = [Sender(config, linger=600) for _ in range(3)]
+            senders = [Sender(config, linger=600, shutdown_timeout=20) for _ in range(3)]
             for one in senders:
                 one.enqueue("logs", b"{}")
             shutdown.close_all()
@@ -72,7 +72,8 @@ def test_at_exit_every_open_sender_is_closed_and_takes_no_more() -> None:
             assert shutdown.registered() == ()
         """
         done = run(script, intake.url)
-        assert done.stderr == ""
+        # The drop may be in the log, where the end of the program takes a second and more.
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
         assert len(intake.elements()) == 3
 
 
