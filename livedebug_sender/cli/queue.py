@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -19,6 +20,7 @@ from ..errors import ConfigError
 from ..forwarder.options import PREFIX
 from ..forwarder.queue.browsing import DEAD, WAITING, Entry, QueueBrowser, QueueInUse
 from ..forwarder.queue.opening import DISK, KAFKA, open_browser
+from ..forwarder.queue.request_queue import PutRefused, QueueUnreachable
 from ..forwarder.queue.stored_request import StoredRequest
 from ..forwarder.routes import ROUTES
 from .output import counted, plain, print_json, stderr, stdout
@@ -215,12 +217,16 @@ def export(
     stderr().print(plain(f"{counted(written, 'request')} written{gone}"))
 
 
-def _browser(queue_url: str) -> QueueBrowser:
+@contextmanager
+def _browser(queue_url: str) -> Iterator[QueueBrowser]:
     if not queue_url.startswith((DISK, KAFKA)):
         queue_url = f"{DISK}{Path(queue_url).absolute()}"
+    kafka_config = os.environ.get(f"{PREFIX}KAFKA_CONFIG", "")
     try:
-        kafka_config = os.environ.get(f"{PREFIX}KAFKA_CONFIG", "")
-        return open_browser(queue_url, tuple(ROUTES), kafka_config)
+        with open_browser(queue_url, tuple(ROUTES), kafka_config) as browser:
+            yield browser
+    except (QueueUnreachable, PutRefused) as error:
+        raise click.ClickException(str(error)) from None
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
 

@@ -171,6 +171,8 @@ class Forwarder:
     def _health(self) -> Reply:
         if self._ending or self._column.total(ENDING):
             return in_json({"status": "shutting down"}, 503)
+        if self._stored is not None and self._stored.problem:
+            return in_json({"status": "no queue", "reason": self._stored.problem}, 503)
         self.publish()
         fullness = max((of_one.fullness for of_one in self._published.read()), default=0.0)
         if fullness >= NEARLY_FULL:

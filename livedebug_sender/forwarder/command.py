@@ -121,6 +121,7 @@ def _serve(settings: Settings, addresses: Sequence[str], as_json: bool) -> bool:
 
     use_one_arena()
     server = _server(settings, addresses)
+    server.start()
     with stopped_by_signals(server):
         logging.getLogger("livedebug_sender").info(
             "forwarding (%s, workers: %d) from %s",
@@ -151,16 +152,12 @@ def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
     if workers == 1:
         column = counters.column()
         app = Forwarder(settings, column)
-        server = Server(app, settings, listen, column)
-        app.start()
-        return server
+        return Server(app, settings, listen, column)
     published = Published(workers)
     of_worker = settings.of_worker()
 
     def new_forwarder(index: int, column: Column) -> Forwarder:
         published.clear(index)  # of one that was here before
-        app = Forwarder(of_worker, column, published, index)
-        app.start()
-        return app
+        return Forwarder(of_worker, column, published, index)
 
     return Supervisor(new_forwarder, settings, listen, workers, counters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -9,6 +10,7 @@ from types import MappingProxyType
 
 from ..delivery.capacity import FLOODS
 from ..delivery.dual_shipping import ADDITIONAL_SHARE, AdditionalEndpointWorker, DualShipping
+from ..errors import ConfigError
 from ..protocol.endpoint import Endpoint
 from ..runtime.log_limiter import LogLimiter
 from ..stats import Stats
@@ -28,10 +30,14 @@ from .route_delivery import DeliveryCounts, RouteDelivery
 from .routes import ROUTES, Route
 from .settings import Settings
 
+logger = logging.getLogger("livedebug_sender")
+
 #: What may wait for one additional endpoint at most, where the queue is not in memory.
 _MAX_ADDITIONAL_BYTES = 64 * 1024 * 1024
 #: Seconds after which another forwarder may have taken this one's place.
 _BACK_AFTER = 5
+#: Seconds after which a queue that could not be opened is tried again.
+_OPEN_AGAIN = 5
 #: Seconds between two looks whether all is delivered.
 _LOOK = 0.02
 #: Seconds for deliveries that were cut to see that, and for the queue to close at the least.
@@ -50,6 +56,8 @@ class StoreAndForward:
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
         self._closed = False
+        #: Why the queue could not be opened, and when to try again (time.monotonic).
+        self._failed = ("", 0.0)
 
     def start(self) -> None:
         """Open the queue, and begin to deliver what waits in it.
@@ -57,13 +65,20 @@ class StoreAndForward:
         Raises:
             ConfigError: the queue can't be had.
         """
-        self._here()
+        with self._lock:
+            self._open()
+
+    @property
+    def problem(self) -> str:
+        """Why there is no queue; "": there is one, or none was asked for yet."""
+        return self._failed[0]
 
     def forward(self, route: Route, head: Head, body: bytes) -> Reply:
         """202, once the request is in the queue.
 
         Raises:
-            HTTPError: 429 if the queue has no room, 503 if it can't keep it, or while closing.
+            HTTPError: 429 if the queue has no room, 503 if it can't keep it or can't be
+                opened, or while closing.
         """
         if self._closed:
             raise _closing()
@@ -100,13 +115,39 @@ class StoreAndForward:
 
     def _here(self) -> _Opened:
         opened = self._mine()
+        if opened is not None:
+            return opened
+        problem, again_at = self._failed
+        # Once it failed, one request at a time tries again, and the others don't wait for it.
+        if not problem:
+            self._lock.acquire()
+        elif time.monotonic() < again_at or not self._lock.acquire(blocking=False):
+            raise _unavailable(problem, _OPEN_AGAIN)
+        try:
+            return self._open()
+        except ConfigError as error:
+            if str(error) != problem:
+                logger.error("tracers get a 503: %s", error)
+            raise _unavailable(str(error), _OPEN_AGAIN) from None
+        finally:
+            self._lock.release()
+
+    def _open(self) -> _Opened:
+        """By who has the lock."""
+        opened = self._mine()
         if opened is None:
-            with self._lock:
-                opened = self._mine()
-                if opened is None:
-                    if self._closed:
-                        raise _closing()
-                    opened = self._opened = _Opened(self._settings)
+            if self._closed:
+                raise _closing()
+            problem, again_at = self._failed
+            if problem and time.monotonic() < again_at:  # while this one waited for the lock
+                raise ConfigError(problem)
+            try:
+                opened = _Opened(self._settings)
+            except ConfigError as error:
+                self._failed = (str(error), time.monotonic() + _OPEN_AGAIN)
+                raise
+            self._opened = opened
+            self._failed = ("", 0.0)
         return opened
 
     def _mine(self) -> _Opened | None:
@@ -116,7 +157,11 @@ class StoreAndForward:
 
 
 def _closing() -> HTTPError:
-    return HTTPError(503, "shutting down", ("Retry-After", str(_BACK_AFTER)))
+    return _unavailable("shutting down", _BACK_AFTER)
+
+
+def _unavailable(words: str, retry_after: int) -> HTTPError:
+    return HTTPError(503, words, ("Retry-After", str(retry_after)))
 
 
 class _Opened:

@@ -11,6 +11,7 @@ import pytest
 from crashed_queues import crashed, opened, segments, taken_from
 from queue_kinds import OTHER_ROUTE, ROUTE, a_request
 from running_cli import run
+from servers import free_port
 from waiting import until
 
 from livedebug_sender.forwarder.queue.disk import housekeeper
@@ -169,6 +170,18 @@ def test_what_is_no_queue_is_said(tmp_path):
         result = run("queue", "list", url)
         assert result.exit_code == 2
         assert words in result.stderr
+
+
+def test_a_broker_that_cannot_be_reached_is_no_wrong_use(monkeypatch):
+    topic = pytest.importorskip("livedebug_sender.forwarder.queue.kafka.topic")
+    monkeypatch.setattr(topic, "PATIENCE", 1.0)
+    url = f"kafka://127.0.0.1:{free_port()}/topic"
+    for command in (["list"], ["verify"], ["show", "dead:0:1"], ["requeue", "--all"]):
+        result = run("queue", command[0], url, *command[1:])
+        assert result.exit_code == 1
+        assert f"no Kafka broker of {url} answers within 1 s" in result.stderr
+        assert "Connection refused" in result.stderr
+        assert "Usage:" not in result.stderr
 
 
 def test_a_crashed_queue_can_be_looked_into_before_its_next_start(tmp_path):

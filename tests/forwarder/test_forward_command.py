@@ -5,10 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -19,6 +21,7 @@ from forward_process import COMMAND, forwarding, started
 from running_forwarder import ROUTES, environ
 from sample_data import KEY
 from servers import Arrived, RawServer, RecordingServer, free_port, hang
+from waiting import until
 
 from livedebug_sender.forwarder.command import forward
 from livedebug_sender.forwarder.options import OPTIONS
@@ -263,6 +266,77 @@ def test_gunicorn_serves_it_and_delivers_on_sigterm(mode):
             process.process.wait(30)
     assert len(intake.requests) == 10
     assert len(other.requests) == 10
+
+
+GUNICORN = (sys.executable, "-m", "gunicorn", "--workers", "2", "--no-control-socket")
+APP = "livedebug_sender.forwarder:app"
+
+
+@pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
+def test_under_gunicorn_a_queue_that_cannot_be_opened_is_a_503_that_says_why(tmp_path, preload):
+    folder = tmp_path / "queue"
+    folder.write_text("no folder")
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    variables = environ("http://127.0.0.1:1", LIVEDEBUG_FORWARDER_QUEUE=f"disk:{folder}")
+    with started((*GUNICORN, "--bind", address, *preload, APP), variables) as process:
+        process.wait_for("Booting worker(?s:.*)Booting worker")
+        for _ in range(10):
+            status, body = ask(address, "POST", ROUTES[1], b"[1]")
+            assert status == 503
+            assert str(folder) in json.loads(body)["error"]
+        statuses = [ask(address, "GET", "/health")[0] for _ in range(10)]
+        assert 503 in statuses
+        assert "Traceback" not in "".join(process.lines)
+        # Each worker says so once.
+        assert 1 <= "".join(process.lines).count("tracers get a 503") <= 2
+        folder.unlink()
+        assert until(lambda: ask(address, "POST", ROUTES[1], b"[1]")[0] == 202, 30)
+
+
+def test_gunicorn_can_be_told_to_fail_at_once_where_there_is_no_queue(tmp_path):
+    folder = tmp_path / "queue"
+    folder.write_text("no folder")
+    text = (Path(__file__).parents[2] / "docs" / "forwarder.rst").read_text()
+    hook = re.search(r"(?m)^   def post_worker_init.*\n(?:       .*\n)+", text)
+    assert hook
+    config = tmp_path / "gunicorn.conf.py"
+    config.write_text(textwrap.dedent(hook[0]))
+    variables = environ("http://127.0.0.1:1", LIVEDEBUG_FORWARDER_QUEUE=f"disk:{folder}")
+    command = (*GUNICORN, "--bind", f"127.0.0.1:{free_port()}", "--config", str(config), APP)
+    with started(command, variables) as process:
+        status, said = process.wait_for_exit()
+        assert status != 0
+        assert f"the queue's folder '{folder}' can't be used" in said
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_queue_that_cannot_be_had_is_said_once_and_before_it_forwards(tmp_path, workers):
+    folder = tmp_path / "queue"
+    folder.write_text("no folder")
+    sock = tmp_path / "sock"
+    options = ("--listen", f"unix:{sock}", "--workers", workers, "--queue", f"disk:{folder}")
+    with forwarding("http://127.0.0.1:1", *options) as process:
+        status, said = process.wait_for_exit()
+    assert status == 1
+    assert said.count(f"the queue's folder '{folder}' can't be used") == 1
+    assert "forwarding" not in said
+    assert "addresses" not in said
+    assert not sock.exists()
+
+
+def test_kafka_that_cannot_be_reached_is_said_before_it_forwards(monkeypatch, caplog):
+    topic = pytest.importorskip("livedebug_sender.forwarder.queue.kafka.topic")
+    monkeypatch.setattr(topic, "PATIENCE", 1.0)
+    broker = f"127.0.0.1:{free_port()}"
+    arguments = ["--listen", "127.0.0.1:0", "--workers", "1", "--queue", f"kafka://{broker}/topic"]
+    result = CliRunner().invoke(forward, arguments, env=environ("http://127.0.0.1:1"))
+    assert result.exit_code == 1
+    assert f"no Kafka broker of kafka://{broker}/topic answers within 1 s" in result.output
+    assert "Connection refused" in result.output
+    assert "expected: host:port of brokers" in result.output
+    assert "Usage:" not in result.output
+    assert "forwarding" not in caplog.text
 
 
 def test_gunicorn_fails_at_once_and_in_clear_words_without_a_key():

@@ -11,8 +11,10 @@ import pytest
 from running_forwarder import ROUTES, Running, environ, running
 from sample_data import KEY
 from servers import Arrived, RawServer, RecordingServer, free_port, hang
+from waiting import until
 
-from livedebug_sender.forwarder import Forwarder, Settings
+from livedebug_sender.forwarder import Forwarder, Settings, store_and_forward
+from livedebug_sender.forwarder.queue.opening import open_queue
 
 SMALL = {"max_body_bytes": 1000, "queue_bytes": 600_000, "connections": 1}
 
@@ -26,6 +28,44 @@ def metric(forwarder: Running, name: str) -> float:
         if line.startswith(f"livedebug_forwarder_{name} "):
             return float(line.rpartition(" ")[2])
     raise AssertionError(f"no {name}")
+
+
+def test_a_queue_that_cannot_be_opened_is_tried_again_later_and_by_one_request(
+    tmp_path, monkeypatch
+):
+    folder = tmp_path / "queue"
+    folder.write_text("no folder")
+    tried: list[str] = []
+    all_asked = threading.Event()
+
+    def open_slowly(url, options):
+        tried.append(url)
+        all_asked.wait(20)
+        return open_queue(url, options)
+
+    monkeypatch.setattr(store_and_forward, "open_queue", open_slowly)
+    with RecordingServer() as intake, running(intake.url, queue=f"disk:{folder}") as forwarder:
+        answers: list[int] = []
+        asking = [
+            threading.Thread(target=lambda: answers.append(forwarder.post(ROUTES[2]).status))
+            for _ in range(8)
+        ]
+        for thread in asking:
+            thread.start()
+        assert until(lambda: b"requests_in_hand 8.0\n" in forwarder.get("/metrics").body)
+        all_asked.set()
+        for thread in asking:
+            thread.join(20)
+        answered = forwarder.post(ROUTES[2])
+        assert answers == [503] * 8
+        assert (answered.status, answered.headers["retry-after"]) == (503, "5")
+        assert len(tried) == 1
+        health = forwarder.get("/health")
+        assert (health.status, str(folder) in health.json["reason"]) == (503, True)
+        folder.unlink()
+        assert until(lambda: forwarder.post(ROUTES[2]).status == 202, 30)
+        assert len(tried) == 2
+        assert forwarder.get("/health").status == 200
 
 
 @pytest.mark.parametrize("path", ROUTES)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from ...delivery.capacity import FLOOD_SHARE
+from ...errors import ConfigError
 from ...units import MiB
 from .stored_request import StoredRequest
 
@@ -21,6 +22,10 @@ from .stored_request import StoredRequest
 FLOODING_SHARE = FLOOD_SHARE  # as in a sender
 #: From this fullness on a queue is nearly full.
 NEARLY_FULL = 0.8
+
+
+class QueueUnreachable(ConfigError):
+    """A queue that may be there, but can't be reached now."""
 
 
 class PutRefused(Exception):

@@ -39,6 +39,9 @@ class Application(Protocol):
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]: ...
 
+    def start(self) -> None:
+        """Called in each process before it serves; ConfigError if something is not to be had."""
+
     def publish(self) -> None:
         """Called every second or so: let other processes know of what is told in numbers."""
 
@@ -110,6 +113,18 @@ class Server:
         """Where it listens, in the form of `listen`."""
         return self._listeners.addresses
 
+    def start(self) -> None:
+        """To be called before `run`: let the application begin.
+
+        Raises:
+            ConfigError: it can't; the addresses are free again.
+        """
+        try:
+            self._app.start()
+        except BaseException:
+            self._close()
+            raise
+
     def run(self) -> bool:
         """Serve until `stop`, then finish; True if all that was held was delivered."""
         serving = Serving(self._app, self._settings, self._column)
@@ -125,14 +140,18 @@ class Server:
         try:
             return serving.finish(time.monotonic() + self._settings.grace)
         finally:
-            self._wake_read.close()
-            self._wake_write.close()
+            self._close()
 
     def stop(self) -> None:
         """Let `run` finish; from any thread or signal handler."""
         if not self._stopping:
             self._stopping = True
             self._wake_write.send(b"!")
+
+    def _close(self) -> None:
+        self._listeners.close()
+        self._wake_read.close()
+        self._wake_write.close()
 
 
 class Stoppable(Protocol):

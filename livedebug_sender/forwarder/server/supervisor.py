@@ -33,6 +33,7 @@ from .server import LOOK_EVERY, Application, Serving
 logger = logging.getLogger("livedebug_sender")
 
 _CONNECTIONS, _MAKE_ROOM, _STOP = b"connections", b"make room", b"stop"
+_READY = b"ready"
 #: Connections in one message.
 _AT_ONCE = 64
 #: Seconds between two starts of one worker: one that can't live is not tried all the time.
@@ -89,10 +90,28 @@ class Supervisor:
         """Where it listens, in the form of `listen`."""
         return self._listeners.addresses
 
-    def run(self) -> bool:
-        """Serve until `stop`, then finish; True if all that was held was delivered."""
+    def start(self) -> None:
+        """To be called before `run`: start a worker, and wait until it can serve.
+
+        Raises:
+            ConfigError: it can't; the addresses are free again.
+        """
         gc.collect()
         gc.freeze()  # what the workers share is not written to
+        told, tell = os.pipe()
+        self._start(0, tell)
+        os.close(tell)
+        with open(told, "rb") as file:
+            message = file.read()
+        process = self._processes[0]
+        if message != _READY and process is not None:
+            os.waitpid(process.pid, 0)
+            self._forget(0, process)
+            self._close()
+            raise ConfigError(message.decode() or "a worker ended before it could serve")
+
+    def run(self) -> bool:
+        """Serve until `stop`, then finish; True if all that was held was delivered."""
         while not self._stopping:
             self._replace_dead()
             wakers = [self._wake_read, *(one.channel for one in self._processes if one)]
@@ -161,7 +180,12 @@ class Supervisor:
         self._counters.reset(VOID_WITH_WORKER, index)
         self._processes[index] = None
 
-    def _start(self, index: int) -> None:
+    def _start(self, index: int, tell: int | None = None) -> None:
+        """Start a worker.
+
+        Args:
+            tell: a pipe for `_READY`, or for why it can't serve; None: the log is told.
+        """
         self._started_at[index] = time.monotonic()
         self._closed_before[index] = self._counters.of_column(CLOSED_CONNECTIONS, index)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -178,9 +202,12 @@ class Supervisor:
             # Or it would not see the supervisor's end, nor the others' ends.
             for one in (ours, *(other.channel for other in self._processes if other)):
                 one.close()
-            code = self._work(index, theirs)
+            code = self._work(index, theirs, tell)
         except ConfigError as error:
-            logger.error("%s", error)
+            if tell is None:
+                logger.error("%s", error)
+            else:
+                os.write(tell, str(error).encode())
             code = os.EX_CONFIG
         except BaseException as error:
             logger.error("worker %d failed: %s", index, type(error).__name__)
@@ -188,13 +215,18 @@ class Supervisor:
             logging.shutdown()
             os._exit(code)
 
-    def _work(self, index: int, channel: socket.socket) -> int:
+    def _work(self, index: int, channel: socket.socket, tell: int | None) -> int:
         """A worker's life; its exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):  # it ends when it is told to
             signal.signal(number, signal.SIG_IGN)
         self._listeners.release()
         column = self._counters.column(index)
-        serving = Serving(self._make_app(index, column), self._settings, column)
+        app = self._make_app(index, column)
+        app.start()
+        serving = Serving(app, self._settings, column)
+        if tell is not None:
+            os.write(tell, _READY)
+            os.close(tell)
         message = _CONNECTIONS
         while message in (_CONNECTIONS, _MAKE_ROOM):
             message, descriptors, _, _ = socket.recv_fds(channel, 64, _AT_ONCE)
@@ -216,9 +248,13 @@ class Supervisor:
         statuses = [_wait(process.pid, until) for process in processes]
         for process in processes:
             process.channel.close()
+        self._close()
+        return not (self._failed or any(statuses))
+
+    def _close(self) -> None:
+        self._listeners.close()
         self._wake_read.close()
         self._wake_write.close()
-        return not (self._failed or any(statuses))
 
 
 def _wait(pid: int, until: float) -> int:

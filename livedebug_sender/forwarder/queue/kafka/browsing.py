@@ -9,9 +9,9 @@ from typing import Any
 
 import confluent_kafka as kafka
 
-from ....errors import ConfigError
 from ....runtime.log_limiter import LogLimiter
 from ..browsing import DEAD, WAITING, Entry, Finding, QueueInUse
+from ..request_queue import QueueUnreachable
 from ..stored_request import StoredRequest
 from .clients import common_settings, kafka_place, make, reading_settings
 from .offsets import DoneOffsets
@@ -38,7 +38,8 @@ class KafkaBrowser:
         properties_file: of librdkafka; "": none.
 
     Raises:
-        ConfigError: no such topic, or no broker answers.
+        QueueUnreachable: no broker answers.
+        ConfigError: no such topic.
     """
 
     def __init__(self, url: str, routes: Sequence[str], properties_file: str = "") -> None:
@@ -59,8 +60,12 @@ class KafkaBrowser:
     def entries(self, place: str) -> Iterator[Entry]:
         """What is there; in each partition the oldest first."""
         for number in range(self._described[place].partitions):
-            for held, reason in self._held(place, self._open(place, number)):
-                yield _entry(place, held, reason)
+            partition = self._open(place, number)
+            try:
+                for held, reason in self._held(place, partition):
+                    yield _entry(place, held, reason)
+            except kafka.KafkaException as error:
+                raise self._unreachable(error) from None
 
     def read(self, name: str) -> StoredRequest:
         held, _ = self._find(name)
@@ -101,10 +106,13 @@ class KafkaBrowser:
             for number in range(self._described[place].partitions):
                 partition = self._open(place, number)
                 requests = size = damaged = 0
-                for held, _ in self._held(place, partition):
-                    requests += 1
-                    size += held.size
-                    damaged += held.damaged is not None
+                try:
+                    for held, _ in self._held(place, partition):
+                        requests += 1
+                        size += held.size
+                        damaged += held.damaged is not None
+                except kafka.KafkaException as error:
+                    raise self._unreachable(error) from None
                 problems = [
                     (damaged, "damaged"),
                     (len(partition.sets), "in pieces of which some are missing"),
@@ -137,7 +145,7 @@ class KafkaBrowser:
             (committed,) = client.committed([part], timeout=_PATIENCE)
             first, _ = client.get_watermark_offsets(part, timeout=_PATIENCE)
         except kafka.KafkaException as error:
-            raise ConfigError(f"{self._place}: {error.args[0].str()}") from None
+            raise self._unreachable(error) from None
         if committed.offset < 0:
             return Partition(number, first)
         return Partition(number, committed.offset, committed.metadata)
@@ -210,7 +218,10 @@ class KafkaBrowser:
                     f"forwarders work with {self._place}; stop them, then try again "
                     "(dead letters can be dropped and requeued at any time)"
                 ) from None
-            raise ConfigError(f"{self._place}: {error.args[0].str()}") from None
+            raise self._unreachable(error) from None
+
+    def _unreachable(self, error: kafka.KafkaException) -> QueueUnreachable:
+        return QueueUnreachable(f"{self._place}: {error.args[0].str()}")
 
 
 def _entry(place: str, held: Held, reason: str) -> Entry:

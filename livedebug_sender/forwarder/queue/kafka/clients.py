@@ -161,8 +161,18 @@ def _without_values(text: str, settings: Mapping[str, Any]) -> str:
     return f"the Kafka client refuses its settings: {text:.300}"
 
 
-def admin(place: KafkaPlace) -> AdminClient:
-    return make(AdminClient, common_settings(place))
+class ConnectionErrors:
+    """Why the last connection to a broker failed; a client's ``error_cb``."""
+
+    last = ""
+
+    def __call__(self, error: kafka.KafkaError) -> None:
+        if error.code() != kafka.KafkaError._ALL_BROKERS_DOWN:
+            self.last = error.str().partition(": ")[2].partition(" (after")[0]
+
+
+def admin(place: KafkaPlace, errors: ConnectionErrors) -> AdminClient:
+    return make(AdminClient, {**common_settings(place), "error_cb": errors})
 
 
 def producer_settings(place: KafkaPlace, put_timeout: float, limit: int) -> dict[str, Any]:

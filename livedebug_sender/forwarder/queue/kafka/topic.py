@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import confluent_kafka as kafka
@@ -12,8 +13,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from ....errors import ConfigError
 from ....units import MiB
-from ..request_queue import QueueOptions
-from .clients import KafkaPlace, admin
+from ..request_queue import QueueOptions, QueueUnreachable
+from .clients import ConnectionErrors, KafkaPlace, admin
 from .records import OVERHEAD
 
 logger = logging.getLogger("livedebug_sender")
@@ -22,12 +23,18 @@ logger = logging.getLogger("livedebug_sender")
 #: in the deliveries.
 PARTITIONS = 12
 #: Seconds for an answer of the brokers.
-_PATIENCE = 15.0
+PATIENCE = 15.0
 #: Looks at a topic that only some brokers know, a tenth of a second apart.
 _TRIES = 50
 #: A topic that takes no more than that in a record is none for this.
 _MIN_MESSAGE_BYTES = 16 * 1024
 _DAY = 86_400_000
+_NO_ANSWER = (
+    kafka.KafkaError._TRANSPORT,
+    kafka.KafkaError._TIMED_OUT,
+    kafka.KafkaError._RESOLVE,
+    kafka.KafkaError._ALL_BROKERS_DOWN,
+)
 
 
 @dataclass(frozen=True)
@@ -66,10 +73,9 @@ def checked_topics(place: KafkaPlace, options: QueueOptions) -> tuple[Topic, Top
     """The topic, and that of its dead letters, made where they are missing.
 
     Raises:
-        ConfigError: no broker answers, or a topic can't keep the promise; with the command
-            that mends it.
+        QueueUnreachable: no broker answers.
+        ConfigError: a topic can't keep the promise; with the command that mends it.
     """
-    client = admin(place)
     max_age = int(options.max_age * 1000)
     waiting = {
         "cleanup.policy": "delete",
@@ -83,10 +89,11 @@ def checked_topics(place: KafkaPlace, options: QueueOptions) -> tuple[Topic, Top
         # What is in the segment that is written to does not go.
         "segment.bytes": str(max(MiB, min(64 * MiB, options.max_dead_bytes // 4))),
     }
-    topics = (
-        _had(client, place, place.topic, PARTITIONS, waiting, options),
-        _had(client, place, place.dead_topic, 1, dead, options),
-    )
+    with _admin_of(place) as client:
+        topics = (
+            _had(client, place.topic, PARTITIONS, waiting, options),
+            _had(client, place.dead_topic, 1, dead, options),
+        )
     for topic in topics:
         wrong = objection(topic, place.brokers, options.kafka_min_replicas)
         if wrong:
@@ -100,12 +107,11 @@ def described_topic(place: KafkaPlace, name: str) -> Topic:
     """A topic that is there.
 
     Raises:
-        ConfigError: it is not, or no broker answers.
+        QueueUnreachable: no broker answers.
+        ConfigError: it is not.
     """
-    try:
-        topic = _described(admin(place), name)
-    except kafka.KafkaException as error:
-        raise _unreadable(place, name, error) from None
+    with _admin_of(place) as client:
+        topic = _described(client, name)
     if topic is None:
         raise ConfigError(f"there is no Kafka topic {name!r} at {place.brokers}")
     return topic
@@ -210,38 +216,46 @@ def _more_replicas(topic: Topic, brokers: str, wanted: int) -> str:
     )
 
 
+@contextmanager
+def _admin_of(place: KafkaPlace) -> Iterator[AdminClient]:
+    """What goes wrong with the client is told as a `QueueUnreachable`."""
+    errors = ConnectionErrors()
+    client = admin(place, errors)
+    try:
+        yield client
+    except kafka.KafkaException as error:
+        client.poll(0)  # lets `errors` know
+        cause = error.args[0]
+        if cause.code() not in _NO_ANSWER:
+            raise QueueUnreachable(f"{place}: {cause.str()} ({cause.name()})") from None
+        raise QueueUnreachable(
+            f"no Kafka broker of {place} answers within {PATIENCE:g} s: "
+            f"{errors.last or cause.str()}; expected: host:port of brokers that can be reached "
+            "from here, and what they ask for (TLS, a password) in LIVEDEBUG_FORWARDER_KAFKA_CONFIG"
+        ) from None
+
+
 def _had(
     client: AdminClient,
-    place: KafkaPlace,
     name: str,
     partitions: int,
     settings: Mapping[str, str],
     options: QueueOptions,
 ) -> Topic:
     """The topic; made if it is missing."""
-    try:
-        topic = _described(client, name)
-        if topic is None:
-            _make(client, name, partitions, settings, options.kafka_min_replicas)
-            logger.info("made the Kafka topic %r, with %d partitions", name, partitions)
-            topic = _described(client, name, wait=True)
-        assert topic is not None
-        return topic
-    except kafka.KafkaException as error:
-        raise _unreadable(place, name, error) from None
-
-
-def _unreadable(place: KafkaPlace, name: str, error: kafka.KafkaException) -> ConfigError:
-    cause = error.args[0]
-    return ConfigError(
-        f"the Kafka topic {name!r} at {place.brokers}: {cause.str()} ({cause.name()})"
-    )
+    topic = _described(client, name)
+    if topic is None:
+        _make(client, name, partitions, settings, options.kafka_min_replicas)
+        logger.info("made the Kafka topic %r, with %d partitions", name, partitions)
+        topic = _described(client, name, wait=True)
+    assert topic is not None
+    return topic
 
 
 def _make(
     client: AdminClient, name: str, partitions: int, settings: Mapping[str, str], replicas: int
 ) -> None:
-    brokers = len(client.list_topics(timeout=_PATIENCE).brokers)
+    brokers = len(client.list_topics(timeout=PATIENCE).brokers)
     if brokers < replicas:
         raise ConfigError(
             f"the Kafka topic {name!r} is missing, and the cluster has {brokers} brokers for its "
@@ -257,7 +271,7 @@ def _make(
     }
     new = NewTopic(name, partitions, replicas, config=config)
     try:
-        client.create_topics([new], operation_timeout=_PATIENCE)[name].result(_PATIENCE + 5)
+        client.create_topics([new], operation_timeout=PATIENCE)[name].result(PATIENCE + 5)
     except kafka.KafkaException as error:
         # Another forwarder was quicker.
         if error.args[0].code() != kafka.KafkaError.TOPIC_ALREADY_EXISTS:
@@ -280,16 +294,16 @@ def _described(client: AdminClient, name: str, wait: bool = False) -> Topic | No
 
 
 def _is_there(client: AdminClient, name: str) -> bool:
-    return client.list_topics(name, timeout=_PATIENCE).topics[name].error is None
+    return client.list_topics(name, timeout=PATIENCE).topics[name].error is None
 
 
 def _described_now(client: AdminClient, name: str) -> Topic:
-    cluster = client.list_topics(name, timeout=_PATIENCE)
+    cluster = client.list_topics(name, timeout=PATIENCE)
     found = cluster.topics[name]
     if found.error is not None:
         raise kafka.KafkaException(found.error)
     resource = ConfigResource(ConfigResource.Type.TOPIC, name)
-    entries = client.describe_configs([resource])[resource].result(_PATIENCE)
+    entries = client.describe_configs([resource])[resource].result(PATIENCE)
     return Topic(
         name,
         len(found.partitions),
