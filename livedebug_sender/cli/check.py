@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from ..errors import ConfigError
 from ..protocol.tracks import Track
-from ..units import parse_seconds
+from . import quantities
 from .diagnosis import Diagnosis, Finding
 from .endpoints import config_of, endpoint_options, mode_of
 from .output import plain, print_json, stdout
@@ -26,6 +25,7 @@ from .output import plain, print_json, stdout
 )
 @click.option(
     "--timeout",
+    callback=quantities.seconds,
     default="3s",
     show_default=True,
     metavar="TIME",
@@ -33,20 +33,19 @@ from .output import plain, print_json, stdout
 )
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
 @endpoint_options
-def check(tracks: tuple[str, ...], timeout: str, as_json: bool, **where: Any) -> None:
+def check(tracks: tuple[str, ...], timeout: float, as_json: bool, **where: Any) -> None:
     """Look at each track's endpoints, from the host's name to the answer.
 
     Sends an empty request to each. Ends with 0: payloads would arrive; 1: not all would;
     2: wrong use.
     """
     config = config_of(**where)
-    seconds = _seconds(timeout)
     diagnosis = Diagnosis()
     findings: list[Finding] = []
     seen: set[int] = set()
     for track in [Track(name) for name in tracks] or list(Track):
         for number, derived in enumerate(config.endpoints_for(track)):
-            endpoint = replace(derived, timeout=seconds)
+            endpoint = replace(derived, timeout=timeout)
             role = "primary" if number == 0 else f"additional {number}"
             findings.append(diagnosis.of(track, role, endpoint))
             if not as_json:
@@ -60,13 +59,6 @@ def check(tracks: tuple[str, ...], timeout: str, as_json: bool, **where: Any) ->
         )
         stdout().print(plain(words, "bold green" if well else "bold red"))
     sys.exit(0 if well else 1)
-
-
-def _seconds(timeout: str) -> float:
-    try:
-        return parse_seconds("--timeout", timeout)
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from None
 
 
 def _print(finding: Finding, seen: set[int]) -> None:

@@ -12,25 +12,17 @@ from typing import Any
 
 import click
 
-from ..errors import ConfigError
 from ..intake.origins import is_loopback
 from ..intake.records import RecordedRequest
 from ..intake.server import Intake
 from ..intake.store import Store
-from ..units import parse_size
+from . import quantities
 from .output import counted, plain, print_json, stderr, stdout
 
 #: Seconds between two looks for what came, and for a wish to stop.
 _LOOK = 0.2
 #: Services and probes that a line names.
 _MAX_NAMES = 3
-
-
-def _size(context: click.Context, parameter: click.Parameter, value: str) -> int:  # noqa: ARG001
-    try:
-        return parse_size(f"--{(parameter.name or '').replace('_', '-')}", value)
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from None
 
 
 @click.command()
@@ -44,10 +36,17 @@ def _size(context: click.Context, parameter: click.Parameter, value: str) -> int
     metavar="N",
     help="Payloads that are kept; the oldest go first.",
 )
-@click.option("--keep-bytes", callback=_size, metavar="SIZE", default="64MiB", show_default=True)
+@click.option(
+    "--keep-bytes",
+    callback=quantities.size,
+    metavar="SIZE",
+    default="64MiB",
+    show_default=True,
+    help="Of the requests that are kept.",
+)
 @click.option(
     "--max-body",
-    callback=_size,
+    callback=quantities.size,
     metavar="SIZE",
     default="32MiB",
     show_default=True,
@@ -140,7 +139,7 @@ def _until_told_to_stop(served: Intake, quiet: bool, as_json: bool) -> None:
 
 
 def arrival_line(request: RecordedRequest) -> str:
-    """``12:00:00.000  202  3 snapshots  shop  checkout-total  12.3 KiB``."""
+    """``12:00:00.000  202  3 snapshots  shop  checkout-total  12,595 bytes``."""
     at = time.strftime("%H:%M:%S", time.localtime(request.at))
     tracks = Counter(str(summary.track) for summary in request.summaries)
     what = ", ".join(f"{count} {track}" for track, count in tracks.items()) or "nothing readable"

@@ -15,6 +15,7 @@ from ..protocol.endpoint import Endpoint
 from ..protocol.payload import check_content_type
 from ..protocol.tracks import Track
 from ..stats import Stats
+from . import quantities
 from .endpoints import config_of, endpoint_options, mode_of
 from .input_files import MAX_BODY, Expected, payloads_of, total_bytes
 from .log_lines import LogLines
@@ -48,6 +49,7 @@ _REASONS = {
 @click.option("--tags", metavar="TAGS", help="env:prod,version:2  [DD_ENV, DD_VERSION, DD_TAGS]")
 @click.option(
     "--retry-for",
+    callback=quantities.seconds_or_none,
     default="30s",
     show_default=True,
     metavar="TIME",
@@ -68,7 +70,7 @@ def send(
     track: str | None,
     content_type: str | None,
     tags: str | None,
-    retry_for: str,
+    retry_for: float,
     prune: bool,
     skip: int,
     as_json: bool,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..config import SenderConfig
 from ..sender import Sender
 from ..stats import Stats
-from ..units import MiB, parse_seconds
+from ..units import MiB
 from .input_files import MAX_BODY
 from .payload_files import Found
 
@@ -62,7 +62,7 @@ class Sending:
         note: called with what goes wrong, in words.
 
     Raises:
-        ConfigError: for invalid tags or an invalid time.
+        ConfigError: for invalid tags.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class Sending:
         config: SenderConfig,
         *,
         tags: str,
-        retry_for: float | str,
+        retry_for: float,
         prune: bool,
         skip: int,
         look: Callable[[Stats, int], None],
         note: Callable[[str], None],
     ) -> None:
         self.report = Report()
-        self._retry_for = parse_seconds("retry_for", retry_for, zero=True)
+        self._retry_for = retry_for
         self._skip = skip
         self._look = look
         self._note = note

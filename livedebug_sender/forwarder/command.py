@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ import click
 
 from ..errors import ConfigError
 from ..protocol.endpoint import check_url
-from .options import MODES, OPTIONS, PREFIX
+from .options import MODES, OPTIONS, PREFIX, Option
 from .routes import ROUTES
 from .settings import Settings
 
@@ -29,6 +30,13 @@ _LOCAL_KEY = "local-intake"
 _OF_THE_AGENT = {"site": "DD_SITE", "env": "DD_ENV", "hostname": "DD_HOSTNAME"}
 
 
+def _parsed(option: Option, _: click.Context, parameter: click.Parameter, value: object) -> object:
+    try:
+        return None if value is None else option.parse(parameter.opts[0], value)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
+
+
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     """An option for each setting, in their order."""
     for option in reversed(OPTIONS):
@@ -39,6 +47,8 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             f"--{option.name.replace('_', '-')}",
             option.name,
             default=None,
+            callback=partial(_parsed, option),
+            metavar=option.metavar,
             help=f"{option.help}  [default: {option.default}; {option.variable}]",
             **kind,
         )(command)

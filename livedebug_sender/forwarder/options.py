@@ -41,6 +41,11 @@ class Option:
     def is_flag(self) -> bool:
         return self.parse is _parse_flag
 
+    @property
+    def metavar(self) -> str | None:
+        """What the help calls its value; None for what is no quantity."""
+        return _METAVARS.get(self.parse)
+
 
 def _parse_mode(name: str, value: object) -> object:
     if value not in MODES:
@@ -70,6 +75,13 @@ def _parse_path(name: str, value: object) -> object:
 def _parse_workers(name: str, value: object) -> object:
     return None if value is None else parse_count(name, value)
 
+
+_METAVARS = {
+    parse_size: "SIZE",
+    parse_seconds: "TIME",
+    parse_count: "COUNT",
+    _parse_workers: "COUNT",
+}
 
 OPTIONS = (
     Option(

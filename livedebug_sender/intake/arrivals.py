@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..protocol.tracks import Track
+from ..units import parse_seconds
 from .findings import PayloadFindings
 from .matching import PayloadMatcher
 from .reading import Payload
@@ -49,7 +50,7 @@ class Arrivals:
     def wait_for(
         self,
         n: int = 1,
-        timeout: float = 10.0,
+        timeout: float | str = 10.0,
         track: Track | str | None = None,
         *,
         match: Match = None,
@@ -58,14 +59,15 @@ class Arrivals:
         """Wait until `n` payloads that match were taken; give all that match.
 
         Args:
-            timeout: seconds.
+            timeout: seconds, or with a unit: ``"500ms"``.
             track, match, fields: as in `payloads`.
 
         Raises:
             AssertionError: they did not come; says what came instead, and why that is not it.
         """
         wait = _Wait(PayloadMatcher(track, match, **fields))
-        end = time.monotonic() + timeout
+        seconds = parse_seconds("timeout", timeout, zero=True)
+        end = time.monotonic() + seconds
         while True:
             with self.store.news:
                 changes = self.store.changes
@@ -77,7 +79,7 @@ class Arrivals:
             with self.store.news:
                 self.store.news.wait_for(lambda: self.store.changes != changes, left)  # noqa: B023
         if len(wait.found) < n:
-            raise AssertionError(wait.failure(n, timeout))
+            raise AssertionError(wait.failure(n, seconds))
         return wait.found
 
     def findings(self) -> list[str]:

@@ -30,7 +30,7 @@ _MAX_TIME = 600.0
 _MAX_TIMES = 1_000_000
 _DRIP = 0.1
 _COUNTS = {"once": 1, "twice": 2}
-_TIME = r"[0-9.]{1,12}(?:ms|s|m)"
+_TIME = r"[0-9.]{1,12}(?:ms|s|m)?"
 _STEP = re.compile(
     rf"(?:(?P<early>early )?(?P<status>[2-5]\d\d)(?: retry-after (?P<retry_after>{_TIME}))?"
     rf"|late (?P<late>{_TIME})|(?P<drip>drip)(?: (?P<interval>{_TIME}))?"

@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from ..units import MiB
+from ..units import MiB, parse_size
 from .app import create_app
 from .arrivals import Arrivals
 from .connection import Connection
@@ -32,14 +32,15 @@ class Intake(Arrivals):
         port: 0: a free one.
         store: where requests are kept. None: one with the defaults of `Store`.
         faults: what goes wrong on purpose, as `inject` takes it.
-        max_body: bytes of a request's body; a larger one is answered 413.
+        max_body: bytes of a request's body, or with a unit: ``"32MiB"``; a larger one is
+            answered 413.
         probes: a file of probes, served as remote configuration. None: none.
         findings: tells what is odd about a decoded payload of a track. None: what
             `livedebug_sender.lint` finds.
 
     Raises:
         OSError: it can't listen there (the port is taken, ...).
-        ValueError: the faults or the file of probes are invalid.
+        ValueError: the faults, the file of probes or the bound are invalid.
     """
 
     def __init__(
@@ -49,10 +50,11 @@ class Intake(Arrivals):
         *,
         store: Store | None = None,
         faults: str = "",
-        max_body: int = 32 * MiB,
+        max_body: int | str = 32 * MiB,
         probes: str | Path | None = None,
         findings: FindingsFunction | None = None,
     ) -> None:
+        max_bytes = parse_size("max_body", max_body)
         known = PayloadFindings(findings)
         super().__init__(Store() if store is None else store, known)
         self._faults = FaultInjection(faults)
@@ -64,7 +66,7 @@ class Intake(Arrivals):
         self._app = create_app(
             self.store,
             loopback=is_loopback(host),
-            max_body=max_body,
+            max_body=max_bytes,
             faults=lambda: self._faults,
             inject=self.inject,
             probes=probe_file,

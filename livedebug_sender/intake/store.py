@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from itertools import takewhile
 
-from ..units import MiB
+from ..units import MiB, parse_count, parse_size
 from .probes import ProbeBook
 from .reading import Reading
 from .records import REQUEST_COST, SUMMARY_COST, RecordedRequest
@@ -21,19 +21,21 @@ class Store:
 
     Args:
         max_payloads: kept at most; a request without any counts as one.
-        max_bytes: kept at most; a request larger than that is kept without its body.
+        max_bytes: kept at most, a number or ``"64MiB"``; a request larger than that is kept
+            without its body.
+
+    Raises:
+        ConfigError: for an invalid bound.
     """
 
     def __init__(
         self,
         max_payloads: int = 10_000,
-        max_bytes: int = 64 * MiB,
+        max_bytes: int | str = 64 * MiB,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if max_payloads < 1 or max_bytes < 1:
-            raise ValueError("the store keeps one payload and one byte at least")
-        self._max_payloads = max_payloads
-        self._max_bytes = max_bytes
+        self._max_payloads = parse_count("max_payloads", max_payloads)
+        self._max_bytes = parse_size("max_bytes", max_bytes)
         self.clock = clock
         # Guards: everything below; tells those who wait of each change.
         self.news = threading.Condition()

@@ -223,7 +223,7 @@ def test_a_taken_port_is_said_in_clear_words():
         (["--listen", "unix:apm.socket"], {"DD_API_KEY": KEY}, "expected: unix:/path/to.sock"),
         ([], {"DD_API_KEY": KEY, "LIVEDEBUG_FORWARDER_LISTEN": "x"}, "the address is 'x'"),
         (["--queue", "kafka://h:x/t"], {"DD_API_KEY": KEY}, "'h:x' is not host:port"),
-        (["--timeout", "-1"], {"DD_API_KEY": KEY}, "timeout is '-1'; expected: a time"),
+        (["--timeout", "-1"], {"DD_API_KEY": KEY}, "--timeout is '-1'; expected: a time"),
     ],
 )
 def test_an_invalid_option_is_said_in_clear_words(arguments, variables, words):

@@ -12,6 +12,7 @@ import requests
 
 from livedebug_sender import Track
 from livedebug_sender.intake.server import Intake
+from livedebug_sender.intake.store import Store
 
 
 @pytest.fixture
@@ -183,3 +184,17 @@ def test_faults_that_are_invalid_are_refused_where_they_are_given() -> None:
         assert intake.faults == "503"
         intake.inject()
         assert intake.faults == ""
+
+
+def test_bounds_and_waits_take_units() -> None:
+    with Intake(store=Store(max_bytes="50KiB"), max_body="1kB") as intake:
+        url = intake.url + "/debugger/v2/input"
+        statuses = [requests.post(url, b" " * n, timeout=10).status_code for n in (1000, 1001)]
+        assert statuses == [400, 413]
+        with pytest.raises(AssertionError, match=r"0\.01 s"):
+            intake.wait_for(1, timeout="10ms")
+    for bound in ("1M", 0):
+        with pytest.raises(ValueError, match=r"max_b.* is .*; expected: a size"):
+            Store(max_bytes=bound)
+        with pytest.raises(ValueError, match=r"max_b.* is .*; expected: a size"):
+            Intake(max_body=bound)
