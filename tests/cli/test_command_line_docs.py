@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from documented_commands import Command, commands_in, steady, write_outputs
+from running_cli import environment
 from sample_data import SAMPLES
 
+from livedebug_sender.cli.main import COMMANDS, cli
 from livedebug_sender.intake.server import Intake
 
 PAGE = Path(__file__).parents[2] / "docs" / "command_line.rst"
@@ -25,47 +25,40 @@ ODD = """[{
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the commands run, with the files that they name."""
     for name in ("diagnostics.json", "logs.json", "snapshots.json", "symdb.body"):
         shutil.copy(SAMPLES / name, tmp_path)
     (tmp_path / "broken.jsonl").write_text('{"n": 1}\n{"n": \n{"n": 3}\n')
     (tmp_path / "odd.json").write_text(ODD)
-    return tmp_path
+    monkeypatch.chdir(tmp_path)
 
 
-def output_of(command: Command, folder: Path, intake: Intake) -> str:
+def output_of(command: Command, intake: Intake) -> str:
     """What a terminal shows, the intake in the place of the agent."""
     port = intake.url.rpartition(":")[2]
     # The file, and not only the port: NO_PROXY and IPv6 make "localhost" a wider matter.
     arguments = [argument.replace(AGENT, intake.url) for argument in command.arguments]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("DD_")}
-    path = os.pathsep.join(sys.path)
-    ended = subprocess.run(
-        [sys.executable, "-m", "livedebug_sender", *arguments],
-        cwd=folder,
-        env={**environ, "PYTHONPATH": path, "COLUMNS": "80", "LC_ALL": "C.UTF-8"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
+    env = environment(COLUMNS="80")
+    # 80 columns less two, as in a terminal; the runner's own default is 80.
+    ended = CliRunner().invoke(
+        cli, arguments, env=env, prog_name="livedebug-sender", terminal_width=78
     )
-    shown = ended.stdout.replace(intake.url, AGENT).replace(f"port {port}", "port 8126")
-    return steady(shown.replace("python -m livedebug_sender", "livedebug-sender"))
+    return steady(ended.output.replace(intake.url, AGENT).replace(f"port {port}", "port 8126"))
 
 
+@pytest.mark.usefixtures("_folder")
 def test_the_page_shows_what_the_commands_print(
-    folder: Path, livedebug_intake: Intake, request: pytest.FixtureRequest
+    livedebug_intake: Intake, request: pytest.FixtureRequest
 ) -> None:
     if request.config.getoption("--write-docs"):
-        write_outputs(PAGE, lambda command: output_of(command, folder, livedebug_intake))
+        write_outputs(PAGE, lambda command: output_of(command, livedebug_intake))
     for command in commands_in(PAGE):
-        real = output_of(command, folder, livedebug_intake).split("\n")
+        real = output_of(command, livedebug_intake).split("\n")
         assert command.output == real, f"$ {command.line}: run pytest --write-docs, and look"
 
 
 def test_the_page_shows_the_help_of_every_command() -> None:
-    from livedebug_sender.cli.main import COMMANDS
-
     shown = {command.line for command in commands_in(PAGE)}
     missing = [name for name in COMMANDS if f"livedebug-sender {name} --help" not in shown]
     assert missing == []

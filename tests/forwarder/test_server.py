@@ -94,13 +94,13 @@ def test_the_last_answers_get_all_but_the_end_of_the_time_to_finish():
     with (
         RecordingServer(answer) as intake,
         RecordingServer() as additional,
-        running(intake.url, additional.url, timeout=30, grace=8.0) as forwarder,
+        running(intake.url, additional.url, timeout=30, grace=5.0) as forwarder,
     ):
         seen: list[int] = []
         tracer = threading.Thread(target=lambda: seen.append(forwarder.post(ROUTES[2]).status))
         tracer.start()
         intake.wait_for(1)
-        threading.Timer(4.5, gate.set).start()  # more than half of it
+        threading.Timer(2.7, gate.set).start()  # more than half of it
         forwarder.stop()
         tracer.join(20)
         assert seen == [202]

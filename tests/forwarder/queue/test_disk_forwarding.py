@@ -23,6 +23,11 @@ NOWHERE = "http://127.0.0.1:9"
 CONNECTIONS = 4
 
 
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(route_gate, "FIRST", 0.02)  # seconds until the first probe, at most
+
+
 def on_disk(intake: str, folder: Path, *additional: str, **options: Any) -> Any:
     options.setdefault("queue_min_free", 1)
     return running(intake, *additional, queue=f"disk:{folder}", **options)
@@ -86,8 +91,7 @@ def test_what_is_refused_for_good_becomes_a_dead_letter(tmp_path):
     assert json.loads(letter.read_bytes().partition(b"\n")[0])["reason"] == "HTTP 413"
 
 
-def test_while_the_intake_is_down_one_request_probes_and_the_rest_waits(tmp_path, monkeypatch):
-    monkeypatch.setattr(route_gate, "FIRST", 0.02)  # seconds until the first probe, at most
+def test_while_the_intake_is_down_one_request_probes_and_the_rest_waits(tmp_path):
     lock = threading.Lock()
     at_once = [0, 0]  # now, and the most after the first round
     # What is under way when the intake goes down is no probe: all of it is answered before
