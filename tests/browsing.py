@@ -49,6 +49,12 @@ def chromium() -> Iterator[Any]:
             started.quit()
 
 
+def set_size(browser: Any, width: int, height: int) -> None:
+    """Of what the page is shown in, in pixels."""
+    shape = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", shape)
+
+
 class Page:
     """The page at a URL."""
 
@@ -126,8 +132,7 @@ class Page:
         )
 
     def size(self, width: int, height: int) -> None:
-        shape = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", shape)
+        set_size(self.browser, width, height)
 
     def prefer(self, **features: str) -> None:
         """What the reader prefers: ``color_scheme="dark"``."""

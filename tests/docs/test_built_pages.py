@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,8 +19,11 @@ SECRET = "no-value-of-the-environment-is-in-the-docs"
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("html")
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", str(DOCS), str(folder)]
+    """Built from nothing; tox -e docs keeps them."""
+    kept = os.environ.get("LIVEDEBUG_TEST_DOCS")
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("html")
+    strictly = ("-q", "-E", "-a", "-W", "--keep-going")
+    command = [sys.executable, "-m", "sphinx", *strictly, "-b", "html", str(DOCS), str(folder)]
     environ = {**os.environ, "SOME_SECRET": SECRET, "PYTHONPATH": str(DOCS.parent)}
     subprocess.run(command, check=True, env=environ, timeout=300)
     return folder
@@ -55,21 +55,6 @@ def test_the_changelog_and_every_page_are_in_the_index(pages: Path) -> None:
         assert f'<span class="caption-text">{group}</span>' in index
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("no chromium with its chromedriver (apt install chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield started
-    started.quit()
-
-
 #: Tables and pictures that reach beyond the screen, or have to be scrolled sideways.
 CUT_OFF = """
 return [...document.querySelectorAll('article table, article img, article svg')].filter(one => {
@@ -81,15 +66,17 @@ return [...document.querySelectorAll('article table, article img, article svg')]
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [390, 768, 1280])
-def test_no_table_and_no_picture_is_cut_off_at_a_screens_width(
-    pages: Path, browser: Any, width: int
-) -> None:
-    browser.set_window_size(width, 900)
+def test_no_table_and_no_picture_is_cut_off_at_a_screens_width(pages: Path) -> None:
+    pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    from browsing import chromium, set_size
+
     cut = {}
-    for source in (*DOCS.rglob("*.rst"), *DOCS.glob("*.md")):
-        page = pages / source.relative_to(DOCS).with_suffix(".html")
-        browser.get(page.as_uri())
-        if found := browser.execute_script(CUT_OFF):
-            cut[page.name] = found
+    with chromium() as browser:
+        for source in (*DOCS.rglob("*.rst"), *DOCS.glob("*.md")):
+            page = pages / source.relative_to(DOCS).with_suffix(".html")
+            browser.get(page.as_uri())
+            for width in (390, 768, 1280):
+                set_size(browser, width, 900)
+                if found := browser.execute_script(CUT_OFF):
+                    cut[page.name, width] = found
     assert cut == {}
