@@ -40,7 +40,7 @@ def test_where_is_what_names_files_and_functions_that_exist() -> None:
     assert len({behaviour for behaviour, _, _ in rows}) >= 30
 
 
-def test_every_room_is_on_the_page() -> None:
+def test_every_package_is_on_the_page() -> None:
     page = PAGE.read_text(encoding="utf-8") + PAGE.with_suffix(".svg").read_text(encoding="utf-8")
-    rooms = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
-    assert [room for room in rooms if f"{room}/" not in page] == []
+    packages = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
+    assert [name for name in packages if f"{name}/" not in page] == []

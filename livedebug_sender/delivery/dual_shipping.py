@@ -127,7 +127,7 @@ class AdditionalEndpointWorker:
         return not self._state.waiting and not self.is_working
 
     def begin_close(self) -> None:
-        """See to it that what is waiting is brought by a thread, if one can be had."""
+        """See to it that what is waiting is brought by a thread, if one can be started."""
         if self._state.waiting and not self.is_working and not self._ensure_working():
             # An executor takes nothing more once the interpreter is about to end.
             self._start_thread(self._work, "livedebug-additional")
@@ -256,7 +256,7 @@ class DualShipping:
     def close(self, deadline: float, clock: Callable[[], float]) -> None:
         """Bring what is waiting, side by side; count what is left as failed.
 
-        Where no thread can be had, each endpoint has its share of the time that is left,
+        Where no thread can be started, each endpoint has its share of the time that is left,
         so that one that hangs takes nothing from the others.
         """
         workers = self.workers

@@ -2,7 +2,7 @@
 
 Each track has a worker of its own, so that one track's trouble never holds up another's.
 Its work is done by one thread at a time: by its own, started with the first payload, or,
-where no thread can be had, by the caller of `flush` or `close`.
+where no thread can be started, by the caller of `flush` or `close`.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class TrackWorker:
     def wait_until_settled(self, watermark: int, deadline: float, share: float) -> bool:
         """Wait until the first `watermark` payloads are settled, at most until `deadline`.
 
-        Where no thread can be had, do the work here, until `share`.
+        Where no thread can be started, do the work here, until `share`.
         """
         ledger = self.ledger
         if self._at_work_ident == threading.get_ident():  # `on_drop` waits for what called it

@@ -2,6 +2,9 @@
 
 ``livedebug_sender.forwarder:app`` is made of the environment when it is first asked
 for, so that importing this package needs no configuration.
+
+Imports: delivery, environment, errors, protocol, runtime, stats, transport, units,
+version.
 """
 
 from __future__ import annotations

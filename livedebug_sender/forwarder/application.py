@@ -93,7 +93,7 @@ class Forwarder:
         To be called in each process, after a fork.
 
         Raises:
-            ConfigError: the queue can't be had.
+            ConfigError: the queue can't be opened.
         """
         if self._stored is not None:
             self._stored.start()

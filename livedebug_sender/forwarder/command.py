@@ -78,7 +78,7 @@ def forward(listen: tuple[str, ...], intake: str | None, as_json: bool, **given:
 
     The API key comes from DD_API_KEY; an --intake on this machine needs none. Stops on
     SIGTERM and SIGINT, once what it holds is delivered. Ends with 0: nothing had to be
-    dropped; 1: something had to be, or an address or a queue can't be had; 2: wrong use.
+    dropped; 1: something had to be, or an address or a queue is not available; 2: wrong use.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     given = {name: value for name, value in given.items() if value is not None}
@@ -95,7 +95,7 @@ def forward(listen: tuple[str, ...], intake: str | None, as_json: bool, **given:
         raise click.UsageError(str(error)) from None
     try:
         delivered = _serve(settings, addresses, as_json)
-    except ConfigError as error:  # an address or a queue that can't be had
+    except ConfigError as error:  # an address or a queue that is not available
         raise click.ClickException(str(error)) from None
     sys.exit(0 if delivered else 1)
 

@@ -63,7 +63,7 @@ class StoreAndForward:
         """Open the queue, and begin to deliver what waits in it.
 
         Raises:
-            ConfigError: the queue can't be had.
+            ConfigError: the queue can't be opened.
         """
         with self._lock:
             self._open()

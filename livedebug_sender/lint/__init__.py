@@ -2,6 +2,8 @@
 
 `findings_in` looks at a decoded payload, `symdb_findings` at a symbol database upload.
 Both need the package ``jsonschema`` (the extras ``cli`` and ``intake`` bring it).
+
+Imports: protocol, units.
 """
 
 from .findings import Finding, findings_in

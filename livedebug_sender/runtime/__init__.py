@@ -1,0 +1,19 @@
+"""The host process: forks, exits, signals, threads, late imports. Knows nothing of payloads.
+
+====================  ================================================================
+``fork``              knows that this process is a fork of another
+``shutdown``          closes at the exit what was forgotten
+``threads``           starts a thread, in whatever host
+``host_signals``      knows an exception of the host's signal handler
+``signal_safe_lock``  a lock that such an exception can't leave taken
+``atomic``            a number that is added to without a lock
+``clock``             goes on when a host stops its own
+``lazy_import``       imports late, and so that the host does not notice
+``own_modules``       keeps our modules, whatever the host drops from ``sys.modules``
+``container``         which container this process runs in
+``log_limiter``       a problem that repeats: one line, then its count
+``log_reporter``      writes those lines in time
+====================  ================================================================
+
+Imports: nothing of this library.
+"""

@@ -94,7 +94,7 @@ def _ends_with_a_line(file: int, path: str, size: int) -> bool:
 
 
 def _lock(file: int, timeout: float) -> bool:
-    """Lock the file until it is closed; False where that can't be had in time."""
+    """Lock the file until it is closed; False where that takes too long."""
     if sys.platform == "win32":
         return False
     until = monotonic() + timeout

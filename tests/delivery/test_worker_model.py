@@ -1,7 +1,7 @@
 """The worker without network, threads or real time: any load, any answers.
 
 A real engine, its queues and accounts, on a clock that is only a number, with a
-transport that answers by a script. No thread can be had, so `flush` and `close` do the
+transport that answers by a script. No thread can be started, so `flush` and `close` do the
 worker's work on the calling thread, and after each step everything can be compared.
 """
 

@@ -34,7 +34,7 @@ def open_queue(url: str, options: QueueOptions) -> RequestQueue:
     """The queue of that URL, open, with what waits there from before.
 
     Raises:
-        ConfigError: for a URL or a place that can't be had.
+        ConfigError: for an invalid URL, or a place that can't be opened.
     """
     check_queue_url(url)
     if url == MEMORY:

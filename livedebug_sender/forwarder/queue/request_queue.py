@@ -149,7 +149,7 @@ class RequestQueue(Protocol):
         """
 
     def take(self, route: str, timeout: float | None = None) -> Taken | None:
-        """The next request of a route, the oldest first as far as that can be had.
+        """The next request of a route, the oldest first as far as is possible.
 
         Args:
             timeout: seconds to wait for one; None: until there is one, or `close`.

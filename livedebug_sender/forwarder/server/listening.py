@@ -37,7 +37,7 @@ class Listeners:
         listen: each ``host:port`` (port 0: a free one) or ``unix:/path/to.sock``.
 
     Raises:
-        ConfigError: for an address that is none, or can't be had.
+        ConfigError: for an address that is invalid, or that can't be listened on.
     """
 
     def __init__(self, listen: Sequence[str]) -> None:

@@ -90,7 +90,7 @@ class Server:
         column: counts for the forwarder; None: for this server alone.
 
     Raises:
-        ConfigError: for an address that is none, or can't be had.
+        ConfigError: for an address that is invalid, or that can't be listened on.
     """
 
     def __init__(

@@ -61,7 +61,7 @@ class Supervisor:
         counters: one column for each of them.
 
     Raises:
-        ConfigError: for an address that is none, or can't be had.
+        ConfigError: for an address that is invalid, or that can't be listened on.
     """
 
     def __init__(

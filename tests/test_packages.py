@@ -1,0 +1,51 @@
+"""Each package says what is in it, and what it may import; both are true."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import livedebug_sender
+
+ROOT = Path(livedebug_sender.__file__).parent
+PACKAGES = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("*/__init__.py"))
+IMPORTS = re.compile(r"Imports?: (.+?)\.(?:\s|\Z)", re.DOTALL)
+
+
+def imported_by(package: str) -> set[str]:
+    """What the modules of a package import of the others, at any place, also by name."""
+    found: set[str] = set()
+    for path in (ROOT / package).rglob("*.py"):
+        depth = len(path.relative_to(ROOT).parts)
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level == depth:
+                names = [node.module] if node.module else [alias.name for alias in node.names]
+                found |= {name.partition(".")[0] for name in names}
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                late = re.fullmatch(r"livedebug_sender\.(\w+)(?:\.\w+)*", node.value)
+                found |= {late[1]} if late else set()
+    ours = {path.stem for path in ROOT.iterdir()}  # a string may be a logger's name
+    return (found & ours) - {package}
+
+
+def docstring_of(package: str) -> str:
+    return ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text("utf-8"))) or ""
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_says_what_it_imports(package: str) -> None:
+    said = IMPORTS.search(docstring_of(package))
+    assert said, f"{package}/__init__.py: a docstring with 'Imports: a, b.' is missing"
+    names = set() if said[1] == "nothing of this library" else set(re.findall(r"\w+", said[1]))
+    assert names == imported_by(package)
+
+
+@pytest.mark.parametrize("package", ["protocol", "transport", "delivery", "runtime"])
+def test_a_package_of_the_library_names_each_of_its_modules(package: str) -> None:
+    named = set(re.findall(r"``(\w+)``", docstring_of(package)))
+    modules = {path.stem for path in (ROOT / package).glob("*.py")} - {"__init__"}
+    assert modules - named == set()
+    assert set(re.findall(r"^``(\w+)``", docstring_of(package), re.MULTILINE)) <= modules
