@@ -21,6 +21,7 @@ from waiting import until
 
 from livedebug_sender.forwarder.application import Forwarder
 from livedebug_sender.forwarder.server import listening, server, worker
+from livedebug_sender.forwarder.server.connection import Patience
 
 V2 = b"/debugger/v2/input"
 SETTINGS = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -389,6 +390,7 @@ CLIENTS_THAT_HOLD_PLACES = {
 @pytest.fixture
 def with_20_places(monkeypatch, intake) -> Iterator[Running]:
     monkeypatch.setattr(listening, "MAX_CONNECTIONS", 20)
+    monkeypatch.setattr(worker, "_IF_FULL", Patience(idle=0.2, head=0.2, rest=0.5))
     with running(intake.url, max_at_once=4) as forwarder:
         yield forwarder
 

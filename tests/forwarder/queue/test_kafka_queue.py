@@ -92,7 +92,7 @@ def test_short_retention_is_a_warning_at_the_start(hosts, caplog):
 
 
 def test_brokers_that_do_not_answer_are_told_at_the_start_in_bounded_time(monkeypatch):
-    monkeypatch.setattr(topic, "_PATIENCE", 0.5)
+    monkeypatch.setattr(topic, "PATIENCE", 0.5)
     begun = time.monotonic()
     with pytest.raises(ConfigError, match="none"):
         open_queue(f"kafka://127.0.0.1:{free_port()}/none", queue_options())
