@@ -131,8 +131,8 @@ def _serve(settings: Settings, addresses: Sequence[str], as_json: bool) -> bool:
 
     use_one_arena()
     server = _server(settings, addresses)
-    server.start()
-    with stopped_by_signals(server):
+
+    def say_where() -> None:
         logging.getLogger("livedebug_sender").info(
             "forwarding (%s, workers: %d) from %s",
             settings.mode,
@@ -147,7 +147,9 @@ def _serve(settings: Settings, addresses: Sequence[str], as_json: bool) -> bool:
                 "workers": settings.processes,
             }
             click.echo(json.dumps(facts))
-        return server.run()
+
+    with stopped_by_signals(server):
+        return server.run(say_where)
 
 
 def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
@@ -162,7 +164,9 @@ def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
     if workers == 1:
         column = counters.column()
         app = Forwarder(settings, column)
-        return Server(app, settings, listen, column)
+        server = Server(app, settings, listen, column)
+        server.start()
+        return server
     published = Published(workers)
     of_worker = settings.of_worker()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from forward_process import Process, forwarding
 from running_forwarder import ROUTES
-from servers import Arrived, RecordingServer
+from servers import Arrived, RecordingServer, free_port
 from waiting import until
 
 
@@ -179,6 +179,20 @@ def test_a_queue_that_cannot_be_had_ends_it_at_once_and_says_why(tmp_path):
         status, said = process.wait_for_exit()
         assert status == 1
         assert str(folder) in said
+        assert "Traceback" not in said
+
+
+def test_it_can_be_stopped_while_its_queue_is_still_opened():
+    pytest.importorskip("confluent_kafka")
+    nobody = f"kafka://127.0.0.1:{free_port()}/topic"  # waits for 15 s
+    options = ("--listen", "127.0.0.1:0", "--workers", "2", "--queue", nobody, "--grace", "0.5")
+    with forwarding("http://127.0.0.1:1", *options) as process:
+        assert until(lambda: workers_of(process))
+        begun = time.monotonic()
+        process.process.send_signal(signal.SIGTERM)
+        said = process.wait_for_exit()[1]
+        assert time.monotonic() - begun < 10
+        assert "forwarding" not in said
         assert "Traceback" not in said
 
 

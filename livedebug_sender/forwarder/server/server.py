@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
@@ -114,7 +114,7 @@ class Server:
         return self._listeners.addresses
 
     def start(self) -> None:
-        """To be called before `run`: let the application begin.
+        """Let the application begin, before `run`; else it does so by itself.
 
         Raises:
             ConfigError: it can't; the addresses are free again.
@@ -125,20 +125,22 @@ class Server:
             self._close()
             raise
 
-    def run(self) -> bool:
-        """Serve until `stop`, then finish; True if all that was held was delivered."""
-        serving = Serving(self._app, self._settings, self._column)
+    def run(self, serving: Callable[[], None] | None = None) -> bool:
+        """As `Supervisor.run`."""
+        if serving is not None:
+            serving()
+        process = Serving(self._app, self._settings, self._column)
         begun = 0
         while not self._stopping:
             places = self._connections - begun + self._column.total(CLOSED_CONNECTIONS)
             if places <= 0 and self._listeners.crowded:
-                serving.worker.make_room()
+                process.worker.make_room()
             for sock in self._listeners.accept(LOOK_EVERY, places, [self._wake_read]):
                 begun += 1
-                serving.worker.adopt(sock)
+                process.worker.adopt(sock)
         self._listeners.close()
         try:
-            return serving.finish(time.monotonic() + self._settings.grace)
+            return process.finish(time.monotonic() + self._settings.grace)
         finally:
             self._close()
 

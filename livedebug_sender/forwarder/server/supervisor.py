@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -90,28 +91,23 @@ class Supervisor:
         """Where it listens, in the form of `listen`."""
         return self._listeners.addresses
 
-    def start(self) -> None:
-        """To be called before `run`: start a worker, and wait until it can serve.
+    def run(self, serving: Callable[[], None]) -> bool:
+        """Serve until `stop`, then finish.
+
+        Args:
+            serving: called once a worker can serve.
+
+        Returns:
+            True if all that was held was delivered.
 
         Raises:
-            ConfigError: it can't; the addresses are free again.
+            ConfigError: no worker can; the addresses are free again.
         """
         gc.collect()
         gc.freeze()  # what the workers share is not written to
-        told, tell = os.pipe()
-        self._start(0, tell)
-        os.close(tell)
-        with open(told, "rb") as file:
-            message = file.read()
-        process = self._processes[0]
-        if message != _READY and process is not None:
-            os.waitpid(process.pid, 0)
-            self._forget(0, process)
-            self._close()
-            raise ConfigError(message.decode() or "a worker ended before it could serve")
-
-    def run(self) -> bool:
-        """Serve until `stop`, then finish; True if all that was held was delivered."""
+        self._start_first()
+        if not self._stopping:
+            serving()
         while not self._stopping:
             self._replace_dead()
             wakers = [self._wake_read, *(one.channel for one in self._processes if one)]
@@ -128,6 +124,22 @@ class Supervisor:
         if not self._stopping:
             self._stopping = True
             self._wake_write.send(b"!")
+
+    def _start_first(self) -> None:
+        """Start a worker, and wait until it can serve, or for `stop`."""
+        told, tell = os.pipe()
+        self._start(0, tell)
+        os.close(tell)
+        with open(told, "rb") as file:
+            if told not in select.select([told, self._wake_read.fileno()], [], [])[0]:
+                return
+            message = file.read()
+        process = self._processes[0]
+        if message != _READY and process is not None:
+            os.waitpid(process.pid, 0)
+            self._forget(0, process)
+            self._close()
+            raise ConfigError(message.decode() or "a worker ended before it could serve")
 
     def _open(self, index: int) -> int:
         process = self._processes[index]
@@ -207,7 +219,7 @@ class Supervisor:
             if tell is None:
                 logger.error("%s", error)
             else:
-                os.write(tell, str(error).encode())
+                _tell(tell, str(error).encode())
             code = os.EX_CONFIG
         except BaseException as error:
             logger.error("worker %d failed: %s", index, type(error).__name__)
@@ -225,8 +237,7 @@ class Supervisor:
         app.start()
         serving = Serving(app, self._settings, column)
         if tell is not None:
-            os.write(tell, _READY)
-            os.close(tell)
+            _tell(tell, _READY)
         message = _CONNECTIONS
         while message in (_CONNECTIONS, _MAKE_ROOM):
             message, descriptors, _, _ = socket.recv_fds(channel, 64, _AT_ONCE)
@@ -255,6 +266,14 @@ class Supervisor:
         self._listeners.close()
         self._wake_read.close()
         self._wake_write.close()
+
+
+def _tell(pipe: int, message: bytes) -> None:
+    try:
+        os.write(pipe, message)
+    except OSError:  # a supervisor that was stopped meanwhile
+        pass
+    os.close(pipe)
 
 
 def _wait(pid: int, until: float) -> int:
