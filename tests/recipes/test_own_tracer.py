@@ -67,7 +67,8 @@ def test_a_forked_worker_sends_the_snapshot_of_its_line_under_its_own_runtime_id
 
     statuses = [p["debugger"]["diagnostics"] for p in livedebug_intake.payloads("diagnostics")]
     by_status = {status["status"]: status["runtimeId"] for status in statuses}
-    assert list(by_status) == ["RECEIVED", "INSTALLED", "EMITTING"]
+    # In any order: the master's may come after the worker's.
+    assert set(by_status) == {"RECEIVED", "INSTALLED", "EMITTING"}
     assert by_status["RECEIVED"] == by_status["INSTALLED"] != by_status["EMITTING"]
     assert livedebug_intake.findings() == []
 
