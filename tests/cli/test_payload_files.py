@@ -52,7 +52,7 @@ def test_payloads_are_found_in_json_and_json_lines(text: bytes, expected: list[A
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
+    max_leaves=10,
 )
 PAYLOADS = st.lists(st.dictionaries(st.text(), JSON) | st.lists(JSON, min_size=1), max_size=5)
 
@@ -170,7 +170,7 @@ def test_a_file_of_any_length_takes_the_memory_of_a_payload(
 ) -> None:
     for module in (json_cutter, payload_files):
         monkeypatch.setattr(module, "CHUNK", 16 * 1024)
-    file = io.BufferedReader(Endless(head, piece, 300_000), 1 << 17)
+    file = io.BufferedReader(Endless(head, piece, 200_000), 1 << 17)
     tracemalloc.start()
     try:
         for _ in payloads_in(file, 20_000):

@@ -174,12 +174,12 @@ def test_what_is_no_queue_is_said(tmp_path):
 
 def test_a_broker_that_cannot_be_reached_is_no_wrong_use(monkeypatch):
     topic = pytest.importorskip("livedebug_sender.forwarder.queue.kafka.topic")
-    monkeypatch.setattr(topic, "PATIENCE", 0.3)
+    monkeypatch.setattr(topic, "PATIENCE", 0.6)
     url = f"kafka://127.0.0.1:{free_port()}/topic"
     for command in (["list"], ["verify"], ["show", "dead:0:1"], ["requeue", "--all"]):
         result = run("queue", command[0], url, *command[1:])
         assert result.exit_code == 1
-        assert f"no Kafka broker of {url} answers within 0.3 s" in result.stderr
+        assert f"no Kafka broker of {url} answers within 0.6 s" in result.stderr
         assert "Connection refused" in result.stderr
         assert "Usage:" not in result.stderr
 
