@@ -49,12 +49,15 @@ def test_payloads_are_found_in_json_and_json_lines(text: bytes, expected: list[A
     assert values(text) == expected
 
 
+TEXT = st.text(max_size=8)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none() | st.booleans() | st.integers() | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=10,
 )
-PAYLOADS = st.lists(st.dictionaries(st.text(), JSON) | st.lists(JSON, min_size=1), max_size=5)
+PAYLOADS = st.lists(
+    st.dictionaries(TEXT, JSON, max_size=3) | st.lists(JSON, min_size=1, max_size=3), max_size=4
+)
 
 
 @settings(max_examples=40)
