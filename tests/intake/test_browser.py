@@ -535,7 +535,7 @@ def test_15_000_payloads_are_open_in_100_ms_and_all_are_reached(
 
 
 def test_5_000_payloads_a_second_do_not_freeze_the_page(browser: Any) -> None:
-    with Intake(store=Store(max_payloads=5_000)) as intake:
+    with Intake(store=Store(max_payloads=10_000)) as intake:
         page = Page(browser, intake.url)
         page.until(lambda: page.text("#state") == "live")
         page.run(
@@ -554,7 +554,7 @@ def test_5_000_payloads_a_second_do_not_freeze_the_page(browser: Any) -> None:
         thread = threading.Thread(target=flood)
         thread.start()
         try:
-            page.until(lambda: page.text("#shown") == "5,000 payloads")
+            page.until(lambda: page.text("#shown") == "10,000 payloads")
             page.hover("#list")  # whoever points at the list is reading there: it stands still
             page.click("#list .row")
             page.until(lambda: page.all("#detail .tabs") and page.all("#new"))
