@@ -346,10 +346,15 @@ class EarlyServer(SmallServer):
 
 
 def free_port() -> int:
-    """A port where nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port where nobody listens, and that no other test is given meanwhile."""
+    sock = socket.socket()
+    # A server of the test's own may still have it: they all set this option, and it does not
+    # listen. A port that is merely found free is soon somebody's, of so many programs.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", 0))
+    port = int(sock.getsockname()[1])
+    sock.detach()  # open as long as this process is
+    return port
 
 
 def socket_file(directory: Any) -> str:
