@@ -62,7 +62,13 @@ class Page:
         self.browser = browser
         self.url = url
         self.size(1360, 900)
+        # Away from the list, where a page before left it: over it, it would be reading there.
+        self.cdp("Input.dispatchMouseEvent", type="mouseMoved", x=0, y=0)
         self.open()
+
+    def cdp(self, command: str, **arguments: Any) -> Any:
+        """Of the Chrome DevTools Protocol."""
+        return self.browser.execute_cdp_cmd(command, arguments)
 
     def open(self, address: str = "/") -> None:
         self.browser.get(self.url + address)
@@ -139,4 +145,9 @@ class Page:
         given = [
             {"name": f"prefers-{k.replace('_', '-')}", "value": v} for k, v in features.items()
         ]
-        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": given})
+        self.cdp("Emulation.setEmulatedMedia", features=given)
+
+    def busy_seconds(self) -> float:
+        """Of a processor, that the page's main thread has used since it was loaded."""
+        found = self.cdp("Performance.getMetrics")["metrics"]
+        return float(next(one["value"] for one in found if one["name"] == "TaskDuration"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,11 @@ def arguments(page: Page) -> dict[str, str]:
     """Those of the page's address."""
     found = parse_qs(urlsplit(page.browser.current_url).query)
     return {name: values[0] for name, values in found.items()}
+
+
+def busy() -> float:
+    """How much longer than alone it takes to do something on this machine now."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def open_snapshot(page: Page, text: str) -> None:
@@ -526,8 +532,7 @@ def test_15_000_payloads_are_open_in_100_ms_and_all_are_reached(
     """
     chips = ["[data-track=logs]", "[data-track='']"] * 6
     times = [page.browser.execute_async_script(measure, chip) for chip in chips]
-    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-    assert min(times) < 100 * busy, times
+    assert min(times) < 100 * busy(), times
     for top, message in [("box.scrollHeight", "m0"), ("54 * 7500", "m7499"), ("0", "m14999")]:
         page.run(f"const box = document.getElementById('list'); box.scrollTop = {top};")
         page.until(lambda message=message: any(message in row.split("\n") for row in page.rows()))
@@ -535,9 +540,11 @@ def test_15_000_payloads_are_open_in_100_ms_and_all_are_reached(
 
 
 def test_5_000_payloads_a_second_do_not_freeze_the_page(browser: Any) -> None:
-    with Intake(store=Store(max_payloads=10_000)) as intake:
+    # Room for what comes while a loaded machine opens one: else that is forgotten meanwhile.
+    with Intake(store=Store(max_payloads=100_000)) as intake:
         page = Page(browser, intake.url)
         page.until(lambda: page.text("#state") == "live")
+        page.cdp("Performance.enable", timeDomain="threadTicks")
         page.run(
             "window.longest = 0; let last = performance.now();"
             "(function frame() { const now = performance.now();"
@@ -551,17 +558,24 @@ def test_5_000_payloads_a_second_do_not_freeze_the_page(browser: Any) -> None:
             while not stop.wait(0.1):
                 post(intake, body)
 
+        def came() -> int:
+            return int(page.text("#tracks .sum").replace(",", ""))
+
         thread = threading.Thread(target=flood)
+        started, used = time.monotonic(), page.busy_seconds()
         thread.start()
         try:
-            page.until(lambda: page.text("#shown") == "10,000 payloads")
+            page.until(lambda: came() >= 5_000)
             page.hover("#list")  # whoever points at the list is reading there: it stands still
             page.click("#list .row")
             page.until(lambda: page.all("#detail .tabs") and page.all("#new"))
         finally:
             stop.set()
             thread.join()
-        assert page.run("return longest") < 1000
+        share = (page.busy_seconds() - used) / (time.monotonic() - started)
+        page.cdp("Performance.disable")
+        assert share < 0.5  # measured: 0.1
+        assert page.run("return longest") < 1000 * busy()
         browser.get("about:blank")
     browser.get_log("browser")
 
