@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 MAX_CHARACTERS = 200
+#: Of the text that is given; what comes behind is not looked at.
+MAX_BYTES = 2 * MAX_CHARACTERS
 
 
 def normalized_env(text: str) -> str:
     """A tag: lower case; letters first; letters, digits, ``:./-``, and ``_`` for runs of all else.
 
-    As in the Agent's ``pkg/trace/traceutil/normalize``; at most 200 characters.
+    As in the Agent's ``pkg/trace/traceutil/normalize``; at most 200 characters, of 400 bytes.
     """
     kept: list[str] = []
-    count = 0
+    count = size = 0
     for character in text:
+        if count >= MAX_CHARACTERS or size >= MAX_BYTES:
+            break
+        size += len(character.encode(errors="surrogateescape"))
         if character.isupper():
             lower = character.lower()
             # As there: not where that takes more or fewer bytes.
@@ -27,6 +32,4 @@ def normalized_env(text: str) -> str:
         elif kept[-1] != "_":
             kept.append("_")
         count += 1
-        if count >= MAX_CHARACTERS:
-            break
     return "".join(kept).rstrip("_")

@@ -40,6 +40,8 @@ def info_page(settings: Settings) -> bytes:
         "peer_tags": [],
         "span_kinds_stats_computed": [],
         "obfuscation_version": 0,
+        "filter_tags": {},
+        "filter_tags_regex": {},
     }
     return json.dumps(info, indent="\t").encode()
 

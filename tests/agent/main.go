@@ -1,9 +1,13 @@
 // The Datadog Agent's own trace receiver, with its debugger and SymDB proxies, and nothing
 // behind them: what the forwarder is compared with. Its settings are environment variables,
 // named as the Agent's where it has one.
+//
+// With the argument "normalize" it reads a JSON array of texts, and writes what the Agent makes
+// of each as a default environment.
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -16,10 +20,15 @@ import (
 	"github.com/DataDog/datadog-agent/pkg/trace/sampler"
 	"github.com/DataDog/datadog-agent/pkg/trace/telemetry"
 	"github.com/DataDog/datadog-agent/pkg/trace/timing"
+	"github.com/DataDog/datadog-agent/pkg/trace/traceutil/normalize"
 	"github.com/DataDog/datadog-go/v5/statsd"
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "normalize" {
+		printNormalized()
+		return
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
@@ -54,4 +63,17 @@ func main() {
 	<-stop
 	time.AfterFunc(2*time.Second, func() { os.Exit(0) })
 	_ = receiver.Stop()
+}
+
+func printNormalized() {
+	var texts []string
+	if err := json.NewDecoder(os.Stdin).Decode(&texts); err != nil {
+		panic(err)
+	}
+	for i, text := range texts {
+		texts[i] = normalize.NormalizeTag(text)
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(texts); err != nil {
+		panic(err)
+	}
 }

@@ -6,8 +6,12 @@ names, each with its reason; the docs show these.
 
 from __future__ import annotations
 
+import http.client
+import json
+import random
 import re
 import socket
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +23,7 @@ from real_agent import built_agent, go, running_agent
 from running_forwarder import DEBUGGER_ROUTES, ROUTES, environ, running
 
 from livedebug_sender import __version__
+from livedebug_sender.forwarder.default_env import normalized_env
 
 pytestmark = pytest.mark.agent
 
@@ -320,3 +325,35 @@ def test_each_difference_is_in_the_docs():
     text = " ".join((DOCS / "forwarder.rst").read_text().split())
     for name, words in {**DIFFERENT, "every request": ACCEPT_ENCODING}.items():
         assert words in text, name
+
+
+def test_info_has_the_fields_of_the_agents(sides):
+    pages = []
+    for _, address in sides.values():
+        connection = http.client.HTTPConnection(*address, timeout=5)
+        connection.request("GET", "/info")
+        pages.append(json.loads(connection.getresponse().read()))
+        connection.close()
+    agents, ours = pages
+    known = {name: kind_of(value) for name, value in agents.items()}
+    assert {name: kind_of(ours.get(name)) for name in known} == known
+    config = {name: kind_of(value) for name, value in agents["config"].items()}
+    assert {name: kind_of(ours["config"].get(name)) for name in config} == config
+    assert set(ours["endpoints"]) <= set(agents["endpoints"])
+
+
+def kind_of(value: object) -> str:
+    """Of JSON; an empty list is null in the Agent's."""
+    if value is None or isinstance(value, list):
+        return "list"
+    return "number" if type(value) in (int, float) else type(value).__name__
+
+
+def test_an_environment_is_normalised_as_by_the_agent(sides):
+    chance = random.Random(1)
+    letters = "aZ09.:/-_ !,üÜ語İſǅⅠⒶΣßı٣\U0001f363\U00010400"
+    texts = ["".join(chance.choices(letters, k=chance.randint(0, 250))) for _ in range(500)]
+    texts += [letter * 300 for letter in letters]
+    command = [str(built_agent()), "normalize"]
+    ran = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True)
+    assert [normalized_env(text) for text in texts] == json.loads(ran.stdout)
