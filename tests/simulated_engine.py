@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from livedebug_sender import Endpoint, SenderConfig
-from livedebug_sender.delivery.bell import Bell
 from livedebug_sender.delivery.engine import Engine
 from livedebug_sender.delivery.payload_requests import PayloadRequests
 from livedebug_sender.options import Options
 from livedebug_sender.protocol.request import Request
+from livedebug_sender.runtime.auto_reset_event import AutoResetEvent
 
 #: Seconds that a request may take.
 TIMEOUT = 3.0
@@ -61,7 +61,7 @@ def new_engine(
         clock=lambda: world.now,
         start_thread=world.start_thread,
         new_executor=refuse,
-        new_bell=lambda: SimulatedBell(world),
+        new_event=lambda: SimulatedEvent(world),
     )
 
 
@@ -79,7 +79,7 @@ class SimulatedTransport:
         pass
 
 
-class SimulatedBell(Bell):
+class SimulatedEvent(AutoResetEvent):
     """The world says what waiting is."""
 
     def __init__(self, world: World) -> None:

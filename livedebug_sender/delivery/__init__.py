@@ -18,7 +18,6 @@
 ``outages``           what the log says of endpoints in trouble
 ``recount``           brings counters back to what the queues hold
 ``work_deadline``     until when the work may go on, and how it waits
-``bell``              wakes one sleeper, from anywhere
 ====================  ================================================================
 
 Imports: config, errors, options, protocol, runtime, stats, transport.

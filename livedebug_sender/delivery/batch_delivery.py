@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from ..errors import DeliveryError
 from ..protocol.endpoint import Endpoint, path_of
 from ..protocol.outcome import Outcome, hints_at_crash, outcome_of
 from ..protocol.payload import Item
@@ -16,6 +15,7 @@ from ..runtime import lazy_import
 from ..runtime.clock import wall_clock
 from ..runtime.host_signals import raised_by_signal_handler
 from ..runtime.log_reporter import LogReporter
+from ..transport.response import NoResponse
 from .downgrade import AgentCapabilities, DowngradableEndpoints
 from .dual_shipping import DualShipping
 from .ledger import Batch, Ledger
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 
 class RequestFactory(Protocol):
-    """What an engine carries: how a payload waits, and how it travels."""
+    """Encodes the payloads of an engine, and builds its requests."""
 
     def item(self, track: Track, payload: object, content_type: object) -> Item:
-        """What waits in the queue for a payload; `InvalidPayload` if there is no such."""
+        """What is queued for a payload; `InvalidPayload` for what can't be sent."""
 
     def request(self, track: Track, items: Sequence[Item], endpoint: Endpoint) -> Request:
-        """The request that brings items to an endpoint."""
+        """The request that carries items to an endpoint."""
 
 
 class AttemptResult(NamedTuple):
@@ -43,8 +43,8 @@ class AttemptResult(NamedTuple):
 
     Attributes:
         detail: human-readable.
-        retry_after: seconds that the server wants to be left alone.
-        crash: may the request have brought the server down?
+        retry_after: seconds, by the answer's ``Retry-After``.
+        crash: may the request have crashed the server?
     """
 
     outcome: Outcome
@@ -56,17 +56,19 @@ class AttemptResult(NamedTuple):
 class BatchDelivery:
     """Takes one track's batches to the primary endpoint, one after the other.
 
-    What is in hand is in the `Ledger`, so that another thread can go on where one ended.
+    They stay in the `Ledger` until they are settled, so that another thread can go on where
+    one ended.
     """
 
     def __init__(
         self,
         track: Track,
+        ledger: Ledger,
+        deadline: WorkDeadline,
+        *,
         endpoints: DowngradableEndpoints,
         requests: RequestFactory,
         new_transport: Callable[[], Transport],
-        ledger: Ledger,
-        deadline: WorkDeadline,
         retry_for: float,
         capabilities: AgentCapabilities,
         dual_shipping: DualShipping,
@@ -75,11 +77,11 @@ class BatchDelivery:
         clock: Callable[[], float],
     ) -> None:
         self._track = track
+        self._ledger = ledger
+        self._deadline = deadline
         self._endpoints = endpoints
         self._requests = requests
         self._new_transport = new_transport
-        self._ledger = ledger
-        self._deadline = deadline
         self._retry_for = retry_for
         self._capabilities = capabilities
         self._dual_shipping = dual_shipping
@@ -91,20 +93,20 @@ class BatchDelivery:
         self._failures = 0
 
     def run(self) -> None:
-        """Deliver all that is in hand. `OutOfTime` leaves the rest there."""
+        """Deliver all batches of the ledger. `OutOfTime` leaves the rest there."""
         ledger = self._ledger
         while ledger.state.batches:
             batch = ledger.state.batches[-1]
-            if batch.is_suspect and not self._in_time(batch):
+            if batch.is_suspect and not self._has_time_left(batch):
                 result = AttemptResult(
-                    Outcome.RETRY, "retry_for passed while its payloads were sent apart"
+                    Outcome.RETRY, "retry_for passed while its payloads were sent in halves"
                 )
             else:
                 result = self._try_or_fault(batch)
             if ledger.abandoned:
                 return
-            if result.outcome is Outcome.RETRY and batch.is_suspect and self._in_time(batch):
-                self._go_on_in_halves(batch, result)
+            if result.outcome is Outcome.RETRY and batch.is_suspect and self._has_time_left(batch):
+                self._retry_in_halves(batch, result)
             elif result.outcome is Outcome.SPLIT:
                 ledger.split(batch)
             else:
@@ -114,7 +116,7 @@ class BatchDelivery:
                     self._outages.gave_up(self._host(), self._track.value)
 
     def abort(self) -> None:
-        """Cut the request under way, so that its thread comes back."""
+        """Abort the request under way, so that its thread returns."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -134,7 +136,7 @@ class BatchDelivery:
             return self._fault(error)
 
     def _try_batch(self, batch: Batch) -> AttemptResult:
-        """Try until there is an answer to act on, or the batch's time is over."""
+        """Try until an answer settles or splits the batch, or `retry_for` is over."""
         if batch.tried_at is None:
             batch.tried_at = self._clock()
         attempts = 0
@@ -164,10 +166,10 @@ class BatchDelivery:
             clock=self._clock,
         )
 
-    def _go_on_in_halves(self, batch: Batch, result: AttemptResult) -> None:
-        """One of its payloads may bring the intake down: the others are not to wait for it.
+    def _retry_in_halves(self, batch: Batch, result: AttemptResult) -> None:
+        """Retry a batch of which one payload may crash the intake, so that it delays no others.
 
-        The halves go behind what else is left of the batch; the next try is a retry.
+        Its halves are put behind what else is left of the batch.
         """
         wait = lazy_import.load("livedebug_sender.delivery.retry", "wait_before_retry")
         self._failures += 1
@@ -183,7 +185,7 @@ class BatchDelivery:
         tried_at = self._clock() if batch.tried_at is None else batch.tried_at
         return max(0.0, tried_at + self._retry_for - self._clock())
 
-    def _in_time(self, batch: Batch) -> bool:
+    def _has_time_left(self, batch: Batch) -> bool:
         return self._seconds_left(batch) > 0
 
     def _attempt_or_fault(self, batch: Batch, *, retry: bool) -> AttemptResult:
@@ -224,7 +226,7 @@ class BatchDelivery:
     def _is_downgrade(self, result: AttemptResult, agent: Endpoint) -> bool:
         if result.outcome is Outcome.DOWNGRADE:
             return True
-        # Another refusal may still be an old agent's, behind a proxy, say: ask it.
+        # A refusal of another kind may still be an old agent's, behind a proxy, say: ask it.
         return result.outcome in (Outcome.REJECTED, Outcome.KEY_REFUSED) and (
             self._capabilities.lacks_v2(self._connected(), agent, self._deadline.of_request())
         )
@@ -241,18 +243,18 @@ class BatchDelivery:
             ):
                 response = self._connected().post(request, deadline=self._deadline.of_request())
             bytes_sent = response.bytes_sent
-        except DeliveryError as error:
-            bytes_sent = getattr(error, "bytes_sent", 0)
+        except NoResponse as error:
+            bytes_sent = error.bytes_sent
             self._outages.failed(host, track, f"gives no answer: {error}")
-            cut = getattr(error, "cut_after_body", False)
-            return AttemptResult(Outcome.RETRY, f"no answer from {host}: {error}", crash=cut)
+            detail = f"no answer from {host}: {error}"
+            return AttemptResult(Outcome.RETRY, detail, crash=error.cut_after_body)
         finally:
             self._ledger.count_request(retry=retry, bytes_sent=bytes_sent)
         outcome = outcome_of(response.status, payloads=len(batch.items), agent_v2=agent_v2)
         self._log.debug("%s: %s answered %s", track, host, response.status)
-        return self._judged(outcome, response, endpoint)
+        return self._result_of(outcome, response, endpoint)
 
-    def _judged(self, outcome: Outcome, response: Response, endpoint: Endpoint) -> AttemptResult:
+    def _result_of(self, outcome: Outcome, response: Response, endpoint: Endpoint) -> AttemptResult:
         host, track = _host_of(endpoint), self._track.value
         how = f"answered {response.status}"
         if outcome is Outcome.RETRY:

@@ -1,4 +1,4 @@
-"""Gathering a batch: wait for a first payload, then linger for its company."""
+"""Gathering a batch: wait for a first payload, then linger for more."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class BatchGathering:
     """Fills the next batch of a track from its queue.
 
     Args:
-        max_payload: bytes to which a snapshot is pruned; None: nothing is.
+        prune_to: bytes to which larger snapshots are pruned; None: nothing is.
     """
 
     def __init__(
@@ -32,7 +32,8 @@ class BatchGathering:
         capacity: QueueCapacity,
         deadline: WorkDeadline,
         clock: Callable[[], float],
-        max_payload: int | None,
+        *,
+        prune_to: int | None,
     ) -> None:
         # Symbol uploads are opaque, and can't be merged.
         self._max_items = 1 if track is Track.SYMDB else options.max_batch_items
@@ -43,8 +44,8 @@ class BatchGathering:
         self._capacity = capacity
         self._deadline = deadline
         self._clock = clock
-        self._max_payload = max_payload
-        #: What was put up to here (a count of payloads) is not to wait for company.
+        self._prune_to = prune_to
+        #: The first payloads, up to this number, are flushed: they do not linger.
         self._watermark = 0
 
     def request_flush(self, watermark: int) -> None:
@@ -54,7 +55,7 @@ class BatchGathering:
         """Make a batch of what is in the queue, if there is anything; see `Ledger`.
 
         Args:
-            wait: for a first payload, and for its company.
+            wait: for a first payload, and `linger` for more.
         """
         ledger, queue = self._ledger, self._queue
         if wait and not queue and not ledger.state.gathered:
@@ -68,8 +69,8 @@ class BatchGathering:
             more = self._max_items - len(ledger.state.gathered)
             queue.wait_for_more(more, self._max_bytes - size, left)
             size = self._gather()
-        if self._max_payload is not None:
-            size = self._prune(self._max_payload)
+        if self._prune_to is not None:
+            size = self._prune(self._prune_to)
         ledger.close_batch(self._count_that_fits(size))
 
     def _gather(self) -> int:
@@ -88,11 +89,11 @@ class BatchGathering:
             or self._capacity.crowded()
         )
 
-    def _prune(self, max_payload: int) -> int:
-        """Cut what is too large; what can't be cut is rejected."""
-        for item in [one for one in self._ledger.state.gathered if len(one) > max_payload]:
-            pruned = prune(cast("bytes", item), max_payload)
-            detail = f"more than {max_payload} bytes, though pruned"
+    def _prune(self, max_size: int) -> int:
+        """Prune what is too large; what can't be pruned is rejected."""
+        for item in [one for one in self._ledger.state.gathered if len(one) > max_size]:
+            pruned = prune(cast("bytes", item), max_size)
+            detail = f"more than {max_size} bytes, though pruned"
             self._ledger.replace_gathered(item, pruned, detail)
         return sum(map(len, self._ledger.state.gathered))
 

@@ -1,8 +1,8 @@
 """How much a sender may hold, and holds: items and bytes, over all its tracks.
 
-What is waiting and what is being sent both count. Plain counters, changed without a lock:
-what is between a counter and the queue when its thread is interrupted may stay counted.
-So they bound, and the ledgers account.
+What waits and what is in flight both count. Counters that are changed without a lock: a
+thread that is interrupted between a counter and the queue may leave a payload counted that
+is not queued. So they only bound; the accounts are in the ledgers.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ FLOODS = (Track.SNAPSHOTS, Track.LOGS)
 FLOOD_SHARE = 0.9
 
 
-class Held(NamedTuple):
-    """An amount of payloads."""
+class Amount(NamedTuple):
+    """How many payloads, and how many bytes they have."""
 
     items: int
     size: int
@@ -28,19 +28,19 @@ class Held(NamedTuple):
 class QueueCapacity:
     """The bounds of one sender: of everything, and of what comes in floods.
 
-    A payload is counted in before it is put and before the bounds are looked at: of two
-    at once that would fit only singly, both may be turned away, but never both be let in.
+    A payload is counted in before the bounds are checked, and before it is queued: of two at
+    once of which only one fits, both may be refused, but never both be taken.
     """
 
     def __init__(self, max_items: int, max_bytes: int) -> None:
-        self.bound = Held(max_items, max_bytes)
+        self.bound = Amount(max_items, max_bytes)
         # A bound of one item would leave a flood no room at all.
         flood_items = max(1, int(max_items * FLOOD_SHARE))
-        self.flood_bound = Held(flood_items, int(max_bytes * FLOOD_SHARE))
+        self.flood_bound = Amount(flood_items, int(max_bytes * FLOOD_SHARE))
         self._items = AtomicInteger()
         self._bytes = AtomicInteger()
-        # Of those, what does not come in floods, which is little: floods, which come often,
-        # are counted once.
+        # What of that does not come in floods. The rest is a flood's, which so has to change
+        # two counters a payload and not four.
         self._steady_items = AtomicInteger()
         self._steady_bytes = AtomicInteger()
         #: Count in, as ``add_items(1, STEP)`` and ``add_bytes(size, STEP)``; each returns
@@ -48,7 +48,7 @@ class QueueCapacity:
         self.add_items = self._items.add
         self.add_bytes = self._bytes.add
 
-    def bound_of(self, *, flood: bool) -> Held:
+    def bound_of(self, *, flood: bool) -> Amount:
         return self.flood_bound if flood else self.bound
 
     def add_steady(self, size: int) -> None:
@@ -57,7 +57,7 @@ class QueueCapacity:
         self._steady_bytes.add(size, STEP)
 
     def release(self, items: int, size: int, *, flood: bool) -> None:
-        """Count out. In this order a flood never seems smaller than it is."""
+        """Count out, in an order in which a flood never seems smaller than it is."""
         if not flood:
             self._steady_bytes.add(-size, STEP)
             self._steady_items.add(-items, STEP)
@@ -74,19 +74,19 @@ class QueueCapacity:
             or size - self._steady_bytes.read() > self.flood_bound.size
         )
 
-    def held(self) -> Held:
-        return Held(self._items.read(), self._bytes.read())
+    def held(self) -> Amount:
+        return Amount(self._items.read(), self._bytes.read())
 
     def crowded(self) -> bool:
         """Is half of either bound in use, so that lingering would risk drops?"""
         items, size = self.held()
         return items * 2 >= self.bound.items or size * 2 >= self.bound.size
 
-    def counts(self) -> tuple[Held, Held]:
+    def counts(self) -> tuple[Amount, Amount]:
         """What is held in all, and what of it does not come in floods."""
-        return self.held(), Held(self._steady_items.read(), self._steady_bytes.read())
+        return self.held(), Amount(self._steady_items.read(), self._steady_bytes.read())
 
-    def correct(self, total: Held, steady: Held) -> None:
+    def correct(self, total: Amount, steady: Amount) -> None:
         """Count out what is counted in too much (or in, what is missing)."""
         self._steady_bytes.add(-steady.size, STEP)
         self._steady_items.add(-steady.items, STEP)

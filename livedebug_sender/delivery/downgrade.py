@@ -1,4 +1,4 @@
-"""Agents without ``/debugger/v2/input``: going around them, and back once upgraded."""
+"""Agents without ``/debugger/v2/input``: the downgrade, and its end once they have it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DowngradableEndpoints(EndpointSource, Protocol):
     def downgraded(self) -> bool: ...
 
     def downgrade_to_diagnostics_endpoint(self) -> bool:
-        """Go around that route; False if that changed nothing."""
+        """Use the diagnostics route instead; False if that changed nothing."""
 
     def reset_endpoints(self) -> None:
         """Undo that."""
@@ -57,7 +57,7 @@ class AgentCapabilities:
         self._recheck_after = recheck_after
         self._log = log
         self._clock = clock
-        # Guards: the times of the next questions, so that one track asks and not two.
+        # Guards: the times of the next requests to ``/info``, so that only one track asks.
         self._lock = SignalSafeLock()
         self._ask_at = float("-inf")
         self._check_at = _NEVER
@@ -73,7 +73,7 @@ class AgentCapabilities:
             )
 
     def lacks_v2(self, transport: Transport, agent: Endpoint, deadline: float | None) -> bool:
-        """Does the agent's own word say that it has no ``/debugger/v2/input``?
+        """Does the agent's ``/info`` say that it has no ``/debugger/v2/input``?
 
         Asked at most once in `recheck_after` seconds, however many requests it refuses.
         """
@@ -90,7 +90,7 @@ class AgentCapabilities:
             if not due and self._check_at != _NEVER:
                 return
             self._check_at = self._clock() + self._recheck_after * random.uniform(0.75, 1.25)
-        # A downgrade that the host itself asked for is left alone at first, too.
+        # A downgrade by the host itself, too, is kept for `recheck_after` seconds first.
         if due and not self._says_no(transport, agent, deadline):
             self._endpoints.reset_endpoints()
 

@@ -38,7 +38,7 @@ class DropReporter:
     """Tells the owner of the sender, and the log, of each drop."""
 
     def __init__(self, on_drop: OnDrop | None, log: LogLimiter) -> None:
-        # It may be written for a `Track`, or for any str: what is no track comes as one.
+        # Called with a `Track`, or with the str that was given if it is no track.
         self._on_drop: Callable[[Any, str, int], object] | None = on_drop
         self._log = log
         # Threads that are inside `on_drop` now: a drop that the callback itself causes

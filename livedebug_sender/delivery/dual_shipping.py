@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import DeliveryError
+from ..runtime.auto_reset_event import AutoResetEvent
 from ..runtime.host_signals import raised_by_signal_handler, reraise_of_signal_handler
 from ..runtime.log_limiter import LogLimiter
 from ..runtime.signal_safe_lock import SignalSafeLock
@@ -20,7 +21,6 @@ from ..runtime.threads import (
     unjoined_executor,
     uwsgi_is_to_fork,
 )
-from .bell import Bell
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 #: The bounds of what may wait for one additional endpoint are the queue's over this.
 ADDITIONAL_SHARE = 4
-#: Seconds after which a waiting `close` looks again, should nobody ring.
+#: Seconds after which a waiting `close` looks again, should nobody wake it.
 _LOOK_AGAIN = 0.25
 
 
-class State(NamedTuple):
+class EndpointState(NamedTuple):
     """Where the requests to one endpoint are.
 
     Attributes:
@@ -50,7 +50,7 @@ class State(NamedTuple):
 
 
 class AdditionalEndpointWorker:
-    """Brings requests to one additional endpoint, one after the other.
+    """Sends requests to one additional endpoint, one after the other.
 
     Args:
         when_idle: called on the worker's thread when nothing waits any more.
@@ -83,19 +83,19 @@ class AdditionalEndpointWorker:
         # Guards: the changes of `_state`, each one assignment. Held for moments only, never
         # during a request. `close` runs on the host's thread, whose signal handlers may raise.
         self._lock = SignalSafeLock()
-        self._state = State()
-        # Held by the one thread that brings requests; as `TrackWorker` does it.
+        self._state = EndpointState()
+        # Held by the one thread that sends; as in `TrackWorker`.
         self._at_work = threading.RLock()
         self._at_work_ident: int | None = None
-        # Rung when nothing waits any more.
-        self._bell = Bell()
+        # Set when the worker leaves.
+        self._left = AutoResetEvent()
 
     def put(self, request: Request, size: int) -> None:
-        """Take a request of `size` bytes along, or count it as failed if too much waits."""
+        """Queue a request of `size` bytes, or count it as failed if too much waits."""
         with self._lock:
             state = self._state
             held = sum(waiting for _, waiting in state.waiting)
-            # Beside the one that is under way.
+            # `>`: one more than the bound, for the first may be under way.
             too_much = len(state.waiting) > self._max_requests or held + size > self._max_bytes
             fits = not state.closed and not (held and too_much)
             if fits:
@@ -127,31 +127,31 @@ class AdditionalEndpointWorker:
         return not self._state.waiting and not self.is_working
 
     def begin_close(self) -> None:
-        """See to it that what is waiting is brought by a thread, if one can be started."""
+        """See to it that a thread sends what is waiting, if one can be started."""
         if self._state.waiting and not self.is_working and not self._ensure_working():
-            # An executor takes nothing more once the interpreter is about to end.
+            # An executor takes no more work during the interpreter's shutdown.
             self._start_thread(self._work, "livedebug-additional")
 
     def finish(self, deadline: float) -> None:
-        """Bring what is waiting, until `deadline`; here, if no thread does."""
+        """Have what is waiting sent, until `deadline`; on this thread, if no other does."""
         while not self.is_idle and (left := deadline - self._clock()) > 0:
             if self.is_working:
-                self._bell.wait(min(left, _LOOK_AGAIN))
+                self._left.wait(min(left, _LOOK_AGAIN))
             else:
                 self._work(deadline)
 
     def close(self) -> None:
-        """Count what is left as failed, cut it, and let the thread end."""
+        """Count what is left as failed, abort its request, and let the thread end."""
         with self._lock:
             _, delivered, failed, _ = state = self._state
-            self._state = State((), delivered, failed + len(state.waiting), closed=True)
+            self._state = EndpointState((), delivered, failed + len(state.waiting), closed=True)
             transport, idle = self._transport, not self.is_working
         if transport is not None:
             transport.abort()
             if idle:
                 transport.close()
         if self._executor is not None:
-            # Not waited for: this may be its own thread, or one that is stuck.
+            # Not waited for: this may be its own thread, or its thread may be stuck.
             self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _ensure_working(self) -> bool:
@@ -161,7 +161,7 @@ class AdditionalEndpointWorker:
             if self._executor is None:
                 self._executor = self._new_executor(1, "livedebug-additional")
             submit_unjoined(self._executor, self._work)
-        # Interpreter shutdown, no threads: `finish` does the work.
+        # Interpreter shutdown, a thread limit: `finish` does the work.
         except (ImportError, RuntimeError) as error:
             reraise_of_signal_handler(error)
             return False
@@ -176,7 +176,7 @@ class AdditionalEndpointWorker:
                 return
             mine = True
             self._at_work_ident = threading.get_ident()
-            while (deadline is None or self._clock() < deadline) and self._bring_one(deadline):
+            while (deadline is None or self._clock() < deadline) and self._send_next(deadline):
                 pass
         finally:
             # No call before the release, after which a signal handler could raise.
@@ -186,25 +186,27 @@ class AdditionalEndpointWorker:
                 release()
             except RuntimeError as error:  # not ours
                 reraise_of_signal_handler(error)
-            self._bell.ring()
+            self._left.set()
         if self._state.waiting and deadline is None:
             self._ensure_working()  # put while this one was leaving
         elif self._when_idle is not None:
             self._when_idle()
 
-    def _bring_one(self, deadline: float | None) -> bool:
-        """Bring the next request; False if there is none."""
-        # It stays where it waits: what a signal handler raises now leaves it there.
+    def _send_next(self, deadline: float | None) -> bool:
+        """Send the next request; False if there is none."""
+        # It waits until it is sent: so what a signal handler raises meanwhile loses nothing.
         if not self._state.waiting:
             return False
-        arrived = self._bring(self._state.waiting[0][0], deadline)
+        arrived = self._send(self._state.waiting[0][0], deadline)
         with self._lock:
             waiting, delivered, failed, closed = self._state
             if not closed:  # or it was counted as failed
-                self._state = State(waiting[1:], delivered + arrived, failed + (not arrived))
+                self._state = EndpointState(
+                    waiting[1:], delivered + arrived, failed + (not arrived)
+                )
         return True
 
-    def _bring(self, request: Request, deadline: float | None) -> bool:
+    def _send(self, request: Request, deadline: float | None) -> bool:
         try:
             response = self._connected().post(request, deadline=deadline)
             problem = "" if 200 <= response.status < 300 else f"answered {response.status}"
@@ -223,7 +225,7 @@ class AdditionalEndpointWorker:
     def _connected(self) -> Transport:
         if self._transport is None:
             self._transport = self._new_transport()
-            if self._state.closed:  # it was made too late to be cut
+            if self._state.closed:  # `close` came before there was anything to abort
                 self._transport.abort()
         return self._transport
 
@@ -254,7 +256,7 @@ class DualShipping:
         return all(worker.is_idle for worker in self.workers)
 
     def close(self, deadline: float, clock: Callable[[], float]) -> None:
-        """Bring what is waiting, side by side; count what is left as failed.
+        """Have what is waiting sent, to all at once; count what is left as failed.
 
         Where no thread can be started, each endpoint has its share of the time that is left,
         so that one that hangs takes nothing from the others.

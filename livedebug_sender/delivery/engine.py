@@ -17,6 +17,7 @@ from ..protocol.endpoint import Endpoint
 from ..protocol.tracks import Track
 from ..runtime import lazy_import, shutdown
 from ..runtime.atomic import STEP
+from ..runtime.auto_reset_event import AutoResetEvent
 from ..runtime.clock import monotonic
 from ..runtime.fork import owned_by_this_process
 from ..runtime.host_signals import raised_by_signal_handler
@@ -26,8 +27,7 @@ from ..stats import Stats
 from ..transport.request_hook import without_faults
 from .batch_delivery import BatchDelivery, RequestFactory
 from .batch_gathering import BatchGathering
-from .bell import Bell
-from .capacity import FLOODS, Held, QueueCapacity
+from .capacity import FLOODS, Amount, QueueCapacity
 from .downgrade import AgentCapabilities, DowngradableEndpoints
 from .drops import DropCounter, DropReporter
 from .dual_shipping import ADDITIONAL_SHARE, AdditionalEndpointWorker, DualShipping
@@ -47,16 +47,17 @@ if TYPE_CHECKING:
 
 
 class Engine:
-    """Takes payloads, and sees to what becomes of them.
+    """Takes payloads, and has each track's worker deliver them.
 
     Args:
         endpoints: where to; may change.
-        requests: how payloads wait and travel.
+        requests: encodes payloads and builds requests.
         options: the bounds, times and callbacks.
-        announce: notes what is to be said when the first payload comes.
-        new_transport: makes a track's connection to its endpoints; the first time it is
-            called on a worker's thread. None: a `Transport`.
-        clock, start_thread, new_executor, new_bell: the machine's, unless it is simulated.
+        announce: called with the log, once, when the first payload comes.
+        new_transport: makes what sends one worker's requests; called on its thread. None:
+            a `Transport`.
+        clock, start_thread, new_executor, new_event: the real ones, unless a test simulates
+            them.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Engine:
         clock: Callable[[], float] = monotonic,
         start_thread: Callable[[Callable[[], None], str], bool] = start_thread,
         new_executor: Callable[[int, str], ThreadPoolExecutor] = unjoined_executor,
-        new_bell: Callable[[], Bell] = Bell,
+        new_event: Callable[[], AutoResetEvent] = AutoResetEvent,
     ) -> None:
         self.owned_by_this_process = owned_by_this_process()
         self.closed = False
@@ -83,17 +84,17 @@ class Engine:
         self._clock = clock
         self._start_thread = start_thread
         self._new_executor = new_executor
-        self._new_bell = new_bell
+        self._new_event = new_event
         self._capacity = QueueCapacity(options.max_queue_items, options.max_queue_bytes)
         self._recount = Recount(self._capacity, self._ledgers, TrackWorker.put.__code__)
         self._refused = DropCounter()
         #: Counts refused payloads as ``invalid``, in a call that needs no stack.
         self.count_invalid = self._refused.adder("invalid")
-        #: Those for which not even that could be called: plain, and not made whole by a lock,
-        #: since all that a thread can still do there is an addition.
+        #: Counts those for which not even that can be called. A plain integer, without a lock:
+        #: a thread without stack can do no more than add.
         self.invalid_without_stack = 0
-        #: May a payload be counted in that was not put? Set where an exception of a signal
-        #: handler passes by; that is not certain, so an idle worker looks anyway.
+        #: Set when an exception passes through `enqueue`: the payload may be counted in, but
+        #: not be queued. One of a signal handler may be missed: an idle worker recounts anyway.
         self._was_interrupted = False
         self._drops = DropReporter(options.on_drop, self.log)
         self._capabilities = AgentCapabilities(endpoints, options.recheck_after, self.log, clock)
@@ -111,7 +112,7 @@ class Engine:
         max_payload = fits if track is Track.SYMDB else min(fits, options.max_payload_bytes)
         prunes = track is Track.SNAPSHOTS and options.oversize == "prune"
         max_item = fits if prunes else max_payload
-        queue = PayloadQueue(self._capacity, self._new_bell(), flood=flood)
+        queue = PayloadQueue(self._capacity, self._new_event(), flood=flood)
         ledger = Ledger(track, queue, self._capacity, self._drops)
         deadline = WorkDeadline(queue, ledger, self._clock)
         gathering = BatchGathering(
@@ -122,37 +123,37 @@ class Engine:
             self._capacity,
             deadline,
             self._clock,
-            max_payload if prunes else None,
+            prune_to=max_payload if prunes else None,
         )
         delivery = BatchDelivery(
             track,
-            self._endpoints,
-            self._requests,
-            self._new_transport,
             ledger,
             deadline,
-            options.retry_for,
-            self._capabilities,
-            self._dual_shipping,
-            self._outages,
-            self.log,
-            self._clock,
+            endpoints=self._endpoints,
+            requests=self._requests,
+            new_transport=self._new_transport,
+            retry_for=options.retry_for,
+            capabilities=self._capabilities,
+            dual_shipping=self._dual_shipping,
+            outages=self._outages,
+            log=self.log,
+            clock=self._clock,
         )
         return TrackWorker(
             track,
-            partial(self._requests.item, track),
-            0 if track is Track.SYMDB else max_item,
-            max_item,
-            self._capacity,
             queue,
             ledger,
             deadline,
             gathering,
             delivery,
-            self._clock,
-            self._start_thread,
-            self._end_if_done,
-            self._recount.run,
+            self._capacity,
+            self._recount,
+            encode=partial(self._requests.item, track),
+            max_text=0 if track is Track.SYMDB else max_item,
+            max_item=max_item,
+            clock=self._clock,
+            start_thread=self._start_thread,
+            when_done=self._end_if_done,
         )
 
     def _new_additional_worker(self, endpoint: Endpoint) -> AdditionalEndpointWorker:
@@ -244,9 +245,10 @@ class Engine:
         return self.finish_close(self.begin_close(timeout))
 
     def begin_close(self, timeout: float | None = None) -> float:
-        """Take no more, and send what is here, without waiting for it.
+        """Take no more, and send what is queued, without waiting for it.
 
-        In `timeout` seconds; None means `shutdown_timeout`.
+        Args:
+            timeout: seconds until `finish_close` gives up; None means `shutdown_timeout`.
 
         Returns:
             When that time is over (seconds of the clock), for `finish_close`.
@@ -271,7 +273,7 @@ class Engine:
         return not self.stats().dropped["shutdown"]
 
     def retire(self) -> None:
-        """The owner is gone: deliver what is here by the usual rules, then end."""
+        """The owner is gone: deliver what is queued by the usual rules, then end."""
         self._retired = True
         self._shut()
         for worker in self._workers.values():
@@ -294,7 +296,7 @@ class Engine:
         watermarks = [worker.request_flush() for worker in workers]
         done = True
         for n, (worker, watermark) in enumerate(zip(workers, watermarks, strict=True)):
-            # Only matters where the work is done here, one track after the other.
+            # For work that is done on this thread, one track after the other.
             now = self._clock()
             share = now + (deadline - now) / (len(workers) - n)
             done = worker.wait_until_settled(watermark, deadline, share) and done
@@ -302,7 +304,7 @@ class Engine:
 
     # ---- out ----
 
-    def held(self) -> Held:
+    def held(self) -> Amount:
         """What is counted against the bounds of the queue."""
         return self._capacity.held()
 
@@ -323,7 +325,7 @@ class Engine:
 
     def _count_pending(self) -> int:
         looks = [worker.ledger.look() for worker in self._workers.values()]
-        return sum(state.in_hand + waiting for state, waiting in looks)
+        return sum(state.in_flight + waiting for state, waiting in looks)
 
     def _count_dropped(self) -> int:
         lost = [worker.ledger.state.lost.values() for worker in self._workers.values()]

@@ -1,14 +1,13 @@
 """The accounts of one track: where every payload is, and what became of it.
 
-A payload is in the track's queue, in hand of its worker, or resolved: delivered or lost.
-All but the queue is one immutable `State`, and every change of it one assignment. So
+A payload is in the track's queue, in flight (its worker has it), or resolved: delivered or
+lost. All but the queue is one immutable `LedgerState`, and every change of it one assignment. So
 whatever interrupts its thread (a signal handler that raises, a killer of threads), each
 payload is in exactly one place, and what was enqueued is the sum of the three.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -16,12 +15,13 @@ from typing import NamedTuple
 
 from ..protocol.payload import Item
 from ..protocol.tracks import Track
+from ..runtime.auto_reset_event import AutoResetEvent
 from ..runtime.signal_safe_lock import SignalSafeLock
-from .capacity import FLOODS, Held, QueueCapacity
+from .capacity import FLOODS, Amount, QueueCapacity
 from .drops import DropReporter
 from .payload_queue import PayloadQueue
 
-#: Times that a request may seem to bring the intake down before its payloads are parted.
+#: After so many requests that seem to have crashed the intake, a batch is halved at each try.
 MAX_CRASHES = 3
 
 
@@ -31,13 +31,13 @@ class Batch:
 
     items: Sequence[Item]
     #: When it was first tried (seconds of the clock); None: not yet. The parts of a split
-    #: batch keep it, so that splitting buys no time.
+    #: batch keep it: `retry_for` counts from there.
     tried_at: float | None = None
     #: How often the intake answered 500 to it, or cut the connection after its body.
     crashes: int = 0
     #: Have the additional endpoints been given their copy?
     copied: bool = False
-    #: Is it a part of another one?
+    #: Is it a part of a batch that was split?
     is_part: bool = False
 
     def __post_init__(self) -> None:
@@ -46,7 +46,10 @@ class Batch:
 
     @property
     def is_suspect(self) -> bool:
-        """May it hold a payload that brings the intake down, beside others or their kin?"""
+        """Does it seem to hold a payload that crashes the intake, and have others to be spared?
+
+        A part of a split batch counts too: the other part waits for it.
+        """
         return self.crashes >= MAX_CRASHES and (len(self.items) > 1 or self.is_part)
 
     def halves(self) -> tuple[Batch, Batch]:
@@ -58,7 +61,7 @@ class Batch:
 
 
 class Drop(NamedTuple):
-    """A loss that is still to be reported."""
+    """Payloads that are lost; to be reported to the log and to `on_drop`."""
 
     reason: str
     payloads: int
@@ -66,22 +69,22 @@ class Drop(NamedTuple):
 
 
 @dataclass(frozen=True)
-class State:
+class LedgerState:
     """Where the payloads are that left the queue."""
 
-    #: On their way from the queue into a batch, oldest first.
+    #: Out of the queue, and not in a batch yet; oldest first.
     gathered: list[Item] = field(default_factory=list)
     #: To be delivered, the next one last.
     batches: tuple[Batch, ...] = ()
     delivered: int = 0
     lost: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    #: Of the lost ones, those that nobody was told of yet.
-    untold: tuple[Drop, ...] = ()
-    #: All that was left is lost in the shutdown; nothing counts any more.
+    #: Of the lost ones, those that are not reported yet.
+    unreported: tuple[Drop, ...] = ()
+    #: All that was left was counted as lost in the shutdown; nothing changes any more.
     abandoned: bool = False
 
     @property
-    def in_hand(self) -> int:
+    def in_flight(self) -> int:
         return len(self.gathered) + sum(len(batch.items) for batch in self.batches)
 
     @property
@@ -91,10 +94,10 @@ class State:
     @property
     def settled(self) -> int:
         """How many are resolved, and reported where they are lost."""
-        return self.resolved - sum(drop.payloads for drop in self.untold)
+        return self.resolved - sum(drop.payloads for drop in self.unreported)
 
 
-class Requests(NamedTuple):
+class RequestCounts(NamedTuple):
     """The requests of a track to its primary endpoint."""
 
     made: int = 0
@@ -103,6 +106,8 @@ class Requests(NamedTuple):
 
 
 class Ledger:
+    """See the module."""
+
     def __init__(
         self, track: Track, queue: PayloadQueue, capacity: QueueCapacity, drops: DropReporter
     ) -> None:
@@ -116,53 +121,53 @@ class Ledger:
         # finalizer that asks for `stats`. `close` runs on the host's thread, whose signal
         # handlers may raise.
         self._lock = SignalSafeLock()
-        self._state = State()
-        self._requests = Requests()
-        self._watchers: list[tuple[int, threading.Lock]] = []
+        self._state = LedgerState()
+        self._requests = RequestCounts()
+        self._watchers: list[tuple[int, AutoResetEvent]] = []
 
     @property
-    def state(self) -> State:
+    def state(self) -> LedgerState:
         return self._state
 
     @property
-    def requests(self) -> Requests:
+    def requests(self) -> RequestCounts:
         return self._requests
 
     @property
     def abandoned(self) -> bool:
         return self._state.abandoned
 
-    def look(self) -> tuple[State, int]:
+    def look(self) -> tuple[LedgerState, int]:
         """The state, and how many payloads wait in the queue, at one moment."""
         with self._lock:
             return self._state, len(self._queue)
 
-    def held(self) -> tuple[object, Held]:
-        """What really is in the queue and in hand, without a lock, and a mark of it.
+    def held(self) -> tuple[object, Amount]:
+        """What really is in the queue and in flight, without a lock, and a fingerprint of it.
 
-        If two looks after each other find the same mark, nothing moved between them.
+        If two calls find the same fingerprint, nothing moved between them.
         """
         state, waiting = self._state, self._queue.sizes()
         size = sum(waiting) + sum(map(len, state.gathered)) + sum(b.size for b in state.batches)
-        held = Held(len(waiting) + state.in_hand, size)
+        held = Amount(len(waiting) + state.in_flight, size)
         return (id(state), len(state.gathered), len(waiting)), held
 
     def enqueued(self) -> int:
         """How many payloads ever were put."""
         state, waiting = self.look()
-        return state.resolved + state.in_hand + waiting
+        return state.resolved + state.in_flight + waiting
 
-    # ---- moves, by the one who does the worker's work ----
+    # ---- moves, by the thread that does the work ----
 
     def gather(self, max_items: int) -> None:
-        """Move payloads out of the queue until `max_items` are gathered."""
+        """Move payloads out of the queue, until `max_items` are gathered."""
         with self._lock:
             if not self._state.abandoned:
                 gathered = self._state.gathered
                 self._queue.move_to(gathered, max_items - len(gathered))
 
     def replace_gathered(self, item: Item, smaller: Item | None, detail: str) -> None:
-        """Put a smaller payload in the place of a gathered one; None: it is rejected."""
+        """Replace a gathered payload by a smaller one; None: it is rejected."""
         with self._lock:
             state = self._state
             if state.abandoned:
@@ -179,7 +184,7 @@ class Ledger:
             self._report(drop)
 
     def close_batch(self, count: int) -> None:
-        """The first `count` of what is gathered go into a batch."""
+        """Make a batch of the first `count` payloads that are gathered."""
         with self._lock:
             state = self._state
             if count and not state.abandoned:
@@ -187,7 +192,7 @@ class Ledger:
                 self._state = _moved(state, state.gathered[count:], (*state.batches, batch))
 
     def split(self, batch: Batch) -> None:
-        """Go on with the halves of the next batch."""
+        """Replace the next batch by its halves."""
         first, second = batch.halves()
         with self._lock:
             state = self._state
@@ -196,7 +201,7 @@ class Ledger:
                 self._state = _moved(state, state.gathered, batches)
 
     def put_behind(self, batch: Batch) -> None:
-        """Put the next batch, in halves if it can be halved, behind the other ones."""
+        """Move the next batch behind the other ones, in halves if it has more than one payload."""
         parts = reversed(batch.halves()) if len(batch.items) > 1 else (batch,)
         with self._lock:
             state = self._state
@@ -204,12 +209,12 @@ class Ledger:
                 self._state = _moved(state, state.gathered, (*parts, *state.batches[:-1]))
 
     def settle(self, batch: Batch, reason: str | None = None, detail: str = "") -> None:
-        """The next batch was delivered, or is lost for a reason."""
+        """Count the next batch as delivered or, with a reason, as lost."""
         count = len(batch.items)
         drop = None if reason is None else Drop(reason, count, detail)
         with self._lock:
             state = self._state
-            if state.abandoned:  # whoever closed the sender has counted it already
+            if state.abandoned:  # `abandon` has counted it already
                 return
             delivered = 0 if drop else count
             self._state = _moved(state, state.gathered, state.batches[:-1], drop, delivered)
@@ -219,24 +224,24 @@ class Ledger:
         self._tell_watchers()
 
     def report_left_over(self) -> None:
-        """Report what a worker that was killed had no time to report."""
-        for drop in self._state.untold:
+        """Report the drops that a killed worker has counted and not reported."""
+        for drop in self._state.unreported:
             self._report(drop)
 
     def count_request(self, *, retry: bool, bytes_sent: int) -> None:
         with self._lock:
             made, retried, sent = self._requests
-            self._requests = Requests(made + 1, retried + retry, sent + bytes_sent)
+            self._requests = RequestCounts(made + 1, retried + retry, sent + bytes_sent)
 
-    # ---- by anybody ----
+    # ---- by any thread ----
 
     def abandon(self) -> None:
         """Count all that is unresolved as lost in the shutdown."""
         with self._lock:
             state = self._state
             self._queue.move_to(state.gathered, len(self._queue))
-            lost = state.in_hand
-            held = Held(lost, sum(map(len, state.gathered)) + sum(b.size for b in state.batches))
+            lost = state.in_flight
+            held = Amount(lost, sum(map(len, state.gathered)) + sum(b.size for b in state.batches))
             drop = Drop("shutdown", lost, "") if lost else None
             self._state = _moved(state, [], (), drop, abandoned=True)
         if drop is not None:
@@ -244,29 +249,28 @@ class Ledger:
             self._report(drop)
         self._tell_watchers()
 
-    def watch(self, watermark: int) -> threading.Lock:
-        """A lock that becomes free once the first `watermark` payloads are settled.
+    def watch(self, watermark: int) -> AutoResetEvent:
+        """An event that is set once the first `watermark` payloads are settled.
 
-        To be looked at now and then: a worker that was killed tells nobody.
+        To be waited for with a timeout: a worker that was killed sets none.
         """
-        bell = threading.Lock()
+        event = AutoResetEvent()
         with self._lock:
-            if self._state.settled < watermark:
-                bell.acquire()
-                self._watchers.append((watermark, bell))
-        return bell
+            self._watchers.append((watermark, event))
+        self._tell_watchers()
+        return event
 
-    def unwatch(self, bell: threading.Lock) -> None:
+    def unwatch(self, event: AutoResetEvent) -> None:
         with self._lock:
-            self._watchers = [watcher for watcher in self._watchers if watcher[1] is not bell]
+            self._watchers = [watcher for watcher in self._watchers if watcher[1] is not event]
 
     def _report(self, drop: Drop) -> None:
         try:
             self._drops.report(self._track.value, *drop)
         finally:
             with self._lock:
-                untold = tuple(one for one in self._state.untold if one is not drop)
-                self._state = replace(self._state, untold=untold)
+                unreported = tuple(one for one in self._state.unreported if one is not drop)
+                self._state = replace(self._state, unreported=unreported)
             self._tell_watchers()
 
     def _tell_watchers(self) -> None:
@@ -274,24 +278,29 @@ class Ledger:
             settled = self._state.settled
             reached = [watcher for watcher in self._watchers if watcher[0] <= settled]
             self._watchers = [watcher for watcher in self._watchers if watcher[0] > settled]
-        for _, bell in reached:
-            bell.release()
+        for _, event in reached:
+            event.set()
 
 
 def _moved(
-    state: State,
+    state: LedgerState,
     gathered: list[Item],
     batches: tuple[Batch, ...],
     drop: Drop | None = None,
     delivered: int = 0,
     *,
     abandoned: bool = False,
-) -> State:
+) -> LedgerState:
     """The state after payloads moved on from what was gathered and from the batches."""
-    lost, untold = state.lost, state.untold
+    lost, unreported = state.lost, state.unreported
     if drop is not None:
         counts = {**lost, drop.reason: lost.get(drop.reason, 0) + drop.payloads}
-        lost, untold = MappingProxyType(counts), (*untold, drop)
-    return State(
-        gathered, batches, state.delivered + delivered, lost, untold, state.abandoned or abandoned
+        lost, unreported = MappingProxyType(counts), (*unreported, drop)
+    return LedgerState(
+        gathered,
+        batches,
+        state.delivered + delivered,
+        lost,
+        unreported,
+        state.abandoned or abandoned,
     )

@@ -11,7 +11,7 @@ from .worker import TrackWorker
 class OpenTracks(dict[object, TrackWorker]):
     """The workers that take payloads, by track, each found when it is first asked for.
 
-    They stay: the endpoint of a track may change, but not go. Only a close clears them.
+    Found ones stay until a close: the endpoint of a track may change, but is never taken away.
     """
 
     def __init__(self, find: Callable[[object], TrackWorker]) -> None:

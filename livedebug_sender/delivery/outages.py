@@ -1,9 +1,9 @@
 """What the log says of endpoints in trouble: that they are, and, once over, what it cost.
 
-An outage of a host begins with the first request that fails there, of whatever track,
-and is over once each track that failed got through or gave its batch up, and one got
-through. So a host that takes one track and refuses another is in trouble all along,
-instead of going in and out of it with every request.
+An outage of a host begins with the first request that fails there, of any track. It is over
+with a success, once each track that failed has since succeeded or given its batch up. So a
+host that takes one track and refuses another is in trouble all the time, instead of
+recovering and failing with every request.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class _Outage:
         self.began = began
         self.dropped = dropped
         self.requests = 0
-        #: The tracks that wait for the end of it.
+        #: The tracks that failed, and have neither succeeded nor given up since.
         self.tracks: set[str] = set()
 
 
@@ -29,7 +29,7 @@ class Outages:
 
     Args:
         dropped: how many payloads were lost so far, for whatever reason.
-        lost: what to call them.
+        lost: how the log says that.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class Outages:
         self._dropped = dropped
         self._clock = clock
         self._lost = lost
-        #: As of the last answer: what was dropped while the first request of an outage
-        #: was under way is a cost of it.
+        #: As of the last success: what was dropped while the first request of an outage
+        #: was under way belongs to the outage.
         self._dropped_before = 0
         # Guards: the mapping below and what is in it; several workers share a host. Never
         # held while something is noted, since that may start a thread.

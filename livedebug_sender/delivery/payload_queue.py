@@ -2,8 +2,8 @@
 
 Not a `queue.Queue`: that takes a lock in `put`, which deadlocks when a signal handler or a
 finalizer puts while the same thread is inside `put`, and wakes its consumer for every item.
-Here `put` is one call that can't be interrupted, and the consumer sleeps on a bell that is
-rung only when it is of use.
+Here `put` is one call that can't be interrupted, and the consumer is woken only when it is
+of use.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections import deque
 from itertools import repeat, starmap
 
 from ..protocol.payload import Item
-from .bell import Bell
+from ..runtime.auto_reset_event import AutoResetEvent
 from .capacity import QueueCapacity
 
-#: Exceeded by whatever is held: the consumer is parked, or not there.
+#: Exceeded by whatever is held: the consumer sleeps, or there is none.
 _ALWAYS = (-1, -1)
 
 
@@ -26,18 +26,20 @@ class PayloadQueue:
     the producer counts its payload in there before it puts.
     """
 
-    def __init__(self, capacity: QueueCapacity, bell: Bell, *, flood: bool = False) -> None:
+    def __init__(
+        self, capacity: QueueCapacity, event: AutoResetEvent, *, flood: bool = False
+    ) -> None:
         self._capacity = capacity
-        self._bell = bell
+        self._event = event
         self._waiting: deque[Item] = deque()
         bound = capacity.bound_of(flood=flood)
         self._when_full = (bound.items, bound.size)
-        #: Items and bytes: when more than that is held, a producer looks at `wants_wake`.
-        #: Either the consumer wants to be woken, or the producer's bound is exceeded; for
-        #: a flood it may be neither, since its own bound is compared with all that is held.
+        #: Items and bytes: if more than that is held, a producer calls `wants_wake` and
+        #: checks its bound. For a flood it may be for nothing, since its bound is compared
+        #: here with all that is held.
         self.wake_threshold: tuple[int, int] = _ALWAYS
-        #: Put an item; to be followed by a look at `wake_threshold`, which the consumer
-        #: sets before it looks for items: one of the two sees the other.
+        #: Put an item. Check `wake_threshold` after it: the consumer sets it before it looks
+        #: for items, so that one of the two sees what the other did.
         self.put = self._waiting.append
 
     def __len__(self) -> int:
@@ -68,14 +70,14 @@ class PayloadQueue:
 
     def wake(self) -> None:
         """Wake the consumer, now or, if it isn't waiting, when it next would wait."""
-        # Once is enough: awake, it will look by itself. Not after the bell, when it may
-        # have set a new threshold already.
+        # One wake is enough: once awake, it looks for items by itself. The threshold is
+        # changed before `set`, after which the consumer may change it again.
         self.wake_threshold = self._when_full
-        self._bell.ring()
+        self._event.set()
 
     def sleep(self, timeout: float | None) -> None:
         """Consumer: wait for `wake`, at most `timeout` seconds, whatever is put."""
-        self._bell.wait(timeout)
+        self._event.wait(timeout)
 
     def wait_for_first(self) -> None:
         """Consumer: wait until there is an item, or it is woken for another reason."""
@@ -85,7 +87,7 @@ class PayloadQueue:
         self.wake_threshold = self._when_full
 
     def wait_for_more(self, items: int, size: int, timeout: float) -> None:
-        """Consumer: wait until about so much more came in, or the sender is half full."""
+        """Consumer: wait until about so much more came in, or half of a bound is in use."""
         held, bound = self._capacity.held(), self._capacity.bound
         self.wake_threshold = (
             min(held.items + items, (bound.items + 1) // 2) - 1,
@@ -96,9 +98,9 @@ class PayloadQueue:
         self.wake_threshold = self._when_full
 
     def attended(self) -> None:
-        """A consumer is about to come, and will look by itself."""
+        """A consumer is about to start, and will look for items by itself."""
         self.wake_threshold = self._when_full
 
     def unattended(self) -> None:
-        """The consumer has left: the next put is to see to another one."""
+        """The consumer has ended: the next put has to start another one."""
         self.wake_threshold = _ALWAYS

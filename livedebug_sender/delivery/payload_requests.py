@@ -1,4 +1,4 @@
-"""What a sender carries: payloads of the tracks, as requests with its tags."""
+"""The payloads of a sender: encoded for the queue, and built into requests with its tags."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PerProcess:
-    """Makes the engines of an owner, which closes them all or none.
+    """Makes the engines of one owner.
 
     Args:
         new_engine: makes one for this process.
@@ -21,7 +21,7 @@ class PerProcess:
 
     def __init__(self, new_engine: Callable[[], Engine]) -> None:
         self._new_engine = new_engine
-        #: The engine that was used last; for another process, if that is a fork.
+        #: The engine that was used last; of the parent process, in a new fork.
         self.latest: Engine | None = None
         self.closed = False
         self._by_pid: dict[int, Engine] = {}

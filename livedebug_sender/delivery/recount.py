@@ -1,9 +1,9 @@
-"""Bringing the counters of the bounds back to what the queues really hold.
+"""Correcting the counters of the bounds by what the queues really hold.
 
 A signal handler that raises in the middle of `TrackWorker.put`, or a killed worker, may
-leave a payload counted in that never was put, or that is gone. There is no telling at that
-moment, since it may strike between the return of a call and the store of its result. So
-nothing is guessed there; what is counted is compared with what is there when all is quiet.
+leave a payload counted in that never was put, or that is gone. At that moment nobody can
+tell, since it may be between the return of a call and the store of its result. So the
+counters are compared with the queues later, while nothing moves.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterable
 from types import CodeType, FrameType
 
 from ..runtime.host_signals import reraise_of_signal_handler
-from .capacity import Held, QueueCapacity
+from .capacity import Amount, QueueCapacity
 from .ledger import Ledger
 
 
 class Recount:
-    """For one sender.
+    """Of one sender.
 
     Args:
         ledgers: what each holds, and whether its track comes in floods.
-        put: the code in the midst of which a payload may be counted in and not yet put.
+        put: the code in which a payload is counted in and then put.
     """
 
     def __init__(
@@ -35,19 +35,19 @@ class Recount:
         self._capacity = capacity
         self._ledgers = ledgers
         self._put = put
-        # Held by who recounts; nobody waits for it. Re-entrant for the sake of its release,
-        # which fails where it is not held.
+        # Held by the thread that recounts; nobody waits for it. Re-entrant, since the release
+        # of such a lock fails on a thread that does not hold it.
         self._recounting = threading.RLock()
 
     def run(self) -> bool:
-        """Compare and correct; whether something was corrected. Takes no lock that waits."""
+        """Compare and correct; whether something was corrected. Waits for no lock."""
         release = self._recounting.release
         try:
             return self._recounting.acquire(blocking=False) and self._correct()
         finally:
             try:
                 release()
-            except RuntimeError as error:  # another one is at it
+            except RuntimeError as error:  # another thread recounts
                 reraise_of_signal_handler(error)
 
     def _correct(self) -> bool:
@@ -58,19 +58,19 @@ class Recount:
         looks = [(ledger.held(), flood) for ledger, flood in ledgers]
         again = [(ledger.held(), flood) for ledger, flood in ledgers]
         if looks != again or self._capacity.counts() != counted:
-            return False  # not quiet
+            return False  # something moves
         total = _sum(held for (_, held), _ in looks)
         steady = _sum(held for (_, held), flood in looks if not flood)
         if counted == (total, steady):
             return False
         self._capacity.correct(
-            Held(counted[0].items - total.items, counted[0].size - total.size),
-            Held(counted[1].items - steady.items, counted[1].size - steady.size),
+            Amount(counted[0].items - total.items, counted[0].size - total.size),
+            Amount(counted[1].items - steady.items, counted[1].size - steady.size),
         )
         return True
 
     def _putting(self) -> bool:
-        """Is a thread in the midst of a put?"""
+        """Is any thread in the middle of a put?"""
         for top in sys._current_frames().values():
             frame: FrameType | None = top
             while frame is not None:
@@ -80,9 +80,9 @@ class Recount:
         return False
 
 
-def _sum(amounts: Iterable[Held]) -> Held:
+def _sum(amounts: Iterable[Amount]) -> Amount:
     items = size = 0
     for amount in amounts:
         items += amount.items
         size += amount.size
-    return Held(items, size)
+    return Amount(items, size)

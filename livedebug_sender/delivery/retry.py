@@ -24,11 +24,10 @@ def wait_before_retry(retry: int, retry_after: float | None = None) -> float:
     """Seconds to wait before the n-th retry, from 1 on.
 
     Args:
-        retry_after: seconds that the server asked for; 0, to come back at once, is no wish
-            for a flood of requests.
+        retry_after: seconds that the server asked for; 0 and None: it did not ask.
     """
     if retry_after:
-        # Never before the time that was asked for, but not all of a fleet at one moment.
+        # Never before the time that was asked for, and not all of a fleet at one moment.
         return retry_after * random.uniform(1, SPREAD)
     return random.uniform(0, min(LONGEST, FIRST * 2 ** min(retry - 1, 30)))
 

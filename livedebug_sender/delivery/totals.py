@@ -24,7 +24,7 @@ def stats_of(
     for ledger in ledgers:
         state, waiting = ledger.look()
         delivered += state.delivered
-        pending += state.in_hand + waiting
+        pending += state.in_flight + waiting
         dropped.update(state.lost)
         requests += ledger.requests.made
         retries += ledger.requests.retried

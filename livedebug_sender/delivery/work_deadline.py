@@ -1,4 +1,4 @@
-"""Until when the work of one track may go on, and how it waits."""
+"""Until when the work on one track may go on, and how it waits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class OutOfTime(Exception):
 
 
 class WorkDeadline:
-    """Shared by all that work on a track, and whoever closes it.
+    """Shared by the threads that work on a track or close it.
 
     Each attribute is written by one thread and read by others, in single assignments.
     """
@@ -27,8 +27,8 @@ class WorkDeadline:
         self.closing = False
         #: No request goes on after that (seconds of the clock).
         self.shutdown_deadline = math.inf
-        #: Until when the caller of `flush` or `close` may do the work on its own thread;
-        #: None while a thread of ours does it.
+        #: Until when the caller of `flush` or `close`, on whose thread the work is done, can
+        #: wait; None while a thread of ours does the work.
         self.borrowed_until: float | None = None
         self._had_last_try = False
 
@@ -46,7 +46,7 @@ class WorkDeadline:
         return self.shutdown_deadline if self.closing else None
 
     def wait(self, seconds: float) -> None:
-        """Wait before a retry. Who is closing waits no longer than for one last try.
+        """Wait before a retry; not at all before the first one after a close began.
 
         Raises:
             OutOfTime: the time of the caller who does the work is over.

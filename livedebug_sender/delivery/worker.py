@@ -21,6 +21,7 @@ from .batch_gathering import BatchGathering
 from .capacity import FLOODS, QueueCapacity
 from .ledger import Ledger
 from .payload_queue import PayloadQueue
+from .recount import Recount
 from .work_deadline import OutOfTime, WorkDeadline
 
 #: Seconds between two tries to start a thread where none could be started, where it was
@@ -36,30 +37,30 @@ class TrackWorker:
     """See the module.
 
     Args:
-        encode: makes what waits of a payload and its content type; `InvalidPayload`.
-        max_text: bytes of the largest payload that may be put as it is; 0: `encode` has to
-            see them all.
-        max_item: bytes of the largest payload that may be put.
-        when_done: called on the worker's thread at its end, which comes with the sender's.
-        when_idle: called by who does the work when there is none left.
+        encode: what is queued for a payload and its content type; raises `InvalidPayload`.
+        max_text: bytes of the largest JSON text that is queued as it is; 0: all payloads
+            have to be encoded.
+        max_item: bytes of the largest payload that is queued.
+        when_done: called on the worker's thread when it ends for good: the sender was closed.
     """
 
     def __init__(
         self,
         track: Track,
-        encode: Callable[[object, object], Item],
-        max_text: int,
-        max_item: int,
-        capacity: QueueCapacity,
         queue: PayloadQueue,
         ledger: Ledger,
         deadline: WorkDeadline,
         gathering: BatchGathering,
         delivery: BatchDelivery,
+        capacity: QueueCapacity,
+        recount: Recount,
+        *,
+        encode: Callable[[object, object], Item],
+        max_text: int,
+        max_item: int,
         clock: Callable[[], float],
         start_thread: Callable[[Callable[[], None], str], bool],
         when_done: Callable[[], None],
-        when_idle: Callable[[], object],
     ) -> None:
         self.track = track
         self.ledger = ledger
@@ -74,13 +75,13 @@ class TrackWorker:
         self._deadline = deadline
         self._gathering = gathering
         self._delivery = delivery
+        self._recount = recount
         self._clock = clock
         self._start_thread = start_thread
         self._when_done = when_done
-        self._when_idle = when_idle
         # Held by the one thread that does the work, from its start to its end, and taken by
-        # that thread itself. Re-entrant for the sake of its release, which fails where it
-        # is not held: so it can stand in a `finally`, whatever was interrupted before.
+        # that thread itself. Re-entrant, since the release of such a lock fails on a thread
+        # that does not hold it: it can stand in a `finally`, whatever was interrupted before.
         self._at_work = threading.RLock()
         #: That thread's number; written by it.
         self._at_work_ident: int | None = None
@@ -136,7 +137,7 @@ class TrackWorker:
         return item
 
     def ensure_running(self) -> bool:
-        """See to it that somebody works here; False if only the caller could."""
+        """See to it that a thread does the work; False if only the caller's could."""
         if self._at_work_ident is not None:
             self._queue.wake()
             return True
@@ -163,7 +164,7 @@ class TrackWorker:
         return started
 
     def request_flush(self) -> int:
-        """Let nothing that is here now wait for company; the watermark up to which that is."""
+        """Have nothing that is queued now linger; how many payloads were enqueued until now."""
         watermark = self.ledger.enqueued()
         self._gathering.request_flush(watermark)
         if watermark > self.ledger.state.settled:
@@ -176,30 +177,32 @@ class TrackWorker:
         Where no thread can be started, do the work here, until `share`.
         """
         ledger = self.ledger
-        if self._at_work_ident == threading.get_ident():  # `on_drop` waits for what called it
+        if (
+            self._at_work_ident == threading.get_ident()
+        ):  # called by `on_drop`, on the worker's thread
             return ledger.state.settled >= watermark
-        bell = ledger.watch(watermark)
+        settled = ledger.watch(watermark)
         try:
             while ledger.state.settled < watermark:
                 left = deadline - self._clock()
                 if left <= 0:
                     return False
                 if self.ensure_running():
-                    bell.acquire(timeout=min(left, _LOOK_AGAIN))
+                    settled.wait(min(left, _LOOK_AGAIN))
                 elif not self._work_here(watermark, share):
                     return ledger.state.settled >= watermark
             return True
         finally:
-            ledger.unwatch(bell)
+            ledger.unwatch(settled)
 
     def close_by(self, deadline: float) -> None:
-        """Take the track down: what is here is sent, then its thread ends."""
+        """Send what is queued until `deadline`, then let the thread end."""
         self._deadline.close_by(deadline)
         self.request_flush()
         self._queue.wake()
 
     def abandon(self) -> None:
-        """Count what is left as lost in the shutdown, and let go of it."""
+        """Count what is left as lost in the shutdown, and abort the request under way."""
         self.ledger.abandon()
         self._queue.wake()
         self._delivery.abort()
@@ -216,23 +219,24 @@ class TrackWorker:
                 release()
             except RuntimeError as error:  # not ours
                 reraise_of_signal_handler(error)
-        # From here on, who puts sees to its payload; and nobody need for earlier ones.
+        # What a `put` that was under way still queues is abandoned: by that `put`, which now
+        # finds the queue unattended, or here.
         self._queue.unattended()
         self.ledger.abandon()
 
     # ---- the work ----
 
     def _run(self) -> None:
-        """What the track's own thread does."""
+        """The body of the track's own thread."""
         killed, mine, release = True, False, self._at_work.release
         try:
-            # Not at once: who does the work may be about to leave.
+            # Waited for: whoever does the work may be about to leave.
             if not self._at_work.acquire(timeout=_THREAD_AGAIN):
                 killed = False
                 return
             mine = True
             self._at_work_ident = threading.get_ident()
-            # Should this thread be killed, another one goes on, but not in a tight circle.
+            # Should this thread be killed, the next one is not started at once.
             self._no_thread_before = self._clock() + _THREAD_AGAIN
             self._begins_by = -math.inf
             self._queue.attended()
@@ -258,12 +262,14 @@ class TrackWorker:
     def _step(self) -> bool:
         """Gather a batch and deliver it; False when the track is done for good."""
         self._delivery.run()
-        if not self._queue and not self.ledger.state.in_hand:
-            self._when_idle()
+        if not self._queue and not self.ledger.state.in_flight:
+            self._recount.run()
         self._gathering.run(wait=not self._deadline.closing)
         self._delivery.run()
         state, waiting = self.ledger.look()
-        return not state.abandoned and bool(waiting or state.in_hand or not self._deadline.closing)
+        return not state.abandoned and bool(
+            waiting or state.in_flight or not self._deadline.closing
+        )
 
     def _work_here(self, watermark: int, until: float) -> bool:
         """Do the worker's work on the calling thread; False when the time is over."""
@@ -282,7 +288,7 @@ class TrackWorker:
                 self._delivery.run()
                 self._gathering.run(wait=False)
                 self._delivery.run()
-            self._when_idle()
+            self._recount.run()
         except OutOfTime:
             return False
         finally:
@@ -302,5 +308,5 @@ class TrackWorker:
             return
         self._queue.unattended()
         state, waiting = self.ledger.look()
-        if state.in_hand or waiting:
+        if state.in_flight or waiting:
             self.ensure_running()  # put while we were leaving, or left by a thread that was killed

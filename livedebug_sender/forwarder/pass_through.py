@@ -11,8 +11,8 @@ from ..protocol.request import Request
 from ..runtime.clock import monotonic
 from ..runtime.log_limiter import LogLimiter
 from ..stats import Stats
-from ..transport.failures import NoResponse
 from ..transport.http1 import RawResponse
+from ..transport.response import NoResponse
 from ..transport.routes import Routes
 from ..transport.transport import Transport
 from .replies import HTTPError, Reply

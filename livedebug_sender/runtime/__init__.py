@@ -7,6 +7,7 @@
 ``host_signals``      knows an exception of the host's signal handler
 ``signal_safe_lock``  a lock that such an exception can't leave taken
 ``atomic``            a number that is added to without a lock
+``auto_reset_event``  wakes one sleeping thread, from anywhere
 ``clock``             goes on when a host stops its own
 ``lazy_import``       imports late, and so that the host does not notice
 ``own_modules``       keeps our modules, whatever the host drops from ``sys.modules``

@@ -14,8 +14,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .auto_reset_event import AutoResetEvent
 from .clock import monotonic
-from .host_signals import reraise_of_signal_handler
 from .log_limiter import LogLimiter
 from .threads import start_thread
 
@@ -41,9 +41,7 @@ class LogReporter(LogLimiter):
         self._start = start
         # Held by the thread while it lives. Nobody waits for it.
         self._alive = threading.Lock()
-        # Free once it was rung: the thread sleeps on it.
-        self._bell = threading.Lock()
-        self._bell.acquire()
+        self._wake = AutoResetEvent()
         self._closed = False
         self._start_at = float("-inf")
         self._watched: dict[object, tuple[float, Callable[[float], None]]] = {}
@@ -81,7 +79,7 @@ class LogReporter(LogLimiter):
         What is noted later (payloads for a closed sender) still gets its first line.
         """
         self._closed = True
-        self._ring()
+        self._wake.set()
         self.report(final=True)
 
     def _ensure_thread(self) -> None:
@@ -100,7 +98,7 @@ class LogReporter(LogLimiter):
             try:
                 wait: float | None = _GATHER
                 while wait is not None:
-                    self._bell.acquire(timeout=wait)
+                    self._wake.wait(wait)
                     self._look_at_requests()
                     self.report()
                     wait = self._wait()
@@ -123,9 +121,3 @@ class LogReporter(LogLimiter):
         if not self._closed and (self._watched or now < self._busy_until):
             waits.append(SLOW_AFTER / 4)
         return min(waits, default=None)
-
-    def _ring(self) -> None:
-        try:
-            self._bell.release()
-        except RuntimeError as error:  # it was rung before
-            reraise_of_signal_handler(error)

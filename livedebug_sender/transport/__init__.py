@@ -2,8 +2,8 @@
 
 ===================  =================================================================
 ``transport``        a request in, a response out, or the reason why there is none
-``response``         what that gives back
-``failures``         what is raised where no answer came, with the reason in words
+``response``         what that gives back, or raises where no answer came
+``failures``         why no answer came, in words
 ``request_hook``     the caller's ``around_request``
 ``client``           our own HTTP client: kept connections
 ``adapters``         in its place: a session of the caller's

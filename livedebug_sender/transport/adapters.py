@@ -17,9 +17,9 @@ from ..protocol.request import Request
 from ..runtime.host_signals import reraise_of_signal_handler
 from .client import HTTPClient
 from .deadline import RequestDeadline
-from .failures import TIMED_OUT, NoResponse, TimedOut, causes, reason, tls_failed
+from .failures import TIMED_OUT, causes, reason, tls_failed
 from .http1 import ProtocolError, RawResponse
-from .response import MAX_READ
+from .response import MAX_READ, NoResponse, TimedOut
 
 
 class SessionClient:

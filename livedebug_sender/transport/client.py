@@ -9,9 +9,10 @@ from ..runtime.host_signals import reraise_of_signal_handler
 from .connections import Connection
 from .deadline import RequestDeadline
 from .dialling import connect
-from .failures import NoResponse, TimedOut, is_cut, reason
+from .failures import is_cut, reason
 from .http1 import IncompleteResponse, ProtocolError, RawResponse, ResponseReader, request_head
 from .name_resolution import Resolver
+from .response import NoResponse, TimedOut
 from .routes import ResolvedRoute, Routes
 
 #: Connections that are kept: one for each origin, and so many origins.

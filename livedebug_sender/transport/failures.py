@@ -1,4 +1,4 @@
-"""What is raised where no answer came, with the reason in words, and no secret in them."""
+"""Why no answer came: in words, and no secret in them."""
 
 from __future__ import annotations
 
@@ -6,40 +6,10 @@ import os
 import socket
 from collections.abc import Iterable
 
-from ..errors import DeliveryError
-from .http1 import ProtocolError, RawResponse
+from .http1 import ProtocolError
 
 TIMED_OUT = "timed out"
 TLS_FAILED = "TLS failed"
-
-
-class NoResponse(DeliveryError):
-    """No whole answer came.
-
-    Attributes:
-        bytes_sent: bytes of the body that went out on a connection; 0 where there was none.
-        cut_after_body: the whole request was written, and then the connection was cut:
-            the peer may have died of it.
-        partial: the answer as far as it came, for who asked for a whole one; None if not
-            even its head did.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        bytes_sent: int = 0,
-        cut_after_body: bool = False,
-        partial: RawResponse | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.bytes_sent = bytes_sent
-        self.cut_after_body = cut_after_body
-        self.partial = partial
-
-
-class TimedOut(NoResponse):
-    """No whole answer came in time."""
 
 
 class TLSFailed(OSError):

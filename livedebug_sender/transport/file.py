@@ -15,8 +15,7 @@ from ..protocol.body import Body
 from ..protocol.request import Request
 from ..runtime.clock import monotonic
 from ..runtime.host_signals import reraise_of_signal_handler
-from .failures import NoResponse
-from .response import Response
+from .response import NoResponse, Response
 
 if sys.platform != "win32":
     import fcntl

@@ -1,8 +1,13 @@
-"""What `Transport.post` gives back."""
+"""What `Transport.post` gives back, or raises."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import DeliveryError
+
+if TYPE_CHECKING:
+    from .http1 import RawResponse
 
 #: Bytes of an answer's body that are given on.
 MAX_ANSWER = 4096
@@ -25,3 +30,32 @@ class Response(NamedTuple):
     body: bytes
     date: str | None = None
     bytes_sent: int = 0
+
+
+class NoResponse(DeliveryError):
+    """No whole answer came.
+
+    Attributes:
+        bytes_sent: bytes of the body that went out on a connection; 0 where there was none.
+        cut_after_body: the whole request was written, and then the connection was cut:
+            the peer may have died of it.
+        partial: the answer as far as it came, for who asked for a whole one; None if not
+            even its head did.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        bytes_sent: int = 0,
+        cut_after_body: bool = False,
+        partial: RawResponse | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.bytes_sent = bytes_sent
+        self.cut_after_body = cut_after_body
+        self.partial = partial
+
+
+class TimedOut(NoResponse):
+    """No whole answer came in time."""

@@ -12,12 +12,11 @@ from ..runtime.host_signals import reraise_of_signal_handler
 from ..runtime.lazy_import import load
 from .client import HTTPClient
 from .deadline import RequestDeadline
-from .failures import NoResponse
 from .file import write_record
 from .http1 import RawResponse
 from .name_resolution import RESOLVER, Resolver
 from .request_hook import AroundRequest
-from .response import MAX_ANSWER, MAX_READ, Response
+from .response import MAX_ANSWER, MAX_READ, NoResponse, Response
 from .routes import Routes
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import Any
 
 import livedebug_sender
 from livedebug_sender import Sender
-from livedebug_sender.delivery.bell import Bell
 from livedebug_sender.delivery.capacity import QueueCapacity
 from livedebug_sender.delivery.payload_queue import PayloadQueue
 from livedebug_sender.protocol.payload import Item
 from livedebug_sender.runtime.atomic import STEP, AtomicInteger
+from livedebug_sender.runtime.auto_reset_event import AutoResetEvent
 
 Make = Callable[..., Sender]
 LIBRARY = str(Path(livedebug_sender.__file__).parent)
@@ -95,7 +95,7 @@ def test_an_atomic_integer_loses_no_addition_of_any_thread() -> None:
 
 
 def test_the_queue_gives_in_order_what_was_put_and_no_more_than_asked() -> None:
-    waiting = PayloadQueue(QueueCapacity(10, 100), Bell())
+    waiting = PayloadQueue(QueueCapacity(10, 100), AutoResetEvent())
     batch: list[Item] = []
     waiting.move_to(batch, 3)
     assert batch == []
@@ -109,7 +109,7 @@ def test_the_queue_gives_in_order_what_was_put_and_no_more_than_asked() -> None:
 
 
 def test_waking_often_wakes_once() -> None:
-    waiting = PayloadQueue(QueueCapacity(10, 100), Bell())
+    waiting = PayloadQueue(QueueCapacity(10, 100), AutoResetEvent())
     for _ in range(5):
         waiting.wake()
     waiting.sleep(None)
@@ -119,7 +119,7 @@ def test_waking_often_wakes_once() -> None:
 
 def test_a_busy_consumer_is_not_woken_and_a_lingering_one_only_for_a_full_batch() -> None:
     capacity = QueueCapacity(1000, 100_000)
-    waiting = PayloadQueue(capacity, Bell())
+    waiting = PayloadQueue(capacity, AutoResetEvent())
 
     def put() -> None:
         capacity.add_items(1, STEP)

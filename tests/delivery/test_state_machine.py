@@ -27,8 +27,7 @@ from simulated_engine import CUT, NO_ANSWER, new_engine
 import livedebug_sender
 from livedebug_sender import Track
 from livedebug_sender.protocol.request import Request
-from livedebug_sender.transport.failures import NoResponse
-from livedebug_sender.transport.response import Response
+from livedebug_sender.transport.response import NoResponse, Response
 
 if sys.platform == "win32":
     pytest.skip("needs SIGUSR1", allow_module_level=True)

@@ -22,8 +22,7 @@ from livedebug_sender import Track
 from livedebug_sender.delivery.capacity import FLOODS
 from livedebug_sender.options import Options
 from livedebug_sender.protocol.request import Request
-from livedebug_sender.transport.failures import NoResponse
-from livedebug_sender.transport.response import Response
+from livedebug_sender.transport.response import NoResponse, Response
 
 ID = re.compile(rb'"id":(\d+),"bad":(\d)')
 EPSILON = 1e-6

@@ -14,8 +14,7 @@ from sample_data import KEY
 from sample_requests import request_to
 from servers import RawServer, RecordingServer, Reply, cut, free_port, hang, socket_file
 
-from livedebug_sender.transport.failures import NoResponse, TimedOut
-from livedebug_sender.transport.response import MAX_ANSWER
+from livedebug_sender.transport.response import MAX_ANSWER, NoResponse, TimedOut
 from livedebug_sender.transport.transport import Transport
 
 

@@ -14,7 +14,7 @@ from sample_requests import request_to
 from servers import EarlyServer, RawServer, RecordingServer, free_port
 
 from livedebug_sender import Sender
-from livedebug_sender.transport.failures import NoResponse, TimedOut
+from livedebug_sender.transport.response import NoResponse, TimedOut
 from livedebug_sender.transport.transport import Transport
 
 #: More than sockets take in while nobody reads.

@@ -15,7 +15,7 @@ from sample_data import KEY
 from sample_requests import request_to
 
 from livedebug_sender import Track
-from livedebug_sender.transport.failures import NoResponse
+from livedebug_sender.transport.response import NoResponse
 from livedebug_sender.transport.transport import Transport
 
 

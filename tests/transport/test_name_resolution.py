@@ -21,8 +21,9 @@ from waiting import until
 
 from livedebug_sender import Sender
 from livedebug_sender.transport.deadline import RequestDeadline
-from livedebug_sender.transport.failures import NoResponse, NoSuchHost, TimedOut
+from livedebug_sender.transport.failures import NoSuchHost
 from livedebug_sender.transport.name_resolution import MAX_UNDER_WAY, Resolver
+from livedebug_sender.transport.response import NoResponse, TimedOut
 from livedebug_sender.transport.transport import Transport
 
 #: Kept for what should be at once, on a machine that is busy.

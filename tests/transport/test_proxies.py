@@ -20,7 +20,7 @@ from sample_requests import request_to
 from servers import RecordingServer, free_port
 
 from livedebug_sender import Sender
-from livedebug_sender.transport.failures import NoResponse, TimedOut
+from livedebug_sender.transport.response import NoResponse, TimedOut
 from livedebug_sender.transport.transport import Transport
 
 EARLY = b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"

@@ -10,7 +10,8 @@ from sample_requests import request_to
 from servers import RecordingServer
 
 from livedebug_sender import Endpoint
-from livedebug_sender.transport.failures import NoResponse, ProxyFailed, TLSFailed
+from livedebug_sender.transport.failures import ProxyFailed, TLSFailed
+from livedebug_sender.transport.response import NoResponse
 from livedebug_sender.transport.routes import Proxy, Routes, parse_proxy
 from livedebug_sender.transport.transport import Transport
 

@@ -14,9 +14,8 @@ from sample_requests import request_to
 from servers import RawServer, RecordingServer, Reply, cut, drip, full_backlog, hang
 
 from livedebug_sender import Endpoint, Sender, SenderConfig, Track
-from livedebug_sender.transport.failures import NoResponse, TimedOut
 from livedebug_sender.transport.name_resolution import Resolver
-from livedebug_sender.transport.response import MAX_ANSWER
+from livedebug_sender.transport.response import MAX_ANSWER, NoResponse, TimedOut
 from livedebug_sender.transport.transport import Transport
 
 KEY = "0123456789abcdef0123456789abcdef"
