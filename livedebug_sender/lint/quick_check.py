@@ -93,6 +93,11 @@ class QuickCheck:
     def _any_of(self, value: Any, expected: Any, _: Any) -> bool:
         return any(self._passes(value, schema) for schema in expected)
 
+    def _condition(self, value: Any, expected: Any, schema: Any) -> bool:
+        # Not to be sure that the condition is met is not to be sure of the opposite.
+        met = self._passes(value, expected) or self._passes(value, schema.get("else", {}))
+        return met and self._passes(value, schema.get("then", {}))
+
     def _reference(self, value: Any, expected: Any, _: Any) -> bool:
         return self._passes(value, self._schema["$defs"][expected.rpartition("/")[2]])
 
@@ -134,6 +139,7 @@ def _nothing(*_: object) -> bool:
 
 _KEYWORDS: dict[str, Callable[..., bool]] = {
     "$schema": _nothing,
+    "$comment": _nothing,
     "$defs": _nothing,
     "title": _nothing,
     "description": _nothing,
@@ -144,6 +150,9 @@ _KEYWORDS: dict[str, Callable[..., bool]] = {
     "propertyNames": QuickCheck._names,
     "items": QuickCheck._items,
     "anyOf": QuickCheck._any_of,
+    "if": QuickCheck._condition,
+    "then": _nothing,  # with "if"
+    "else": _nothing,
     "$ref": QuickCheck._reference,
     "const": lambda _, value, expected, __: type(value) is str and value == expected,
     "enum": lambda _, value, expected, __: type(value) is str and value in expected,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import Message
 from typing import Any
@@ -12,6 +13,8 @@ from ..units import MiB
 from .findings import MAX_FINDINGS, Finding, check, shown
 
 _EVENT = "event"
+#: What both parts have, by its name in the event part.
+_SAME = {"uploadId": "upload_id", "batchNum": "batch_num"}
 #: Bytes that a gzipped part may have when it is opened, in memory.
 MAX_UNPACKED = 64 * MiB
 
@@ -31,25 +34,54 @@ def symdb_findings(body: bytes, content_type: str) -> list[Finding]:
         found.append(
             Finding(f"/{_EVENT}", "nothing", "a JSON part with ddsource, service and runtimeId")
         )
+    values: dict[str, Any] = {}
     for name, content in parts.items():
-        found += _of_part(name, content, "symdb_event" if name == _EVENT else "symdb_scopes")
+        try:
+            values[name] = _value_of(content)
+        except _UnreadableError as error:
+            found.append(Finding(f"/{name}", error.given, error.expected))
+            continue
+        schema = "symdb_event" if name == _EVENT else "symdb_scopes"
+        found += [
+            Finding(f"/{name}{one.pointer}", one.given, one.expected)
+            for one in check(values[name], schema)
+        ]
     if not any(name != _EVENT for name in parts):
         found.append(Finding("/file", "nothing", "a part with the symbols, JSON or gzipped JSON"))
+    found += _disagreements(values)
     return found[:MAX_FINDINGS]
 
 
-def _of_part(name: str, content: bytes, schema: str) -> list[Finding]:
+class _UnreadableError(ValueError):
+    """A part's content is not JSON."""
+
+    def __init__(self, given: str, expected: str) -> None:
+        super().__init__(given)
+        self.given = given
+        self.expected = expected
+
+
+def _value_of(content: bytes) -> Any:
     try:
         text = unpacked(content, MAX_UNPACKED)
     except ValueError as error:
-        return [Finding(f"/{name}", str(error), "whole gzipped JSON")]
+        raise _UnreadableError(str(error), "whole gzipped JSON") from None
     try:
-        value: Any = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return [Finding(f"/{name}", "not JSON", "JSON, or gzipped JSON")]
-    return [
-        Finding(f"/{name}{one.pointer}", one.given, one.expected) for one in check(value, schema)
-    ]
+        raise _UnreadableError("not JSON", "JSON, or gzipped JSON") from None
+
+
+def _disagreements(values: dict[str, Any]) -> Iterator[Finding]:
+    """Where the symbols name another upload, or batch of it, than the event part does."""
+    event = values.get(_EVENT)
+    for name, symbols in values.items():
+        if name == _EVENT or not (isinstance(event, dict) and isinstance(symbols, dict)):
+            continue
+        for theirs, ours in _SAME.items():
+            if theirs in event and ours in symbols and event[theirs] != symbols[ours]:
+                expected = f"{shown(event[theirs])}, as the event part's {theirs}"
+                yield Finding(f"/{name}/{ours}", shown(symbols[ours]), expected)
 
 
 def _parts_of(body: bytes, content_type: str) -> dict[str, bytes]:
