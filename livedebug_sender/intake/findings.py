@@ -16,8 +16,8 @@ from .records import RecordedRequest
 #: Tells what is odd about a decoded payload of a track.
 FindingsFunction = Callable[[Any, Track], Iterable[object]]
 
-#: Bytes of JSON; the page, which asks for many at a time, does not wait for larger ones (a
-#: megabyte takes 0.2 s).
+#: Bytes of JSON; whoever asks for many at a time, as the page's list does, does not wait for
+#: larger ones (a megabyte takes 0.2 s).
 MAX_LOOKED_AT = 64 * 1024
 _MAX_REMEMBERED = 10_000
 

@@ -41,6 +41,7 @@ class Store:
         self.news = threading.Condition()
         self._requests: OrderedDict[int, RecordedRequest] = OrderedDict()
         self._payloads = 0
+        self._counted = 0  # as the bound counts: a request without payloads as one
         self._bytes = 0
         self._number = 0
         #: Goes up with each change, arrivals elsewhere and a clear included.
@@ -83,7 +84,8 @@ class Store:
                 problem=problem,
             )
             self._requests[request.number] = request
-            self._payloads += request.count
+            self._payloads += len(request.summaries)
+            self._counted += request.count
             self._bytes += request.cost
             self._drop_oldest()
             self.totals.count(request)
@@ -96,7 +98,7 @@ class Store:
         """Forget everything; numbers go on."""
         with self.news:
             self._requests.clear()
-            self._payloads = self._bytes = 0
+            self._payloads = self._counted = self._bytes = 0
             self.epoch = secrets.token_hex(4)
             self.totals = Totals()
             self.probes = ProbeBook()
@@ -134,9 +136,10 @@ class Store:
 
     def _drop_oldest(self) -> None:
         while len(self._requests) > 1 and (
-            self._payloads > self._max_payloads or self._bytes > self._max_bytes
+            self._counted > self._max_payloads or self._bytes > self._max_bytes
         ):
             _, oldest = self._requests.popitem(last=False)
-            self._payloads -= oldest.count
+            self._payloads -= len(oldest.summaries)
+            self._counted -= oldest.count
             self._bytes -= oldest.cost
             self.totals.forgotten += 1

@@ -198,6 +198,8 @@ def test_a_search_finds_the_payload_and_marks_what_it_found(page: Page) -> None:
     page.press("out of stock")
     page.until(lambda: len(page.rows()) == 1)
     assert page.text("#shown") == "1 of 41 payloads"
+    said = "return document.getElementById('said').textContent"
+    page.until(lambda: page.run(said) == "1 of 41 payloads")  # to a screen reader
     page.until(lambda: page.text("#list mark") == "out of stock")
     page.press(Keys.ESCAPE, "j", Keys.ENTER)
     page.until(lambda: page.text(".tree mark") == "out of stock")
@@ -389,11 +391,20 @@ def test_the_rate_has_an_axis_a_hover_and_filters_by_a_click(page: Page) -> None
     page.until(
         lambda: "snapshots" in page.text("#chart .tip") or "logs" in page.text("#chart .tip")
     )
+    first = bar_places(page)[0]
+    page.until(lambda: bar_places(page)[0] < first)  # time passes, though nothing comes
     page.run(hover, "click")
     page.until(lambda: "since" in arguments(page) and page.all("#more"))
     page.until(lambda: page.rows())
     page.click("#more")
     page.until(lambda: "since" not in arguments(page))
+
+
+def bar_places(page: Page) -> list[float]:
+    found = page.run(
+        "return [...document.querySelectorAll('#chart rect')].map(b => b.x.baseVal.value)"
+    )
+    return [float(x) for x in found]
 
 
 @pytest.mark.usefixtures("sent")
@@ -414,6 +425,8 @@ def test_what_is_odd_about_a_payload_is_told_in_its_row_and_beside_it(
     post(livedebug_intake, status, path="/debugger/v1/diagnostics")
     page.until(lambda: "findings" in page.rows()[0])
     page.click("#list .row")
+    page.until(lambda: page.text("#detail [data-tab=findings]") == "Findings 5")
+    page.click("#detail .tabs button", "Findings")
     page.until(lambda: "/debugger/diagnostics/probeId: 17" in page.text("#detail .findings"))
 
 
@@ -422,6 +435,8 @@ def test_what_cannot_be_read_is_shown_as_it_came(page: Page, livedebug_intake: I
     page.click("#views button", "Requests")
     page.click("#list .row", "not JSON")
     page.until(lambda: "this is <b>no</b> json" in page.text("#detail"))
+    page.click("#views button", "Payloads")
+    page.until(lambda: page.text("#shown") == "0 payloads")
 
 
 def test_a_payload_with_markup_in_it_stays_text(
@@ -580,21 +595,63 @@ def test_5_000_payloads_a_second_do_not_freeze_the_page(browser: Any) -> None:
     browser.get_log("browser")
 
 
+#: Pixels by which something is wider than its place.
+OVERFLOW = """
+    const places = ["#detail", "#list", "#probes", "#detail .detail-bar", ".actions"];
+    return [document.documentElement, ...document.querySelectorAll(places)]
+      .filter((one) => one.checkVisibility()).map((one) => one.scrollWidth - one.clientWidth);
+"""
+WIDTHS = [390, 700, 1024, 1360, 2560]
+
+
 @pytest.mark.usefixtures("sent")
-@pytest.mark.parametrize("width", [390, 700, 1024, 1360, 2560])
+@pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_cut_off_at_any_width(page: Page, width: int) -> None:
     page.size(width, 900)
-    overflow = (
-        "return [document.documentElement, document.getElementById('detail'),"
-        " document.getElementById('list')].map(e => e.scrollWidth - e.clientWidth)"
-    )
-    assert max(page.run(overflow)) <= 0
+    assert max(page.run(OVERFLOW)) <= 0
+    page.until(lambda: page.all("#chart rect"))
+    (row,) = [row for row in page.rows() if "RuntimeError" in row]
+    assert "checkout-call" in row
+    assert "shop.py:42" in row
     open_snapshot(page, "checkout-total")
-    assert max(page.run(overflow)) <= 0
+    assert max(page.run(OVERFLOW)) <= 0
     if width <= 860:
         assert not page.all("#list .row")
         page.click("#detail .close")
         page.until(lambda: page.all("#list .row"))
+
+
+@pytest.mark.parametrize("width", [390, 1360])
+def test_names_without_end_are_broken_or_cut_where_they_are(
+    page: Page, livedebug_intake: Intake, width: int
+) -> None:
+    name = "n" * 290
+    thrown = {"type": name, "message": name, "stacktrace": [{"function": name, "fileName": name}]}
+    snapshot = {
+        "probe": {
+            "id": name,
+            "location": {"file": f"/{name}/f.py", "lines": ["1"], "method": name},
+        },
+        "stack": [{"function": name, "fileName": name, "lineNumber": 1}],
+        "captures": {"lines": {"1": {"locals": {name: {"type": name, "value": name}}}}},
+    }
+    status = {"probeId": name, "status": "ERROR", "exception": thrown}
+    common = {"service": name, "message": name}
+    tagged = f"{V2}?ddtags=a:{name},b:{name}"
+    path = "/debugger/v1/diagnostics"
+    post(livedebug_intake, {**common, "debugger": {"diagnostics": status}}, path=path)
+    post(livedebug_intake, {**common, "debugger": {"snapshot": snapshot}}, path=tagged)
+    page.size(width, 900)
+    page.until(lambda: len(page.rows()) == 2)
+    assert max(page.run(OVERFLOW)) <= 0
+    page.click("#list .row")
+    for tab in ("Frame", "JSON", "As received", "Request", "Findings"):
+        page.click("#detail .tabs button", tab)
+        page.until(lambda tab=tab: tab in page.text("#detail [aria-selected=true]"))
+        assert max(page.run(OVERFLOW)) <= 0, tab
+    page.open("/?view=probes")
+    page.until(lambda: "ERROR" in page.text("#probes"))
+    assert max(page.run(OVERFLOW)) <= 0
 
 
 @pytest.mark.usefixtures("sent")
@@ -664,7 +721,7 @@ def test_axe_finds_nothing_in_any_view(scheme: str, rules: tuple[str, ...], page
     page.click("#compare")
     page.one(".legend")
     assert axe_findings(page, *rules) == []
-    for tab in ("JSON", "As received", "Request"):
+    for tab in ("JSON", "As received", "Request", "Findings"):
         page.click("#detail .tabs button", tab)
         page.until(lambda: page.text("#detail .content"))
         assert axe_findings(page, *rules) == []

@@ -6,7 +6,7 @@ import { badge, payloadRow } from "./rows.js";
 import { Tree } from "./tree.js";
 
 const FIRST = 200000; // characters of a raw text that are shown at once
-const TABS = { "": ["Frame", frame], json: ["JSON", json], raw: ["As received", raw], request: ["Request", aboutRequest] };
+const TABS = { "": ["Frame", frame], json: ["JSON", json], raw: ["As received", raw], request: ["Request", aboutRequest], findings: ["Findings", odd] };
 const box = at("detail");
 let turn = 0;
 
@@ -20,9 +20,9 @@ export async function showOpen(idle) {
   if (mine !== turn) return;
   box.replaceChildren(...made.filter(Boolean));
   box.scrollTop = 0;
-  const place = at("findings");
-  const some = place && (await ask(`findings?ids=${open}`))[open];
-  if (some?.length) place.append(h("ul.findings", { "aria-label": "Findings" }, some.map((one) => h("li", one))));
+  const tab = box.querySelector("[data-tab=findings]");
+  const sum = tab && (await findings(open)).length;
+  if (sum) tab.append(" ", h("span.sum", count(sum)));
 }
 
 export const openOne = (id) => go({ open: id, compare: "" }, { step: true });
@@ -39,10 +39,9 @@ async function payload(id) {
       button("Send again", () => sendAgain(id), { id: "send-again" }),
     ]),
     h("header.head", h("h2", badge(found.kind, found.kind), h("span", found.probe || found.function || found.kind), found.status && badge(found.status)),
-      h("p.where", [found.file && found.file + (found.line && `:${found.line}`), found.function].filter(Boolean).join("  ·  ")), refusal(found.request),
-      h("div", { id: "findings" })),
+      h("p.where", [found.file && found.file + (found.line && `:${found.line}`), found.function].filter(Boolean).join("  ·  ")), refusal(found.request)),
     h("div.tabs", { role: "tablist", "aria-label": "View of the payload" }, Object.entries(TABS).map(([key, [title]]) =>
-      button(title, () => go({ tab: key, compare: "" }), { role: "tab", "aria-selected": String(key === tab && !isCompared) }))),
+      button(title, () => go({ tab: key, compare: "" }), { role: "tab", "data-tab": key, "aria-selected": `${key === tab && !isCompared}` }))),
     h("div.content", { role: "tabpanel", "aria-label": "Payload" }, await (isCompared ? comparison : TABS[tab][1])(found)),
   ];
 }
@@ -54,6 +53,7 @@ function bar(buttons) {
 
 const copying = (what) => button("Copy as curl", async () => copy(await ask(`${what}/curl`, { as: "text" }), "curl command"), { id: "curl" });
 
+const where = (one) => one.path + (one.query && `?${one.query}`);
 const answered = (one) => (one.status ? `Answered ${one.status}` : "Got no answer") + (one.problem && `: ${one.problem}`);
 const refusal = (one) => one.problem && h("p.problem", answered(one));
 const section = (title, ...children) => h("section", h("h3", title), ...children);
@@ -91,13 +91,20 @@ async function raw({ id }) {
   });
 }
 
+const findings = async (id) => (await ask(`findings?ids=${id}`))[id] ?? [];
+
+async function odd({ id }) {
+  const some = await findings(id);
+  return some.length ? h("ul.findings", some.map((one) => h("li", one))) : h("p.quiet", "Nothing is odd about it.");
+}
+
 function aboutRequest({ request: one, headers }) {
-  return [aboutOne(one, headers), button("Open this request", () => openOne(`r${one.number}`))];
+  return [h("p.where", where(one)), aboutOne(one, headers), button("Open this request", () => openOne(`r${one.number}`))];
 }
 
 function aboutOne(one, headers) {
   return [
-    facts([["request", String(one.number)], ["to", one.path + (one.query && `?${one.query}`)], ["mode", one.mode], ["came", moment(one.at * 1000)],
+    facts([["request", String(one.number)], ["mode", one.mode], ["came", moment(one.at * 1000)],
       ["size", `${count(one.size)} bytes`], ["payloads", count(one.payloads)], ["outcome", answered(one)]]),
     one.tags && h("p.tags", one.tags.split(",").map((tag) => h("span.tag", marked(tag, shown.text)))),
     section("Headers", pre("Headers", Object.entries(headers).map(([name, value]) => `${name}: ${value}`).join("\n"))),
@@ -110,7 +117,7 @@ async function request(number) {
   const found = await ask(`requests/${number}`);
   return [
     bar([copying(`requests/${number}`), h("a.button", { href: `/intake/requests/${number}/body`, download: "" }, "Body")]),
-    h("header.head", h("h2", `Request ${found.number}`), h("p.where", found.path), refusal(found)),
+    h("header.head", h("h2", `Request ${found.number}`), h("p.where", where(found)), refusal(found)),
     h("div.content", aboutOne(found, found.headers), found.body && section("Body", pre("Body", found.body)),
       found.rows.length > 0 && section(`Payloads (${count(found.payloads)})`,
         h("div.inner-list", found.rows.map((row) => h("button.as-row", { type: "button", click: () => openOne(row.id) }, payloadRow(row)))))),
@@ -145,12 +152,10 @@ async function comparison(found) {
 
 function sendAgain(id) {
   const [dialog, form] = [at("send"), at("send-form")];
-  at("send-url").value ||= localStorage.getItem("send-url") ?? "";
   at("send-said").textContent = "";
   form.onsubmit = async (event) => {
     event.preventDefault();
     const url = at("send-url").value;
-    localStorage.setItem("send-url", url);
     const answer = await ask("send", { method: "POST", body: JSON.stringify({ id, url }) }).catch((error) => ({ problem: error.message }));
     at("send-said").textContent = answer.sent ? "It was taken." : answer.problem;
   };

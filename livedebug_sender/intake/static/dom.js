@@ -40,21 +40,22 @@ export function facts(pairs) {
   return h("dl.facts", pairs.filter(([, value]) => value).map(([name, value]) => h("div", h("dt", name), h("dd", value))));
 }
 
-const two = (number) => String(number).padStart(2, "0");
+const stamp = new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "medium" }); // 2026-11-23 11:01:17
 
 /** The time of day with milliseconds, of milliseconds since 1970. */
 export function clock(milliseconds) {
   const date = new Date(milliseconds);
-  if (Number.isNaN(date.getTime())) return String(milliseconds);
-  const parts = [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":");
-  return `${parts}.${String(date.getMilliseconds()).padStart(3, "0")}`;
+  if (Number.isNaN(+date)) return String(milliseconds);
+  return `${stamp.format(date).split(" ")[1]}.${String(date.getMilliseconds()).padStart(3, "0")}`;
 }
 
-/** A moment: its time of day, with the date to be hovered for. */
+/** A moment: its time of day, with the date to be hovered for, and before it on another day. */
 export function moment(milliseconds) {
   const date = new Date(milliseconds);
-  if (Number.isNaN(date.getTime())) return h("span", String(milliseconds));
-  return h("time", { datetime: date.toISOString(), title: date.toISOString() }, clock(milliseconds));
+  if (Number.isNaN(+date)) return h("span", String(milliseconds));
+  const isToday = date.toDateString() === new Date().toDateString();
+  const iso = date.toISOString();
+  return h("time", { datetime: iso, title: iso }, !isToday && `${stamp.format(date).split(" ")[0]} `, clock(milliseconds));
 }
 
 export function size(bytes) {
@@ -65,9 +66,7 @@ export function size(bytes) {
 
 export const count = (number) => number.toLocaleString("en");
 
-export function plural(number, one, many = `${one}s`) {
-  return `${count(number)} ${number === 1 ? one : many}`;
-}
+export const plural = (number, one) => `${count(number)} ${one}${number === 1 ? "" : "s"}`;
 
 export const natural = new Intl.Collator("en", { numeric: true, sensitivity: "base" }).compare;
 

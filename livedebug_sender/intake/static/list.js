@@ -87,10 +87,7 @@ export class List {
 
   put(n) {
     const element = this.draw(this.rows[n]);
-    element.id = `row-${n}`;
-    element.setAttribute("role", "option");
-    element.setAttribute("aria-posinset", n + 1);
-    element.setAttribute("aria-setsize", this.total);
+    Object.assign(element, { id: `row-${n}`, role: "option", ariaPosInSet: n + 1, ariaSetSize: this.total });
     element.style.transform = `translateY(${n * this.height}px)`;
     element.addEventListener("click", () => {
       this.move(n);
@@ -106,7 +103,7 @@ export class List {
     const element = this.drawn.get(n);
     if (!element) return;
     element.classList.toggle("cursor", n === this.cursor);
-    element.setAttribute("aria-selected", String(this.key(this.rows[n]) === this.openKey));
+    element.ariaSelected = this.key(this.rows[n]) === this.openKey;
     if (n === this.cursor) this.box.setAttribute("aria-activedescendant", element.id);
   }
 

@@ -9,7 +9,7 @@ import { Chart } from "./rate.js";
 import { payloadRow, requestRow } from "./rows.js";
 
 const ROW = 54; // pixels; as in the style
-const known = { probes: [], rows: 0 };
+const known = { probes: null };
 const soon = {};
 let source = null;
 let paused = false;
@@ -32,15 +32,16 @@ const list = new List(at("list"), {
 });
 
 function words() {
-  const what = shown.view || "payload";
-  const all = known.held?.payloads;
-  const total = !shown.view && all && list.total !== all ? `${count(list.total)} of ` : "";
-  at("shown").textContent = shown.view === "probes" ? plural(known.probes.length, "probe") : total + plural(total ? all : list.total, what.replace(/s$/, ""));
-  at("new").hidden = !waiting || shown.view === "probes";
+  const isProbes = shown.view === "probes";
+  const isEmpty = !isProbes && !list.total;
+  const what = (shown.view || "payloads").slice(0, -1);
+  const all = !shown.view && isFiltered() && known.held?.payloads;
+  if (isProbes) at("shown").textContent = plural(known.probes?.length ?? 0, what);
+  else at("shown").textContent = all ? `${count(list.total)} of ${plural(all, what)}` : plural(list.total, what);
+  at("new").hidden = !waiting || isProbes;
   at("new").textContent = `${count(waiting)} new`;
-  const isEmpty = shown.view !== "probes" && list.total === 0;
-  at("list").hidden = shown.view === "probes" || isEmpty;
-  at("probes").hidden = shown.view !== "probes";
+  at("list").hidden = isProbes || isEmpty;
+  at("probes").hidden = !isProbes;
   at("start").hidden = !isEmpty || Boolean(known.totals?.requests);
   at("nothing").hidden = !isEmpty || !known.totals?.requests;
 }
@@ -49,6 +50,7 @@ async function reload() {
   waiting = 0;
   await list.reload().catch((error) => toast(error.message));
   words();
+  at("said").textContent = at("shown").textContent; // once, not at each arrival
 }
 
 function connect() {
@@ -79,7 +81,7 @@ function take(news) {
   chart.draw(news);
   drawTracks();
   options("service", news.services);
-  if (came || isNew || !known.asked) later("probes", 500, askProbes);
+  if (came || isNew || !known.probes) later("probes", 500, askProbes);
   words();
 }
 
@@ -111,8 +113,7 @@ function later(name, pause, act) {
 }
 
 async function askProbes() {
-  known.asked = true;
-  known.probes = (await ask("probes").catch(() => known)).probes;
+  known.probes = (await ask("probes").catch(() => known)).probes ?? [];
   options("probe", known.probes.map((one) => one.probe));
   for (const box of [shown.view === "probes" && at("probes"), shown.view !== "probes" && document.querySelector("#detail .beside")]) if (box) redraw(box, probeList(known.probes));
   words();
@@ -132,7 +133,7 @@ function drawTracks() {
     const { track, outcome } = chip.dataset;
     const sum = outcome ? refused : track ? tracks[track] ?? 0 : all;
     chip.querySelector(".sum").textContent = count(sum);
-    chip.setAttribute("aria-pressed", String(outcome ? shown.outcome === outcome : shown.track === track));
+    chip.ariaPressed = outcome ? shown.outcome === outcome : shown.track === track;
     chip.hidden = Boolean(outcome) && !sum && !shown.outcome;
   }
 }
@@ -157,7 +158,7 @@ function idle() {
 }
 
 function drawFilters() {
-  for (const tab of of("views", "button")) tab.setAttribute("aria-selected", String(shown.view === tab.dataset.view));
+  for (const tab of of("views", "button")) tab.ariaSelected = shown.view === tab.dataset.view;
   const range = shown.since && [shown.since, shown.until].map((time) => clock(time * 1000).slice(0, 8)).join(" – ");
   const more = [range, shown.kind, shown.status].filter(Boolean).join(", ");
   at("more").hidden = !more;
@@ -250,7 +251,7 @@ click("help-open", help);
 click("clear", () => ask("requests", { method: "DELETE" }));
 click("pause", () => {
   paused = !paused;
-  at("pause").setAttribute("aria-pressed", String(paused));
+  at("pause").ariaPressed = paused;
   at("pause").textContent = paused ? "Go on" : "Pause";
   if (!paused) return restart();
   source.close();
@@ -277,6 +278,7 @@ click("theme", () => {
   localStorage.setItem("theme", dataset.theme);
 });
 
+setInterval(() => at("state").className === "state live" && chart.render(), 2000);
 drawFilters();
 open();
 restart().then(() => setFaults());

@@ -8,6 +8,7 @@ const open = new Set(); // histories that are unfolded
 
 /** The list of probes; `probes` as `/intake/probes` gives them. */
 export function probeList(probes) {
+  if (!probes) return []; // not asked yet
   if (!probes.length) return [h("p.quiet", "No probe has been heard of yet.")];
   const services = new Map();
   for (const probe of probes) services.set(probe.service, [...(services.get(probe.service) ?? []), probe]);

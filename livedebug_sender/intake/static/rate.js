@@ -4,7 +4,7 @@ import { clock, count, h, plural } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const KINDS = ["snapshots", "logs", "diagnostics", "symdb", "refused"];
-const [WIDTH, HEIGHT, LEFT, FOOT] = [7, 34, 36, 14];
+const [HEIGHT, LEFT] = [34, 36]; // pixels, of the columns and before them
 
 export class Chart {
   /** `pick(since, until)` is called when a column is clicked, with seconds since 1970. */
@@ -16,31 +16,40 @@ export class Chart {
     this.svg.addEventListener("pointermove", (event) => this.hover(this.column(event), event));
     this.svg.addEventListener("pointerleave", () => { this.tip.hidden = true; });
     this.svg.addEventListener("click", (event) => this.click(this.column(event)));
+    new ResizeObserver(() => this.render()).observe(box);
   }
 
+  /** What came until now, by the intake's clock. */
   draw({ rate, columnSeconds, now }) {
-    Object.assign(this, { rate, columnSeconds });
-    this.end = (Math.floor(now / columnSeconds) + 1) * columnSeconds;
-    const sums = rate.map(sum);
-    this.peak = Math.max(...sums, 0);
-    const top = nice(this.peak);
-    const width = LEFT + rate.length * WIDTH;
-    this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT + FOOT}`);
-    const span = (rate.length * columnSeconds) / 60;
-    this.svg.setAttribute("aria-label", `Payloads every ${columnSeconds} s in the last ${span} min; at most ${plural(this.peak, "payload")}`);
-    const bars = rate.flatMap((column, n) => bar(column, LEFT + n * WIDTH, top));
+    Object.assign(this, { given: rate, columnSeconds, now, drawn: performance.now() });
+    this.render();
+  }
+
+  /** As it is by now, though nothing came. */
+  render() {
+    const width = this.svg.clientWidth;
+    if (!this.given || !width) return;
+    const place = (seconds) => Math.floor(seconds / this.columnSeconds) + 1;
+    const end = place(this.now + (performance.now() - this.drawn) / 1000);
+    const gone = Math.min(this.given.length, end - place(this.now));
+    this.end = end * this.columnSeconds;
+    this.rate = [...this.given.slice(gone), ...new Array(gone).fill({})];
+    this.step = (width - LEFT) / this.rate.length;
+    const peak = Math.max(...this.rate.map(sum));
+    const top = nice(peak);
+    const span = (this.rate.length * this.columnSeconds) / 60;
+    this.svg.setAttribute("aria-label", `Payloads every ${this.columnSeconds} s in the last ${span} min; at most ${plural(peak, "payload")}`);
+    const bars = this.rate.flatMap((column, n) => bar(column, LEFT + n * this.step, this.step - 1.5, top));
     const ticks = [0, 0.5, 1].map((share) => label(
       share === 1 ? "now" : `−${+(span * (1 - share)).toFixed(1)} min`,
-      LEFT + rate.length * WIDTH * share, HEIGHT + 11, ["start", "middle", "end"][share * 2]));
-    this.svg.replaceChildren(
-      line(0), line(HEIGHT), ...bars, ...ticks,
-      label(count(top), LEFT - 5, 8, "end"), label("0", LEFT - 5, HEIGHT, "end"));
-    function line(y) { return shape("line", { x1: LEFT, x2: width, y1: y + 0.5, y2: y + 0.5 }); }
+      LEFT + (width - LEFT) * share, HEIGHT + 13, ["start", "middle", "end"][share * 2]));
+    const line = (y) => shape("line", { x1: LEFT, x2: width, y1: y + 0.5, y2: y + 0.5 });
+    this.svg.replaceChildren(line(0), line(HEIGHT), ...bars, ...ticks, label(count(top), LEFT - 5, 9, "end"), label("0", LEFT - 5, HEIGHT, "end"));
   }
 
   column(event) {
-    const { x } = new DOMPoint(event.clientX, 0).matrixTransform(this.svg.getScreenCTM().inverse());
-    return Math.max(0, Math.min(this.rate.length - 1, Math.floor((x - LEFT) / WIDTH)));
+    const x = event.clientX - this.svg.getBoundingClientRect().left - LEFT;
+    return Math.max(0, Math.min(this.rate.length - 1, Math.floor(x / this.step)));
   }
 
   since(n) { return this.end - (this.rate.length - n) * this.columnSeconds; }
@@ -67,12 +76,12 @@ function nice(peak) {
   return top;
 }
 
-function bar(column, x, top) {
+function bar(column, x, width, top) {
   let y = HEIGHT;
   return KINDS.filter((kind) => column[kind]).map((kind) => {
     const height = Math.max(1, (column[kind] / top) * HEIGHT);
     y -= height;
-    return shape("rect", { class: `b-${kind}`, x, y, width: WIDTH - 1.5, height });
+    return shape("rect", { class: `b-${kind}`, x, y, width, height });
   });
 }
 

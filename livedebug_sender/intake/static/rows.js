@@ -25,12 +25,12 @@ export function payloadRow(one) {
   const isHidden = one.excerpt && !seen.some((text) => text.toLowerCase().includes(shown.text.toLowerCase()));
   return row(one.kind, [one.status && badge(one.status), spot(one.probe || one.function || NAMES[one.kind] || one.kind, "name")],
     spot(isHidden ? one.excerpt : told, "message"), one.at, one.size,
-    [place && spot(place, "place"), one.function && one.probe && spot(one.function, "place"), spot(one.service, "service"),
+    [place && spot(place, "place"), one.function && one.probe && spot(one.function, "place"), one.service && spot(one.service, "service"),
       one.exception && one.kind === "snapshot" && h("span.flag.bad", { title: one.exception }, one.exception.split(":")[0]),
       one.findings?.length > 0 && h("span.flag", { title: one.findings.join("\n") }, plural(one.findings.length, "finding"))], one.answered);
 }
 
 export function requestRow(one) {
   return row("request", spot(one.tracks.join(", ") || "unreadable", "name"), spot(one.problem || one.tags.replaceAll(",", "  "), "message"), one.at, one.size,
-    [spot(one.path, "place"), h("span", plural(one.payloads, "payload")), h("span", one.services.join(", "))], one.status);
+    [spot(one.path, "place"), h("span", plural(one.payloads, "payload")), one.services.length > 0 && h("span", one.services.join(", "))], one.status);
 }

@@ -16,7 +16,7 @@ export class Tree {
     this.input = h("input", { type: "search", "aria-label": `Find in ${title}`, placeholder: "Find here", autocomplete: "off", spellcheck: "false",
       input: () => this.find(this.input.value), keydown: (event) => event.key === "Enter" && this.next(event.shiftKey ? -1 : 1) });
     this.element = h("div.tree-box",
-      h("div.tree-bar", this.input, this.words, h("span.grow"), button("Expand all", () => this.expand(() => true)), button("Collapse all", () => this.collapse())),
+      h("div.tree-bar", this.input, this.words, button("Expand all", () => this.expand(() => true)), button("Collapse all", () => this.collapse())),
       h("div.tree-body", this.list, this.tools));
     this.list.append(...this.rows(this.root, 1));
     this.expand(open);
@@ -49,17 +49,17 @@ export class Tree {
       part("value", text), part("type", type), part("note", note), change && !kids && h("span.hidden", change)));
   }
 
-  isOpen(row) { return row.getAttribute("aria-expanded") === "true"; }
+  isOpen(row) { return row.ariaExpanded === "true"; }
 
   unfold(row) {
     if (!row.node.kids || this.isOpen(row)) return;
-    row.setAttribute("aria-expanded", "true");
+    row.ariaExpanded = true;
     row.after(...this.rows(row.node, level(row) + 1));
   }
 
   fold(row) {
     if (!this.isOpen(row)) return;
-    row.setAttribute("aria-expanded", "false");
+    row.ariaExpanded = false;
     while (row.nextSibling && level(row.nextSibling) > level(row)) row.nextSibling.remove();
   }
 
@@ -154,7 +154,7 @@ export class Tree {
 }
 
 const rowOf = (event) => event.target.closest(".node");
-const level = (row) => Number(row.getAttribute("aria-level"));
+const level = (row) => Number(row.ariaLevel);
 
 /** The nodes from the top down to this one. */
 function way(node) {
