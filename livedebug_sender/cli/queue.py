@@ -48,6 +48,9 @@ def _json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="A line of JSON each.")(command)
 
 
+_json_summary = click.option("--json", "as_json", is_flag=True, help="What was done, as JSON.")
+
+
 def _selection(command: Command) -> Command:
     command = click.option("--reason", help="Only dead letters with that reason.")(command)
     return click.option(
@@ -138,29 +141,39 @@ def verify(queue_url: str, as_json: bool) -> None:
     sys.exit(1 if problems else 0)
 
 
-@queue.command()
+@queue.command(short_help="Send dead letters again.")
 @_queue_argument
 @click.argument("names", nargs=-1)
 @click.option("--all", "all_", is_flag=True, help="All dead letters, or all that are selected.")
 @_selection
+@_json_summary
 def requeue(
-    queue_url: str, names: tuple[str, ...], all_: bool, route: str | None, reason: str | None
+    queue_url: str,
+    names: tuple[str, ...],
+    all_: bool,
+    route: str | None,
+    reason: str | None,
+    as_json: bool,
 ) -> None:
     """Send dead letters again: those of these NAMES, or --all."""
     with _browser(queue_url) as browser:
         chosen = _chosen(browser, names, all_, DEAD, route, reason)
         done = browser.requeue(chosen)
-    stdout().print(plain(f"{counted(done, 'dead letter')} will be sent again"))
+    if as_json:
+        print_json({"chosen": len(chosen), "requeued": done})
+    else:
+        stdout().print(plain(f"{counted(done, 'dead letter')} will be sent again"))
     sys.exit(0 if done == len(chosen) else 1)
 
 
-@queue.command()
+@queue.command(short_help="Take requests out for good.")
 @_queue_argument
 @click.argument("names", nargs=-1)
 @click.option("--all", "all_", is_flag=True, help="All of --place that are selected.")
 @_place_option
 @_selection
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@_json_summary
 def drop(
     queue_url: str,
     names: tuple[str, ...],
@@ -169,6 +182,7 @@ def drop(
     route: str | None,
     reason: str | None,
     yes: bool,
+    as_json: bool,
 ) -> None:
     """Take requests out for good: those of these NAMES, or --all of a --place.
 
@@ -179,16 +193,20 @@ def drop(
     with _browser(queue_url) as browser:
         chosen = _chosen(browser, names, all_, place or DEAD, route, reason)
         if chosen and not yes:
-            click.confirm(f"Drop {counted(len(chosen), 'request')} for good?", abort=True)
+            question = f"Drop {counted(len(chosen), 'request')} for good?"
+            click.confirm(question, abort=True, err=as_json)
         try:
             done = browser.drop(chosen)
         except QueueInUse as error:
             raise click.ClickException(str(error)) from None
-    stdout().print(plain(f"{counted(done, 'request')} dropped"))
+    if as_json:
+        print_json({"chosen": len(chosen), "dropped": done})
+    else:
+        stdout().print(plain(f"{counted(done, 'request')} dropped"))
     sys.exit(0 if done == len(chosen) else 1)
 
 
-@queue.command()
+@queue.command(short_help="Write requests to a file, a JSON object a line.")
 @_queue_argument
 @click.argument("output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @_place_option

@@ -129,6 +129,15 @@ def test_requeued_letters_are_delivered_by_the_next(folder):
     queue.close(5)
 
 
+def test_what_was_done_is_told_as_json_too(folder):
+    (first, second) = [str(one["name"]) for one in listed(folder, "--place", "dead")]
+    requeued = run("queue", "requeue", folder, first, "no-such-name", "--json")
+    assert (requeued.exit_code, json.loads(requeued.stdout)) == (1, {"chosen": 2, "requeued": 1})
+    # The question is not in the way of the JSON.
+    dropped = run("queue", "drop", folder, second, "--json", stdin=b"y\n")
+    assert (dropped.exit_code, json.loads(dropped.stdout)) == (0, {"chosen": 1, "dropped": 1})
+
+
 def test_dropped_requests_never_arrive(folder):
     name = next(str(one["name"]) for one in listed(folder) if one["request_id"] == "id-4")
     assert run("queue", "drop", folder, name, stdin=b"n\n").exit_code == 1
