@@ -44,8 +44,8 @@ _SAMPLES = {
 _HEADINGS = ("intake", "track", "path", "payloads", "bytes", "requests", "tags")
 _HINT = """
 The same payloads, to something real:
-  scripts/demo --agent http://localhost:8126
-  scripts/demo --site datadoghq.com   (the key in the environment, as DD_API_KEY)
+  {command} --agent http://localhost:8126
+  {command} --site datadoghq.com   (the key in the environment, as DD_API_KEY)
 """
 
 
@@ -260,9 +260,15 @@ def real_endpoint(agent: str | None, site: str | None) -> Endpoint | None:
     return debugger_intake_endpoint(site, key)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 if all was delivered, 1 if not, 2 for an invalid command."""
-    parser = argparse.ArgumentParser(prog="livedebug_sender.demo", description=__doc__)
+def main(
+    arguments: Sequence[str] | None = None, *, command: str = "python -m livedebug_sender.demo"
+) -> int:
+    """The exit code: 0 if all was delivered, 1 if not, 2 for an invalid command.
+
+    Args:
+        command: what the user wrote to get here, for what is printed.
+    """
+    parser = argparse.ArgumentParser(prog=command, description=__doc__)
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--agent", metavar="URL", help="send to a Datadog agent")
     where.add_argument(
@@ -284,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print_outcome(outcome)
         if endpoint is None:
-            print(_HINT, end="")
+            print(_HINT.format(command=command), end="")
     return 0 if outcome.delivered else 1
 
 

@@ -38,6 +38,12 @@ def check(tracks: tuple[str, ...], timeout: float, as_json: bool, **where: Any) 
 
     Sends an empty request to each. Ends with 0: payloads would arrive; 1: not all would;
     2: wrong use.
+
+    \b
+    Examples:
+      livedebug-sender check
+      livedebug-sender check --agent http://localhost:8126 --track snapshots
+      livedebug-sender check --site datadoghq.eu --api-key-file key.txt
     """
     config = config_of(**where)
     diagnosis = Diagnosis()

@@ -22,4 +22,4 @@ def demo(agent: str | None, site: str | None, as_json: bool) -> None:
         arguments += ["--agent", agent]
     if site is not None:
         arguments += ["--site", site]
-    sys.exit(shown.main(arguments))
+    sys.exit(shown.main(arguments, command="livedebug-sender demo"))

@@ -58,8 +58,12 @@ def total_bytes(names: tuple[str, ...]) -> int | None:
         path = Path(name)
         if name == "-":
             total = None
-        elif not path.exists() or path.is_dir() or not os.access(path, os.R_OK):
-            raise click.UsageError(f"{name!r} is not a file that can be read")
+        elif not path.exists():
+            raise click.UsageError(f"there is no file {name!r}; expected: files, or - for stdin")
+        elif path.is_dir():
+            raise click.UsageError(f"{name!r} is a folder; expected: files, such as its *.json")
+        elif not os.access(path, os.R_OK):
+            raise click.UsageError(f"the file {name!r} may not be read by this user")
         elif total is not None:
             total = total + path.stat().st_size if path.is_file() else None
     return total
@@ -98,6 +102,10 @@ def _payloads_in(file: BinaryIO, expected: Expected) -> Iterator[Found]:
     content_type = expected.content_type or content_type_of(head)
     if expected.track is Track.SYMDB or (expected.track is None and content_type_of(head)):
         yield _body(file, content_type)
+        return
+    if content_type_of(head):
+        words = f"multipart, as symdb's bodies are; expected: JSON, for {expected.track}"
+        yield Found("", 0, problem=words)
         return
     for found in payloads_in(file, expected.max_payload):
         if found.problem or expected.track is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 import threading
@@ -26,8 +28,21 @@ _MAX_NAMES = 3
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8126, show_default=True)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8126,
+    show_default=True,
+    metavar="PORT",
+    help="Where to listen; 0: any port that is free.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="HOST",
+    help="The address to listen at; whoever can reach it sees what is captured.",
+)
 @click.option(
     "--keep",
     type=click.IntRange(1),
@@ -81,7 +96,14 @@ def intake(
 ) -> None:
     """Serve a local intake, as an agent and as Datadog's own, with a page to look at.
 
-    Point a tracer at it with DD_TRACE_AGENT_URL, and open the same URL in a browser.
+    Point a tracer at it with DD_TRACE_AGENT_URL, and open the same URL in a browser. Ends with
+    0 after Ctrl-C or SIGTERM; 1: the address is not available; 2: wrong use.
+
+    \b
+    Examples:
+      livedebug-sender intake
+      livedebug-sender intake --port 8127 --probes probes.json
+      livedebug-sender intake --fault '503 twice, then good' --json
     """
     try:
         served = Intake(
@@ -95,12 +117,19 @@ def intake(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:
-        reason = error.strerror or str(error)
-        stderr().print(plain(f"can't listen on {host}, port {port}: {reason}", "red"))
+        stderr().print(plain(f"can't listen on {host}, port {port}: {_reason(error)}", "red"))
         sys.exit(1)
     with served:
         _say_where(served, host, as_json)
         _until_told_to_stop(served, quiet, as_json)
+
+
+def _reason(error: OSError) -> str:
+    # What an event loop raises has the address in its words once more.
+    words = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    if error.errno == errno.EADDRINUSE:
+        return f"{words}: is an agent running there? choose another port with --port"
+    return words
 
 
 def _say_where(served: Intake, host: str, as_json: bool) -> None:

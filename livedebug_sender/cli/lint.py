@@ -48,6 +48,11 @@ def lint(files: tuple[str, ...], track: str, content_type: str | None, as_json: 
 
     Files are as for `send`: JSON, JSON Lines, symdb bodies, each also gzipped. Nothing is
     sent. Ends with 0: nothing was found; 1: there are findings; 2: wrong use.
+
+    \b
+    Examples:
+      livedebug-sender lint snapshots.json statuses.jsonl.gz upload.body
+      livedebug-sender lint --track logs --json - < logs.json
     """
     total_bytes(files)
     expected = Expected(None if track == "auto" else Track(track), content_type, _MAX_PAYLOAD)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 
 import click
 
 from ..version import __version__
+from .output import make_writable
 
 #: Where each subcommand is; one of a module that is not there is not offered.
 COMMANDS = {
@@ -22,6 +24,23 @@ COMMANDS = {
 
 
 class _Commands(click.Group):
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(context, args)
+        except click.NoSuchOption as wrong:
+            words = f"{wrong.option_name} is no option before the command; a command's own options"
+            raise click.UsageError(f"{words} follow it, such as: check --json", context) from None
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        names = self.list_commands(context)
+        if args[0] not in names:
+            close = get_close_matches(args[0], names, 1)
+            words = f"did you mean {close[0]!r}?" if close else f"expected: {', '.join(names)}"
+            raise click.UsageError(f"no command is named {args[0]!r:.80}; {words}", context)
+        return super().resolve_command(context, args)
+
     def list_commands(self, context: click.Context) -> list[str]:
         return [name for name, (module, _) in COMMANDS.items() if _is_there(module)]
 
@@ -67,3 +86,4 @@ def cli() -> None:
 
     Ends with 0: done; 1: not (wholly) done; 2: wrong use.
     """
+    make_writable()

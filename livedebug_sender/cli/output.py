@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from typing import Any
@@ -24,9 +25,22 @@ def plain(text: str, style: str = "") -> Text:
     return Text(shown, style)
 
 
+def make_writable() -> None:
+    """Let the standard output take every character, whatever its encoding: as its escape.
+
+    That of errors does from the start; this one, under ``LC_ALL=C`` or in a pipe with another
+    encoding, would raise.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def print_json(value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False)
-    if not text.isprintable():  # lone surrogates can't be written; C1 controls steer terminals
+    # Lone surrogates can't be written; C1 controls steer terminals; what an encoding lacks
+    # would be written as an escape that JSON does not know.
+    utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-")
+    if not text.isprintable() or utf8 not in ("utf-8", "utf8"):
         text = json.dumps(value)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ..protocol.tracks import Track
+from ..units import MiB
 from .json_cutter import CHUNK, SPACE, JSONCutter
 
 _BOM = b"\xef\xbb\xbf"
@@ -66,7 +67,7 @@ def payloads_in(file: BinaryIO, max_bytes: int) -> Iterator[Found]:
 
 
 def _by_lines(file: BinaryIO, line: bytes, max_bytes: int, number: int) -> Iterator[Found]:
-    too_large = f"larger than {max_bytes} bytes"
+    too_large = _too_large(max_bytes)
     offset = 0
     while line:
         number += 1
@@ -83,7 +84,7 @@ def _by_lines(file: BinaryIO, line: bytes, max_bytes: int, number: int) -> Itera
 
 
 def _by_values(file: BinaryIO, chunk: bytes, max_bytes: int, lines: int) -> Iterator[Found]:
-    too_large = f"larger than {max_bytes} bytes"
+    too_large = _too_large(max_bytes)
     cutter = JSONCutter(max_bytes, lines)
     number = 0
     while chunk:
@@ -98,6 +99,11 @@ def _by_values(file: BinaryIO, chunk: bytes, max_bytes: int, lines: int) -> Iter
     rest = cutter.rest()
     if rest:
         yield Found(f"after payload {number}", cutter.offset, problem=rest)
+
+
+def _too_large(max_bytes: int) -> str:
+    whole, rest = divmod(max_bytes, MiB)
+    return f"larger than {max_bytes:,} bytes" if rest else f"larger than {whole} MiB"
 
 
 def _judged(place: str, offset: int, text: bytes, line: int) -> Found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -81,6 +82,12 @@ def send(
     A file of the debugger tracks is JSON (an object, or an array of which each element
     is a payload) or JSON Lines, of any length. A file for symdb is one body, which is
     sent as it is. Either may be gzipped.
+
+    \b
+    Examples:
+      livedebug-sender send snapshots.json
+      livedebug-sender send --agent http://localhost:8126 logs.jsonl.gz
+      livedebug-sender send diagnostics - < statuses.json
     """
     kind, files = _track_and_files(track, arguments)
     _check_content_type(kind, content_type)
@@ -141,7 +148,8 @@ def _track_and_files(
             raise click.UsageError(f"{first} is the track; a FILE is missing")
         return (None if first == _AUTO else Track(first)), tuple(rest)
     if first != "-" and not os.path.exists(first):
-        tracks = ", ".join([_AUTO, *Track])
+        close = get_close_matches(first, [_AUTO, *Track], 1)
+        tracks = f"did you mean {close[0]}?" if close else ", ".join([_AUTO, *Track])
         raise click.UsageError(f"{first!r} is neither a track ({tracks}) nor a file that is there")
     return None, arguments
 
@@ -191,7 +199,10 @@ def _print_summary(summary: dict[str, Any]) -> None:
         console.print(plain(f"  dropped {count:,}: {words} ({reason})", "red"))
     if summary["stopped"]:
         console.print(plain(f"  stopped before the end: {summary['stopped']}", "red"))
-        words = f"  to go on there: the same command with --skip {summary['resume_at']}"
+        skip = f" with --skip {summary['resume_at']}" if summary["resume_at"] else " again"
+        console.print(plain(f"  to go on there: the same command{skip}", "yellow"))
+    if "undeliverable" in summary["dropped"]:
+        words = "  livedebug-sender check looks at the way there, and says what to do"
         console.print(plain(words, "yellow"))
     failed = summary["additional_failed"]
     if failed:

@@ -160,4 +160,5 @@ class Sending:
         if reason in ("shutdown", "undeliverable"):
             self._shut_down[str(track)] += count
         if reason == "undeliverable":  # so would all be that comes after it
-            self.report.stopped = f"no success within {self._retry_for:g} seconds"
+            unit = "second" if self._retry_for == 1 else "seconds"
+            self.report.stopped = f"no success within {self._retry_for:g} {unit}"

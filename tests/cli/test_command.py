@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import click
@@ -38,6 +39,53 @@ def test_each_command_has_help_of_its_own(command: str) -> None:
 
 def test_version_is_the_packages() -> None:
     assert run("--version").stdout == f"livedebug-sender {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("sned", "-"), "no command is named 'sned'; did you mean 'send'?"),
+        (("frobnicate",), "no command is named 'frobnicate'; expected: send, lint, check"),
+        (("--json", "check"), "--json is no option before the command"),
+        (("--agent", "http://localhost:1", "check"), "own options follow it"),
+    ],
+)
+def test_what_is_written_wrong_before_the_commands_options_is_told_with_what_is_meant(
+    arguments: tuple[str, ...], said: str
+) -> None:
+    ended = run(*arguments)
+    assert ended.exit_code == 2
+    assert said in " ".join(ended.stderr.split())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_any_text_can_be_written_in_any_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    file = tmp_path / "odd.json"
+    file.write_bytes('{"ddsource": "€ 日本 käse"}'.encode())
+    with start("lint", str(file), encoding=encoding) as text:
+        told, errors = text.communicate(timeout=60)
+    assert (text.returncode, errors) == (1, "")
+    assert ("€ 日本 käse" if encoding == "utf-8" else "\\u20ac \\u65e5\\u672c k") in told
+    with start("lint", str(file), "--json", encoding=encoding) as as_json:
+        told, _ = as_json.communicate(timeout=60)
+    given = {finding["given"] for finding in json.loads(told)["findings"]}
+    assert '"€ 日本 käse"' in given
+
+
+def test_a_shell_can_complete_commands_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    for words, number, offered in (
+        ("livedebug-sender li", 1, "lint"),
+        ("x send --pr", 2, "--prune"),
+    ):
+        completing = {"COMP_WORDS": words, "COMP_CWORD": str(number)}
+        for name, value in {"_LIVEDEBUG_SENDER_COMPLETE": "bash_complete", **completing}.items():
+            monkeypatch.setenv(name, value)
+        with start() as shell:
+            told, _ = shell.communicate(timeout=60)
+        assert f"plain,{offered}" in told.splitlines()
 
 
 def test_forward_is_offered_where_it_is_installed() -> None:
@@ -185,7 +233,11 @@ def test_listening_for_everybody_is_said_aloud(
 def test_a_port_that_is_taken_ends_with_1_and_words(livedebug_intake: Intake) -> None:
     ended = run("intake", "--port", livedebug_intake.port)
     assert ended.exit_code == 1
-    assert f"can't listen on 127.0.0.1, port {livedebug_intake.port}" in ended.stderr
+    (line,) = ended.stderr.splitlines()
+    assert line == (
+        f"can't listen on 127.0.0.1, port {livedebug_intake.port}: Address already in use: "
+        "is an agent running there? choose another port with --port"
+    )
 
 
 @pytest.mark.parametrize(

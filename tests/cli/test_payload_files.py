@@ -108,7 +108,7 @@ def test_what_is_too_large_is_passed_over_in_lines() -> None:
         ("line 2", True),
         ("line 3", False),
     ]
-    assert "larger than 1000 bytes" in found[1].problem
+    assert "larger than 1,000 bytes" in found[1].problem
 
 
 def test_what_is_too_large_is_passed_over_in_an_array() -> None:

@@ -90,6 +90,15 @@ def test_where_nobody_listens_it_stops_reading_and_says_so(tmp_path: Path) -> No
     assert any("connection refused" in problem for problem in summary["problems"])
 
 
+def test_what_was_not_delivered_in_time_leads_to_the_command_that_says_why() -> None:
+    agent = f"http://127.0.0.1:{free_port()}"
+    ended = run("send", "logs", "-", "--agent", agent, "--retry-for", "0.1s", stdin=b"{}")
+    assert ended.exit_code == 1
+    assert "stopped before the end: no success within 0.1 seconds" in ended.stdout
+    assert "to go on there: the same command again\n" in ended.stdout
+    assert "livedebug-sender check looks at the way there" in ended.stdout
+
+
 def test_where_everything_is_refused_it_stops_reading(tmp_path: Path) -> None:
     file = tmp_path / "many.jsonl"
     file.write_bytes(b'{"n": 1}\n' * 50_000)
@@ -179,6 +188,22 @@ def test_wrong_use_ends_with_2_and_words(arguments: tuple[str, ...]) -> None:
     assert ended.exit_code == 2, ended.output
     assert "Traceback" not in ended.output
     assert "Error:" in ended.stderr or "Usage:" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("/no/such/file",), "'/no/such/file' is neither a track (auto, diagnostics"),
+        (("snapshot", "-"), "'snapshot' is neither a track (did you mean snapshots?)"),
+        (("logs", "/no/such/file"), "there is no file '/no/such/file'; expected: files, or -"),
+        (("logs", "/"), "'/' is a folder; expected: files, such as its *.json"),
+        (("logs",), "logs is the track; a FILE is missing"),
+    ],
+)
+def test_a_file_that_cannot_be_sent_is_told_with_what_is_expected(
+    arguments: tuple[str, ...], said: str
+) -> None:
+    assert said in run("send", *arguments, stdin=b"{}").stderr
 
 
 def test_a_bad_key_is_not_shown(tmp_path: Path) -> None:

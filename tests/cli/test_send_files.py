@@ -65,6 +65,14 @@ def test_a_symdb_body_that_cannot_be_sent_is_told(
     assert livedebug_intake.requests == []
 
 
+def test_a_symdb_body_sent_as_json_is_told_once(livedebug_intake: Intake) -> None:
+    body = SAMPLES / "symdb.body"
+    ended = run("send", "logs", body, "--agent", livedebug_intake.url)
+    assert ended.exit_code == 1
+    assert ended.stderr == f"{body}: multipart, as symdb's bodies are; expected: JSON, for logs\n"
+    assert livedebug_intake.requests == []
+
+
 @pytest.mark.parametrize("arguments", [("auto",), (), ("--track", "auto")])
 def test_each_payload_goes_to_its_own_track(
     livedebug_intake: Intake, arguments: tuple[str, ...]
@@ -121,7 +129,7 @@ def test_a_payload_that_is_too_large_is_named_as_such(livedebug_intake: Intake) 
     agent = ("--agent", livedebug_intake.url)
     ended = run("send", "snapshots", "-", *agent, stdin=stdin)
     assert ended.exit_code == 1
-    assert "standard input, payload 1: larger than 1048576 bytes" in ended.stderr
+    assert "standard input, payload 1: larger than 1 MiB" in ended.stderr
     assert "see --prune (too_large)" in ended.stdout
 
 
