@@ -16,6 +16,5 @@ exclude_patterns = ["_build"]
 
 default_role = "code"
 autodoc_typehints = "description"
-autodoc_preserve_defaults = True  # 32 * MiB, not 33554432
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-#: Of which kind of endpoint an answer is.
+#: The kind of endpoint that an answer is from.
 Kind = Literal["debugger", "symdb"]
 
 

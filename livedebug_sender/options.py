@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Called as ``on_drop(track, reason, count)``. The track is a `Track` where it is one of
 #: them, else whatever string `enqueue` was given; a callback may be written for either.
 OnDrop = Callable[[str, str, int], object] | Callable[[Track, str, int], object]
-#: What becomes of a snapshot that is over the bound.
+#: What becomes of a snapshot that is too large.
 Oversize = Literal["drop", "prune"]
 
 

@@ -36,25 +36,30 @@ class Sender:
     Sizes are in bytes and times in seconds, or have a unit: ``"64MiB"``, ``"200ms"``.
 
     Args:
-        config: where to; it may go on being changed.
+        config: where to; may be changed later, too.
         tags: for every request, as `generate_tags` makes them; over 4,001 characters
             they are cut at the last whole tag that fits.
-        max_queue_items, max_queue_bytes: what may wait and be in flight, over all
-            tracks. Snapshots and logs together may use 90 % of either.
-        max_payload_bytes: of one JSON payload; a SymDB body is bounded by
-            ``max_queue_bytes`` alone.
-        max_batch_items, max_batch_bytes: what is merged into one request at most.
-        linger: seconds that a first payload may wait for company.
-        retry_for: seconds from its first attempt after which a batch is given up.
-        shutdown_timeout: seconds that `flush`, `close` and the interpreter's exit may take.
-        recheck_after: seconds between two looks at an agent that had to be downgraded.
-        oversize: what becomes of a snapshot over ``max_payload_bytes``: ``"drop"``, or
+        max_queue_items: payloads that may wait or be in flight, of all tracks (default: 5000).
+            Snapshots and logs together may use 90 % of it, and of `max_queue_bytes`.
+        max_queue_bytes: bytes of those payloads (default: 32MiB).
+        max_payload_bytes: bytes of one JSON payload (default: 1MiB); a SymDB body is bounded
+            by `max_queue_bytes` alone.
+        max_batch_items: payloads that are merged into one request (default: 4096).
+        max_batch_bytes: bytes of those payloads (default: 4MiB).
+        linger: time for which a first payload waits for more, to share a request with
+            (default: 100ms).
+        retry_for: time from its first attempt after which a batch is dropped (default: 5m).
+        shutdown_timeout: time that `flush`, `close` and the interpreter's exit may take
+            (default: 3s).
+        recheck_after: time between two checks whether an older agent, for which paths were
+            downgraded, has been upgraded (default: 1m).
+        oversize: what becomes of a snapshot over `max_payload_bytes`: ``"drop"`` (default), or
             ``"prune"``: the worker cuts its deepest values until it fits.
         on_drop: called as ``on_drop(track, reason, count)`` for every drop, on the
-            thread that drops. Drops that it causes itself are counted only.
+            thread that drops. Drops that happen inside the call are only counted.
         session_factory: makes the `requests.Session` of each worker.
         around_request: makes a context manager that is entered around each request over
-            the network, on the thread that makes it; what it raises is logged, no more.
+            the network, on the thread that makes it; what it raises is only logged.
             Ready ones are in `livedebug_sender.untraced`.
 
     Raises:
@@ -103,7 +108,7 @@ class Sender:
         new_engine: Callable[[SenderConfig, str, Options], Engine] = lazy_import.load(
             "livedebug_sender.delivery.sender_engine", "new_sender_engine"
         )
-        # Not of this object's own method: it is to be gone as soon as its owner drops it.
+        # Not a bound method, which would keep this object alive after its owner let go of it.
         self._engines = PerProcess(partial(new_engine, config, self._tags, self._options))
 
     @classmethod
@@ -119,8 +124,8 @@ class Sender:
         Args:
             environ: the variables; None means the environment of the process.
             agentless: overrides the environment's choice; see `SenderConfig.from_env`.
-            options: as of `Sender`. Without ``tags``: ``DD_ENV``, ``DD_VERSION`` and
-                ``DD_TAGS``.
+            options: as of `Sender`. Without ``tags``, they are made of ``DD_ENV``,
+                ``DD_VERSION`` and ``DD_TAGS``.
 
         Raises:
             ConfigError: for an invalid variable, which it names, or an invalid option.
@@ -130,7 +135,7 @@ class Sender:
         return cls(config, **options)
 
     def enqueue(self, track: Track | str, payload: Any, *, content_type: str | None = None) -> bool:
-        """Hand a payload over; never blocks, never raises.
+        """Queue a payload; never blocks, never raises.
 
         Args:
             track: a `Track` or its string.
@@ -150,8 +155,8 @@ class Sender:
                 engine = self._engines.engine()
             return engine.enqueue(track, payload, content_type)
         except (RecursionError, MemoryError):
-            # No stack is left for the usual way; this call needs none, but in Python 3.10 and
-            # on free-threaded builds.
+            # No stack is left for the usual way. `count_invalid` is a C function and needs none,
+            # except in Python 3.10 and on free-threaded builds.
             if engine is not None:
                 try:
                     engine.count_invalid(1, STEP)
@@ -160,13 +165,13 @@ class Sender:
             return False
 
     def flush(self, timeout: float | str | None = None) -> bool:
-        """Wait until all that was enqueued before is delivered, or dropped by the rules.
+        """Wait until all that was enqueued before is delivered or dropped.
 
         Args:
             timeout: seconds, or with a unit; None means ``shutdown_timeout``.
 
         Returns:
-            Whether that was done within the timeout.
+            Whether that was the case within the timeout.
         """
         return self._engines.engine().flush(self._seconds(timeout))
 

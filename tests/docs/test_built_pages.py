@@ -43,6 +43,12 @@ def test_every_result_in_the_api_has_a_type_and_not_a_sentence(pages: Path) -> N
                           "Endpoint", "Track", "Callable", "list"}  # fmt: skip
 
 
+def test_the_api_shows_each_default_as_a_value(pages: Path) -> None:
+    page = re.sub(r"<[^>]+>", "", (pages / "api.html").read_text("utf-8"))
+    for default in ("max_queue_items=5000", "linger=0.1", "oversize='drop'", "timeout=3.0"):
+        assert default in page
+
+
 def test_the_changelog_and_every_page_are_in_the_index(pages: Path) -> None:
     index = (pages / "index.html").read_text("utf-8")
     missing = [
