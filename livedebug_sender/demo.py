@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 #: Seconds for everything to arrive; a real site may be far away.
-_PATIENCE = 30.0
+PATIENCE = 30.0
 _SAMPLES = {
     Track.DIAGNOSTICS: ("diagnostics.json",),
     Track.LOGS: ("logs.json",),
@@ -140,7 +140,7 @@ def send_samples(config: SenderConfig) -> tuple[Stats, bool]:
         content_type = symdb_type if track is Track.SYMDB else None
         for payload in payloads:
             taken = sender.enqueue(track, payload, content_type=content_type) and taken
-    closed = sender.close(_PATIENCE)
+    closed = sender.close(PATIENCE)
     stats = sender.stats()
     return stats, taken and closed and stats.delivered == stats.enqueued
 

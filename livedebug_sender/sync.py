@@ -63,7 +63,7 @@ def _new_transport() -> Transport:
 
 
 _here = _PerThread()
-_tags_cut_logged = False
+tags_cut_logged = False
 
 
 def send(payload: Any, config: SenderConfig, track: Track | str, tags: str = "") -> None:
@@ -227,10 +227,10 @@ def _is_downgraded(endpoint: Endpoint, track: Track) -> bool:
 
 def _fitting(tags: str) -> str:
     """The tags, cut to what the Agent takes; logged once, not at every call."""
-    global _tags_cut_logged
+    global tags_cut_logged
     cut = cut_tags(check_tags(tags))
-    if cut != tags and not _tags_cut_logged:
-        _tags_cut_logged = True
+    if cut != tags and not tags_cut_logged:
+        tags_cut_logged = True
         logger.warning("%d characters of tags cut to %d", len(tags), len(cut))
     return cut
 

@@ -139,6 +139,11 @@ class Broker:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def has_ended(self) -> bool:
+        """By itself."""
+        return self._process is not None and not self.running
+
 
 def _secure(certificate: str) -> dict[str, object]:
     listener = "listener.name.secure."
@@ -253,7 +258,7 @@ class Cluster:
         wanted = sum(broker.running for broker in self.brokers)
 
         def ready() -> bool:
-            assert all(b.running for b in self.brokers if b._process), "a broker ended; see its log"
+            assert not any(b.has_ended for b in self.brokers), "a broker ended; see its log"
             try:
                 return len(admin.list_topics(timeout=2).brokers) >= wanted
             except KafkaException:

@@ -37,7 +37,7 @@ def test_an_agent_gets_the_samples_at_its_own_paths(capsys: pytest.CaptureFixtur
 def test_what_does_not_arrive_makes_the_demo_fail(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "_PATIENCE", 0.2)
+    monkeypatch.setattr(demo, "PATIENCE", 0.2)
     assert demo.main(["--agent", f"http://127.0.0.1:{free_port()}"]) == 1
     assert "NOT all was delivered." in capsys.readouterr().out
 

@@ -21,7 +21,7 @@ from ..intake.store import Store
 from . import quantities
 from .output import counted, plain, print_json, stderr, stdout
 
-#: Seconds between two looks for what came, and for a wish to stop.
+#: Seconds between two looks for new requests, and for a signal to stop.
 _LOOK = 0.2
 #: Services and probes that a line names.
 _MAX_NAMES = 3
@@ -121,7 +121,7 @@ def intake(
         sys.exit(1)
     with served:
         _say_where(served, host, as_json)
-        _until_told_to_stop(served, quiet, as_json)
+        run_until_signal(served, quiet, as_json)
 
 
 def _reason(error: OSError) -> str:
@@ -147,7 +147,7 @@ def _say_where(served: Intake, host: str, as_json: bool) -> None:
         stderr().print(plain(words, "yellow"))
 
 
-def _until_told_to_stop(served: Intake, quiet: bool, as_json: bool) -> None:
+def run_until_signal(served: Intake, quiet: bool, as_json: bool) -> None:
     stop = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in signals}

@@ -42,7 +42,7 @@ class _Commands(click.Group):
         return super().resolve_command(context, args)
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return [name for name, (module, _) in COMMANDS.items() if _is_there(module)]
+        return [name for name, (module, _) in COMMANDS.items() if is_installed(module)]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.list_commands(context):
@@ -63,7 +63,7 @@ class _Commands(click.Group):
             formatter.write_dl(rows)
 
 
-def _is_there(module: str) -> bool:
+def is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:  # its package isn't

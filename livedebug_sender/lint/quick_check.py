@@ -137,6 +137,7 @@ def _nothing(*_: object) -> bool:
     return True
 
 
+# ruff: noqa: SLF001 - the class's own methods
 _KEYWORDS: dict[str, Callable[..., bool]] = {
     "$schema": _nothing,
     "$comment": _nothing,

@@ -57,7 +57,7 @@ def container_id(cgroups: str) -> str | None:
 
 
 def _cgroup_inode(cgroups: str, root: str) -> int | None:
-    if _inode(os.path.join(root, "proc/self/ns/cgroup")) == _HOST_NAMESPACE:
+    if inode_of(os.path.join(root, "proc/self/ns/cgroup")) == _HOST_NAMESPACE:
         return None
     lines = [line.split(":", 2) for line in cgroups.splitlines() if line.count(":") >= 2]
     # cgroup v1's memory controller before v2's only hierarchy.
@@ -65,13 +65,13 @@ def _cgroup_inode(cgroups: str, root: str) -> int | None:
         for _, controllers, path in lines:
             if mount in controllers.split(","):
                 where = os.path.join(root, "sys/fs/cgroup", mount, path.strip().lstrip("/"))
-                inode = _inode(where)
+                inode = inode_of(where)
                 if inode and inode > 2:  # 1 and 2 are the root's of a file system
                     return inode
     return None
 
 
-def _inode(path: str) -> int | None:
+def inode_of(path: str) -> int | None:
     try:
         return os.stat(path).st_ino
     except (OSError, ValueError) as error:

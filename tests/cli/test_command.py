@@ -96,7 +96,7 @@ def test_forward_is_offered_where_it_is_installed() -> None:
 def test_a_command_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "livedebug_sender.cli.intake", None)
     monkeypatch.setitem(main.COMMANDS, "intake", ("livedebug_sender.cli.check.none", "x"))
-    monkeypatch.setattr(main, "_is_there", lambda module: True)
+    monkeypatch.setattr(main, "is_installed", lambda module: True)
     ended = run("intake")
     assert ended.exit_code == 2
     assert 'pip install "livedebug-sender[cli,intake]"' in ended.stderr
@@ -212,7 +212,7 @@ def test_each_request_is_printed_until_a_signal_comes(
     monkeypatch.setattr(signal, "signal", handlers.setdefault)
     monkeypatch.setattr(intake_command, "print_json", take)
     requests.post(f"{livedebug_intake.url}/debugger/v2/input", json=[{}], timeout=20)
-    intake_command._until_told_to_stop(livedebug_intake, False, True)
+    intake_command.run_until_signal(livedebug_intake, False, True)
     (line,) = lines
     assert (line["status"], line["payloads"], line["mode"]) == (202, 1, "agent")
 
@@ -221,7 +221,7 @@ def test_each_request_is_printed_until_a_signal_comes(
 def test_listening_for_everybody_is_said_aloud(
     as_json: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake_command, "_until_told_to_stop", lambda *_: None)
+    monkeypatch.setattr(intake_command, "run_until_signal", lambda *_: None)
     options = ("--json",) if as_json else ()
     ended = run("intake", "--port", "0", "--host", "0.0.0.0", "--keep-bytes", "2MiB", *options)
     assert ended.exit_code == 0

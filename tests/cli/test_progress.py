@@ -14,7 +14,6 @@ def bar_on(terminal: bool, *, shown: bool = True) -> str:
     console = Console(file=file, force_terminal=terminal, width=120)
     with SendingBar(console, 1000, shown=shown) as bar:
         bar.look(Stats(delivered=1234), 500)
-        bar._bar.refresh()
     return file.getvalue()
 
 

@@ -10,7 +10,7 @@ import pytest
 from sample_data import KEY, SAMPLES, large_snapshot
 from servers import Arrived, RecordingServer, Reply
 
-from livedebug_sender import Endpoint, Sender, Stats, Track
+from livedebug_sender import Endpoint, Sender, SenderConfig, Stats, Track
 
 Make = Callable[..., Sender]
 
@@ -200,14 +200,13 @@ def test_a_file_endpoint_gets_a_line_for_each_request(make_sender: Make, tmp_pat
     assert records["application/octet-stream"]["body_base64"] == "/wA="
 
 
-def test_a_config_changed_later_counts_from_the_next_request_on(make_sender: Make) -> None:
-    with RecordingServer() as first, RecordingServer() as second:
-        sender = make_sender(first.url)
-        sender.enqueue("logs", b"{}")
-        assert sender.flush(10)
-        sender._config.set_endpoint(Endpoint(second.url))
-        sender.enqueue("logs", b"{}")
-        assert sender.flush(10)
+def test_a_config_changed_later_counts_from_the_next_request_on() -> None:
+    config = SenderConfig()
+    with RecordingServer() as first, RecordingServer() as second, Sender(config) as sender:
+        for server in (first, second):
+            config.set_endpoint(Endpoint(server.url))
+            sender.enqueue("logs", b"{}")
+            assert sender.flush(10)
         assert (len(first.posts), len(second.posts)) == (1, 1)
 
 

@@ -175,7 +175,7 @@ def test_where_no_thread_can_be_started_start_thread_says_so(
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threads._thread, "start_new_thread", refuse)
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
     assert threads.start_thread(lambda: None, "x") is False
 
 

@@ -31,7 +31,7 @@ SETTINGS = settings(max_examples=60, suppress_health_check=[HealthCheck.function
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """For the servers that a test starts itself."""
     monkeypatch.setattr(server, "LOOK_EVERY", 0.05)  # seconds
-    monkeypatch.setattr(worker, "_LOOK_EVERY", 0.05)
+    monkeypatch.setattr(worker, "LOOK_EVERY", 0.05)
 
 
 @pytest.fixture(scope="module")
@@ -390,7 +390,7 @@ CLIENTS_THAT_HOLD_PLACES = {
 @pytest.fixture
 def with_20_places(monkeypatch, intake) -> Iterator[Running]:
     monkeypatch.setattr(listening, "MAX_CONNECTIONS", 20)
-    monkeypatch.setattr(worker, "_IF_FULL", Patience(idle=0.2, head=0.2, rest=0.5))
+    monkeypatch.setattr(worker, "IF_FULL", Patience(idle=0.2, head=0.2, rest=0.5))
     with running(intake.url, max_at_once=4) as forwarder:
         yield forwarder
 

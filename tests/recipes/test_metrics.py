@@ -47,7 +47,7 @@ def test_statsd_gets_what_changed_since_the_last_report(make_sender: Make) -> No
         third = reported()
         assert "livedebug.delivered:1|c" in third
         assert not any("dropped" in line for line in third)
-        metrics._socket.close()
+        metrics.close()
 
 
 def test_prometheus_reads_the_totals(make_sender: Make) -> None:

@@ -64,7 +64,7 @@ def test_in_the_hosts_own_namespace_no_inode_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = root_with(tmp_path, "0::/x\n", "x")
-    monkeypatch.setattr("livedebug_sender.runtime.container._inode", lambda path: 0xEFFFFFFB)
+    monkeypatch.setattr("livedebug_sender.runtime.container.inode_of", lambda path: 0xEFFFFFFB)
     assert identity_headers({}, root) == {}
 
 

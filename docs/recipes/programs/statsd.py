@@ -34,3 +34,6 @@ class StatsD:
             self._socket.sendto("\n".join(lines).encode(), self._address)
         except OSError:
             pass  # metrics are no reason to hurt the host
+
+    def close(self):
+        self._socket.close()

@@ -32,10 +32,10 @@ logger = logging.getLogger("livedebug_sender")
 SPARE_THREADS = 4
 _IDLE_TIMEOUT = 120.0
 #: Where others wait for a place.
-_IF_FULL = Patience(idle=1.0, head=1.0, rest=5.0)
+IF_FULL = Patience(idle=1.0, head=1.0, rest=5.0)
 #: Connections that are cut at once for them.
 _CUT_AT_ONCE = 16
-_LOOK_EVERY = 1.0
+LOOK_EVERY = 1.0
 _ARMED = {
     Wait.INPUT: select.EPOLLIN | select.EPOLLONESHOT,
     Wait.OUTPUT: select.EPOLLOUT | select.EPOLLONESHOT,
@@ -104,7 +104,7 @@ class Worker:
         sends its head at once, and comes back if it was idle.
         """
         now = time.monotonic()
-        slow = [one for one in list(self._connections.values()) if one.overdue(now, _IF_FULL)]
+        slow = [one for one in list(self._connections.values()) if one.overdue(now, IF_FULL)]
         slow = [one for one in slow if not one.in_request] or slow
         for connection in sorted(slow, key=lambda one: one.waiting_since)[:_CUT_AT_ONCE]:
             connection.abort()
@@ -221,7 +221,7 @@ class Worker:
 
     def _look_after(self) -> None:
         """Cut connections that idle, and those of clients that send or read drop by drop."""
-        while not self._stopped.wait(_LOOK_EVERY):
+        while not self._stopped.wait(LOOK_EVERY):
             try:
                 self._every_second()
             except Exception as error:  # the clients' times are kept all the same

@@ -60,7 +60,7 @@ def test_a_file_goes_as_soon_as_all_in_it_is_delivered(tmp_path):
 
 
 def test_an_idle_queue_shrinks_to_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "_IDLE", 0.1)
+    monkeypatch.setattr(writer, "IDLE", 0.1)
     queue = opened(tmp_path)
     queue.put(a_request(b"x" * 100_000))
     taken_from(queue)
@@ -80,7 +80,7 @@ def test_many_small_commits_do_not_make_a_large_file(tmp_path):
 
 
 def test_what_is_left_in_nearly_empty_files_moves_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(moving, "_STILL_FOR", 0.2)
+    monkeypatch.setattr(moving, "STILL_FOR", 0.2)
     queue = opened(tmp_path, max_bytes=8_000_000)
     for n in range(60):
         queue.put(a_request(b"x" * 100_000, OTHER_ROUTE if n % 10 == 0 else ROUTE))
@@ -102,7 +102,7 @@ def test_what_is_left_in_nearly_empty_files_moves_on(tmp_path, monkeypatch):
 
 
 def test_what_is_too_old_goes_though_nobody_takes(tmp_path, monkeypatch):
-    monkeypatch.setattr(housekeeper, "_EXPIRE_EVERY", 0.05)
+    monkeypatch.setattr(housekeeper, "EXPIRE_EVERY", 0.05)
     queue = opened(tmp_path, max_age=60)
     for n in range(10):
         queue.put(a_request(received_at=time.time() - (100 if n < 7 else 0)))
@@ -321,7 +321,7 @@ def test_a_full_disk_refuses_and_loses_nothing_it_confirmed(small_disk, by_other
     assert arrived == confirmed
     (small_disk / "theirs").unlink(missing_ok=True)
     confirmed.clear()
-    assert until(lambda: fill() > 50, writer._IDLE / 2)  # at once, not when it was idle
+    assert until(lambda: fill() > 50, writer.IDLE / 2)  # at once, not when it was idle
     queue.close(5)
     queue = opened(small_disk / "queue")
     assert {request.request_id for request in taken_from(queue)} == confirmed

@@ -22,7 +22,7 @@ from .writer import Addition, Writer
 #: Seconds between two rounds, if nothing calls for one before.
 ROUND = 2.0
 #: Seconds between two looks for what is too old.
-_EXPIRE_EVERY = 15.0
+EXPIRE_EVERY = 15.0
 #: Seconds between two looks for folders whose process has ended since.
 ADOPT_EVERY = 5.0
 #: Letters that are written with one sync of their folder.
@@ -245,7 +245,7 @@ class Housekeeper:
         state = self._state
         if state.clock() < self._expire_at:
             return
-        self._expire_at = state.clock() + _EXPIRE_EVERY
+        self._expire_at = state.clock() + EXPIRE_EVERY
         oldest = state.wall() - state.options.max_age
         with state.lock:
             tables = [

@@ -19,7 +19,7 @@ _CHUNK_ITEMS = 500
 #: Seconds for a commit.
 TIMEOUT = 60.0
 #: Seconds in which nothing of a segment was done with, until what is left is moved...
-_STILL_FOR = 60.0
+STILL_FOR = 60.0
 #: ...if it is less than this share.
 _SPARSE = 0.5
 #: Why a request is dead that came by a route that is not served any more.
@@ -111,7 +111,7 @@ class Mover:
             if before != live:
                 self._still[number] = live, now
                 continue
-            due = now - since >= _STILL_FOR and state.free > state.options.min_free
+            due = now - since >= STILL_FOR and state.free > state.options.min_free
             if due and sparse and served and live and segment and number != state.active:
                 for chunk in _chunks(self._left_in(segment)):
                     self._writer.write(chunk, (), TIMEOUT)

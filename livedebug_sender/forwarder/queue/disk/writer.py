@@ -35,7 +35,7 @@ _SETTLE_ITEMS = 5000
 #: Seconds after a failed commit until what is done with is tried again.
 _AFTER_FAILURE = 2.0
 #: Seconds after which an empty segment that nobody writes to goes.
-_IDLE = 10.0
+IDLE = 10.0
 
 
 @dataclass
@@ -158,7 +158,7 @@ class Writer:
     def _run(self) -> None:
         while True:
             with self._state.lock:
-                idle_until = self._state.clock() + _IDLE
+                idle_until = self._state.clock() + IDLE
                 while not self._due() and not self._ending:
                     if self._state.active_is_damaged:
                         break
