@@ -71,33 +71,6 @@ def test_at_a_thread_limit_the_exit_delivers() -> None:
             assert sorted(e["n"] for e in server.elements()) == ["diagnostics", "logs"]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="its subinterpreters share one GIL")
-def test_in_an_isolated_subinterpreter_flush_delivers() -> None:
-    with RecordingServer() as intake:
-        inner = """
-from livedebug_sender import *
-config = SenderConfig()
-config.set_endpoint(Endpoint({url!r}))
-sender = Sender(config)
-assert sender.enqueue("logs", {{"n": 1}})
-assert sender.flush(20), sender.stats()
-assert sender.close(20)
-"""
-        script = f"""
-            try:
-                import _interpreters as interpreters
-            except ImportError:
-                import _xxsubinterpreters as interpreters
-            made = interpreters.create()
-            failed = interpreters.run_string(made, {inner.format(url=intake.url)!r})
-            assert failed is None, failed
-            interpreters.destroy(made)
-        """
-        done = run(script, intake.url)
-        assert "Error" not in done.stderr, done.stderr
-        assert intake.elements() == [{"n": 1}]
-
-
 @pytest.mark.parametrize("fault", [hang, drip])
 def test_a_stuck_intake_delays_the_exit_by_the_timeout_and_leaves_no_traceback(fault: Any) -> None:
     with RawServer(fault) as intake:
