@@ -43,7 +43,6 @@ class RouteDelivery:
 
     Args:
         endpoints: primary first.
-        max_age: seconds; older requests go back to the queue, which drops them.
     """
 
     def __init__(
@@ -52,7 +51,6 @@ class RouteDelivery:
         endpoints: tuple[Endpoint, ...],
         queue: RequestQueue,
         connections: int,
-        max_age: float,
         dual_shipping: DualShipping,
         counts: DeliveryCounts,
         problems: LogLimiter,
@@ -61,7 +59,6 @@ class RouteDelivery:
         self._route = route
         self._primary, *self._additional = endpoints
         self._queue = queue
-        self._max_age = max_age
         self._dual_shipping = dual_shipping
         self._counts = counts
         self._problems = problems
@@ -123,7 +120,7 @@ class RouteDelivery:
             self._queue.release(taken)
             return
         stored = taken.request
-        if time.time() - stored.received_at > self._max_age:  # it waited at the gate
+        if self._queue.is_too_old(taken):  # it waited at the gate
             self._queue.release(taken)
             return
         head = Head(stored.query, stored.headers)

@@ -181,7 +181,6 @@ class _Opened:
                 settings.destinations[path],
                 self.queue,
                 settings.connections,
-                settings.max_age,
                 self._dual_shipping,
                 self._counts,
                 self.problems,

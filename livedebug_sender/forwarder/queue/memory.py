@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from .age import AgeClock
 from .request_queue import (
     FLOODING_SHARE,
     QueueFull,
@@ -47,7 +48,7 @@ class MemoryQueue:
 
     Args:
         clock: seconds, monotonic.
-        wall: seconds since 1970.
+        ages: None: those of this machine's clock.
     """
 
     durable = False
@@ -56,11 +57,11 @@ class MemoryQueue:
         self,
         options: QueueOptions,
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        ages: AgeClock | None = None,
     ) -> None:
         self._options = options
         self._clock = clock
-        self._wall = wall
+        self._ages = ages or AgeClock()
         self._turns = itertools.count()
         # Guards: everything below. Held for moments only.
         self._lock = threading.Lock()
@@ -134,6 +135,9 @@ class MemoryQueue:
             if self._settle(taken):
                 self._dead[reason] += 1
 
+    def is_too_old(self, taken: Taken) -> bool:
+        return self._ages.age(taken.request.received_at) > self._options.max_age
+
     def stats(self) -> QueueStats:
         options = self._options
         with self._lock:
@@ -149,7 +153,7 @@ class MemoryQueue:
                 default=None,
             )
             taken = min((kept.request.received_at for kept in self._taken), default=None)
-            ages = [self._wall() - at for at in (oldest, taken) if at is not None]
+            ages = [self._ages.age(at) for at in (oldest, taken) if at is not None]
             shares = [self._bytes / options.max_bytes]
             shares += [self._items / options.max_items] if options.max_items else []
             return QueueStats(
@@ -177,10 +181,9 @@ class MemoryQueue:
 
     def _next(self, route: _Route) -> _Kept | None:
         """The next that is not too old."""
-        oldest = self._wall() - self._options.max_age
         while route.ready:
             kept = route.ready.popleft()
-            if kept.request.received_at >= oldest:
+            if self._ages.age(kept.request.received_at) <= self._options.max_age:
                 return kept
             self._expired += 1
             self._forget(kept)

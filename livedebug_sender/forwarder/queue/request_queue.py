@@ -167,6 +167,9 @@ class RequestQueue(Protocol):
     def bury(self, taken: Taken, reason: str) -> None:
         """It never will be: keep it as a dead letter. `reason`: one of few, "HTTP 400"."""
 
+    def is_too_old(self, taken: Taken) -> bool:
+        """Is it older than `QueueOptions.max_age` by now? Released, it is dropped then."""
+
     def stats(self) -> QueueStats: ...
 
     def close(self, timeout: float) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
+from ..age import AgeClock
 from ..request_queue import QueueOptions, QueueStats, Taken
 from ..stored_request import StoredRequest
 from .dead_letters import DeadLetters
@@ -26,7 +27,7 @@ class DiskQueue:
 
     Args:
         clock: seconds, monotonic.
-        wall: seconds since 1970.
+        ages: None: those of this machine's clock.
 
     Raises:
         ConfigError: the folder can't be made or used.
@@ -39,9 +40,9 @@ class DiskQueue:
         folder: Path,
         options: QueueOptions,
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        ages: AgeClock | None = None,
     ) -> None:
-        self._state = DiskState(options, QueueFolder(folder), clock, wall)
+        self._state = DiskState(options, QueueFolder(folder), clock, ages)
         damaged = load(self._state, self._state.folder.adopted)
         self._letters = DeadLetters(folder, options.max_dead_bytes)
         self._writer = Writer(self._state)
@@ -63,8 +64,9 @@ class DiskQueue:
             if request is None:
                 continue
             lease.size = request.size
-            if request.received_at >= self._state.wall() - self._state.options.max_age:
-                return Taken(request, lease, lease.redeliveries)
+            taken = Taken(request, lease, lease.redeliveries)
+            if not self.is_too_old(taken):
+                return taken
             with self._state.lock:
                 self._state.counts.expired += self._settle(lease)
 
@@ -88,6 +90,9 @@ class DiskQueue:
     def stats(self) -> QueueStats:
         state = self._state
         with state.lock:
+    def is_too_old(self, taken: Taken) -> bool:
+        return self._state.ages.age(taken.request.received_at) > self._state.options.max_age
+
             firsts = [
                 (state.files[table.segment], table.number, table.settled.first_gap())
                 for table in state.waiting.first_rows()
@@ -116,7 +121,7 @@ class DiskQueue:
                 times.append(segment.received_at(table, row))
             except (DamagedSegment, ClosedSegment):
                 continue
-        ages = [max(0.0, state.wall() - one) for one in times if one is not None]
+        ages = [max(0.0, state.ages.age(one)) for one in times if one is not None]
         return QueueStats(oldest_age=max(ages, default=None), **stats)  # type: ignore[arg-type]
 
     def close(self, timeout: float) -> int:

@@ -236,7 +236,7 @@ class Housekeeper:
                 if request.route not in state.news:
                     self._letters.bury([(request, NO_ROUTE)])
                 else:
-                    again = replace(request, received_at=state.wall())
+                    again = replace(request, received_at=state.ages.wall())
                     addition = Addition(again, again.size, encode_envelope(again))
                     self._writer.write([addition], (), TIMEOUT)
                 path.unlink(missing_ok=True)
@@ -246,7 +246,7 @@ class Housekeeper:
         if state.clock() < self._expire_at:
             return
         self._expire_at = state.clock() + EXPIRE_EVERY
-        oldest = state.wall() - state.options.max_age
+        max_age = state.options.max_age
         with state.lock:
             tables = [
                 (table, table.settled.first_gap())
@@ -257,9 +257,15 @@ class Housekeeper:
         for table, first in tables:
             segment = state.files.get(table.segment)
             received_at = segment.received_at(table.number, first) if segment else None
-            if segment is None or received_at is None or received_at >= oldest:
+            if segment is None or received_at is None or state.ages.age(received_at) <= max_age:
                 continue
-            rows = dict(segment.rows_before(table.number, oldest))
+            rows = segment.rows_before(table.number, state.ages.wall() - max_age)
+            totals = {0: 0, **{row: total for row, total, _ in rows}}
+            old = [
+                Settled(table.segment, table.number, row, total - totals.get(row - 1, total))
+                for row, total, received_at in rows
+                if state.ages.age(received_at) > max_age
+            ]
             with state.lock:
                 expired = [
                     Settled(table.segment, table.number, row, total - rows.get(row - 1, total))

@@ -165,10 +165,11 @@ class Segment:
         found = self._query(query, row)
         return float(found[0][0]) if found else None
 
-    def rows_before(self, table: int, received_before: float) -> list[tuple[int, int]]:
-        """(row, total) of what came before a time."""
-        query = f"SELECT id, total FROM requests_{table} WHERE received_at < ?"
-        return [(int(row), int(total)) for row, total in self._query(query, received_before)]
+    def rows_before(self, table: int, received_before: float) -> list[tuple[int, int, float]]:
+        """(row, total, received_at) of what came before a time."""
+        query = f"SELECT id, total, received_at FROM requests_{table} WHERE received_at < ?"
+        found = self._query(query, received_before)
+        return [(int(row), int(total), float(received_at)) for row, total, received_at in found]
 
     def rows(self, table: int) -> Iterator[Row]:
         """All, checked by nobody; DamagedSegment where they can't be read."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ....runtime.log_limiter import LogLimiter
+from ..age import AgeClock
 from ..request_queue import FLOODING_SHARE, QueueFull, QueueOptions
 from ..stored_request import StoredRequest
 from .folders import QueueFolder
@@ -38,12 +39,12 @@ class DiskState:
         options: QueueOptions,
         folder: QueueFolder,
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        ages: AgeClock | None = None,
     ) -> None:
         self.options = options
         self.folder = folder
         self.clock = clock
-        self.wall = wall
+        self.ages = ages or AgeClock()
         self.problems = LogLimiter()
         # Guards: everything below. Held for moments only, never during I/O but a `stat`.
         self.lock = threading.Lock()

@@ -8,6 +8,7 @@ from collections import Counter
 from types import MappingProxyType
 
 from ....runtime.log_limiter import LogLimiter
+from ..age import AgeClock
 from ..request_queue import QueueOptions, QueueStats, QueueUnavailable, Taken
 from ..stored_request import DamagedRecord, StoredRequest, decode, encode
 from .clients import kafka_place
@@ -45,6 +46,7 @@ class KafkaQueue:
     def __init__(self, url: str, options: QueueOptions) -> None:
         place = self._place = kafka_place(url, options.kafka_config)
         self._options = options
+        self._ages = AgeClock()
         waiting, dead = checked_topics(place, options)
         self._limit = value_limit(min(waiting.max_message_bytes, dead.max_message_bytes))
         self._partitions = by_route(options.routes, waiting.partitions)
@@ -113,6 +115,9 @@ class KafkaQueue:
             entry.taken = False
         self._to_the_dead(entry, records_of(taken.request, self._limit, reason), reason)
 
+    def is_too_old(self, taken: Taken) -> bool:
+        return self._ages.age(taken.request.received_at) > self._options.max_age
+
     def stats(self) -> QueueStats:
         """Items are those of the partitions that are this process's, or of the whole topic where
         it has taken nothing yet, as the brokers had them a moment ago. Bytes, and the oldest,
@@ -128,7 +133,7 @@ class KafkaQueue:
                 items = sum(one.waiting(self._lag.end(one.number)) for one in own)
             else:
                 items = self._lag.waiting()
-            ages = [time.time() - entry.received_at for entry in entries if entry.route]
+            ages = [self._ages.age(entry.received_at) for entry in entries if entry.route]
             return QueueStats(
                 items=items,
                 bytes=sum(entry.size for entry in entries),
@@ -168,7 +173,7 @@ class KafkaQueue:
             self._taking = self._taking or self._consumer.start()
             entry = self._ready.next(route)
             if entry is not None:
-                if entry.received_at >= time.time() - self._options.max_age:
+                if self._ages.age(entry.received_at) <= self._options.max_age:
                     self._redelivered += entry.redeliveries > 0
                     return entry
                 self._expired += 1
