@@ -77,7 +77,9 @@ class DiskState:
 
     def measure(self) -> None:
         """How much the files have, and the disk has left."""
-        sizes = sum(segment.size() for segment in self.files.values())
+        with self.lock:
+            files = list(self.files.values())
+        sizes = sum(segment.size() for segment in files)
         free = self.folder.free()
         with self.lock:
             self.bytes, self.free = sizes, free
