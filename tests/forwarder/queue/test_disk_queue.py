@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from queue_kinds import OTHER_ROUTE, ROUTE, a_request
 from waiting import until
 
 from livedebug_sender import ConfigError
-from livedebug_sender.forwarder.queue.disk import disk_queue, housekeeper, moving, writer
+from livedebug_sender.forwarder.queue.disk import disk_queue, housekeeper, moving, segment, writer
 from livedebug_sender.forwarder.queue.request_queue import PutRefused, QueueFull
 
 PATIENCE = 20.0
@@ -227,6 +228,54 @@ def test_a_folder_that_may_not_be_written_is_said(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(ConfigError, match="expected: a folder on a local disk"):
         opened(tmp_path / "queue")
+
+
+def open_files(folder: Path) -> int:
+    """How many files in there this process has open."""
+    links = Path("/proc/self/fd").iterdir()
+    return sum(os.path.realpath(link).startswith(f"{folder}/") for link in links)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_a_long_queue_has_few_files_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "SEGMENT_BYTES", 50_000)
+    queue = opened(tmp_path)
+    bodies = {b"%d" % n + b"x" * 20_000 for n in range(100)}
+    for body in sorted(bodies):
+        queue.put(a_request(body))
+    assert len(segments(tmp_path)) > 25
+    assert until(lambda: open_files(tmp_path) < 10)
+    queue.close(5)
+    queue = opened(tmp_path)
+    assert open_files(tmp_path) < 10
+    held = [queue.take(ROUTE, PATIENCE) for _ in bodies]
+    assert {taken.request.body for taken in held} == bodies
+    assert until(lambda: open_files(tmp_path) < 10)  # though nothing of them is delivered
+    for taken in held:
+        queue.acknowledge(taken)
+    queue.close(5)
+    assert size_of(tmp_path) == 0
+
+
+def test_a_file_that_cannot_be_opened_now_waits_and_is_not_taken_for_damaged(tmp_path, monkeypatch):
+    queue = opened(tmp_path)
+    queue.put(a_request(b"kept"))
+    queue.close(5)
+    monkeypatch.setattr(disk_queue, "_UNOPENABLE_FOR", 0.05)
+    queue = opened(tmp_path)
+    failures = []
+
+    def fail(path: Path) -> sqlite3.Connection:
+        failures.append(path)
+        raise sqlite3.OperationalError("unable to open database file")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(segment, "_connect_sealed", fail)
+        assert queue.take(ROUTE, 0.2) is None
+    assert len(failures) > 1
+    assert queue.take(ROUTE, PATIENCE).request.body == b"kept"
+    assert queue.stats().set_aside == 0
+    queue.close(5)
 
 
 def test_a_close_twice_is_fine(tmp_path):

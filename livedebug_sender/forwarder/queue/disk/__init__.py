@@ -7,6 +7,7 @@
 ``waiting``               what waits and what is taken: in memory, knows no disk
 ``settled``               which requests are done with, and how that is written down
 ``segment``, ``row``      one file, and a request in it
+``segment_files``         names of the files, and what is done to them as files
 ``loading``               what is found at the start
 ``salvage``               what can be read of a damaged file
 ``dead_letters``          requests that were refused for good

@@ -22,7 +22,8 @@ from .folders import DEAD as DEAD_FOLDER
 from .folders import LOCK, REQUEUED, holding_the_dead
 from .loading import read_all, read_files
 from .row import DamagedSegment, request_of
-from .segment import SUFFIX, NewerSegment, Segment, is_plain, new_segment_path, number_of, wal_of
+from .segment import NewerSegment, Segment
+from .segment_files import SUFFIX, is_plain, new_segment_path, number_of, wal_of
 from .settled import Settled, encode_settled
 
 #: How often a file is copied again that was changed meanwhile.

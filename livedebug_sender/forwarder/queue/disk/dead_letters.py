@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..stored_request import DamagedRecord, StoredRequest, decode, encode_envelope
 from .folders import DEAD, REQUEUED
-from .segment import sync_folder
+from .segment_files import sync_folder
 
 SUFFIX = ".letter"
 #: So many are kept at most, however small.

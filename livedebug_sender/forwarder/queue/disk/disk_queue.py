@@ -16,10 +16,13 @@ from .folders import QueueFolder
 from .housekeeper import Housekeeper
 from .loading import load
 from .row import DamagedSegment, request_of
-from .segment import ClosedSegment, TableSummary
+from .segment import ClosedSegment, TableSummary, UnopenableSegment
 from .state import DiskState
 from .waiting import Lease
 from .writer import Writer
+
+#: Seconds until a request is tried again whose file can't be opened.
+_UNOPENABLE_FOR = 1.0
 
 
 class DiskQueue:
@@ -87,12 +90,12 @@ class DiskQueue:
             if lease.taken:
                 self._housekeeper.bury(lease, reason)
 
-    def stats(self) -> QueueStats:
-        state = self._state
-        with state.lock:
     def is_too_old(self, taken: Taken) -> bool:
         return self._state.ages.age(taken.request.received_at) > self._state.options.max_age
 
+    def stats(self) -> QueueStats:
+        state = self._state
+        with state.lock:
             firsts = [
                 (state.files[table.segment], table.number, table.settled.first_gap())
                 for table in state.waiting.first_rows()
@@ -119,7 +122,7 @@ class DiskQueue:
         for segment, table, row in firsts:
             try:
                 times.append(segment.received_at(table, row))
-            except (DamagedSegment, ClosedSegment):
+            except (DamagedSegment, ClosedSegment, UnopenableSegment):
                 continue
         ages = [max(0.0, state.ages.age(one)) for one in times if one is not None]
         return QueueStats(oldest_age=max(ages, default=None), **stats)  # type: ignore[arg-type]
@@ -197,6 +200,11 @@ class DiskQueue:
                     if lease.place == place:  # else it has moved
                         self._housekeeper.report_damage(lease, str(error))
                         return None
+            except UnopenableSegment as error:
+                state.notice("open", str(error))
+                with state.lock:
+                    state.waiting.release(lease, state.clock() + _UNOPENABLE_FOR)
+                return None
 
     def _settle(self, lease: Lease) -> bool:
         settled = self._state.waiting.settle(lease)

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ....errors import ConfigError
-from .segment import SUFFIX, sync_folder
+from .segment_files import SUFFIX, sync_folder
 
 LOCK = "lock"
 DEAD = "dead"

@@ -44,6 +44,7 @@ class Housekeeper:
             self._requeue,
             self._expire,
             self._compact,
+            self._rest,
             state.measure,
             letters.count,
         ]
@@ -267,13 +268,15 @@ class Housekeeper:
                 if state.ages.age(received_at) > max_age
             ]
             with state.lock:
-                expired = [
-                    Settled(table.segment, table.number, row, total - rows.get(row - 1, total))
-                    for row, total in rows.items()
-                    if state.waiting.is_free(table, row)
-                ]
+                expired = [one for one in old if state.waiting.is_free(table, one.row)]
                 state.counts.expired += sum(map(state.waiting.settled, expired))
                 self._writer.settle(expired)
+
+    def _rest(self) -> None:
+        with self._state.lock:
+            files = list(self._state.files.values())
+        for segment in files:
+            segment.rest()
 
     def _compact(self) -> None:
         self._mover.compact(self._state.clock())

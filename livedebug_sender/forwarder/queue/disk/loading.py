@@ -13,16 +13,8 @@ from .dead_letters import write_letters, write_synced
 from .folders import LockedFolder
 from .row import DamagedSegment, request_of
 from .salvage import Salvaged, frames_in, salvage
-from .segment import (
-    SUFFIX,
-    NewerSegment,
-    Segment,
-    TableSummary,
-    is_plain,
-    number_of,
-    remove_segment,
-    wal_of,
-)
+from .segment import NewerSegment, Segment, TableSummary
+from .segment_files import SUFFIX, is_plain, number_of, remove_segment, wal_of
 from .settled import Settled
 from .state import DiskState
 
@@ -139,6 +131,7 @@ def _load_one(state: DiskState, path: Path, wal: bytes) -> Loaded | None:
             if found is None:
                 state.notice("notes", f"{path.name}: a note of what was delivered is damaged")
             notes += found or ()
+        segment.rest()
     except BaseException:
         segment.close()
         raise

@@ -7,18 +7,16 @@ is acknowledged after a commit in any other mode may be gone after a power cut. 
 checkpointed when the segment is sealed: most are emptied and unlinked before.
 
 One connection a file, locked exclusively: releases of SQLite before 3.51.3 may damage a WAL
-that two connections reset. A sealed file is read as immutable.
+that two connections reset. A sealed file is read as immutable, and is open only while rows
+of it are read: there may be more files than a process may have open.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
 import sqlite3
-import stat
 import threading
-import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,9 +25,9 @@ from typing import Any
 from urllib.parse import quote
 
 from .row import DamagedSegment, Row, inserts
+from .segment_files import number_of, remove_segment, size_of, sync_folder, wal_of
 from .settled import Settled, decode_settled
 
-SUFFIX = ".segment"
 VERSION = 1
 PAGE = 16 * 1024
 #: ``LDQS``, which ``file`` and the like show.
@@ -38,6 +36,10 @@ APPLICATION = 0x4C445153
 
 class ClosedSegment(Exception):
     """It was closed meanwhile: what it held has moved."""
+
+
+class UnopenableSegment(OSError):
+    """It is there, and can't be opened now: too many files are open."""
 
 
 class NewerSegment(Exception):
@@ -62,9 +64,13 @@ class Segment:
         self.routes = tuple(routes)
         #: Is it complete, and without a WAL?
         self.sealed = sealed
-        # Guards: the connection. Held during a commit, so during a sync.
+        # Guards: the connection, and the two after it. Held during a commit, so during a sync.
         self._lock = threading.Lock()
+        #: None: closed, or sealed and at rest.
         self._connection: sqlite3.Connection | None = connection
+        self._closed = False
+        #: Was a row read since the last `rest`?
+        self._read_from = False
         # As text: a commit looks at it, and a `Path` makes that several times as slow.
         self._wal = str(wal_of(path))
         self._database_size = size_of(path)
@@ -155,7 +161,7 @@ class Segment:
 
     def row(self, table: int, row: int) -> Row:
         """DamagedSegment if it can't be read."""
-        found = self._query(f"SELECT * FROM requests_{table} WHERE id = ?", row)
+        found = self._query(f"SELECT * FROM requests_{table} WHERE id = ?", row, stay_open=True)
         if not found:
             raise DamagedSegment(f"row {row} of {self.routes[table]} is not there")
         return Row(*found[0])
@@ -222,7 +228,6 @@ class Segment:
             # The last connection takes its WAL away.
             connection.close()
             self._connection = None
-            self._connection = _connect_sealed(self.path)
             self.sealed = True
             self._size = 0
 
@@ -255,8 +260,19 @@ class Segment:
         except OSError:
             return 0
 
+    def rest(self) -> None:
+        """Have a sealed file open no more, unless rows were read since the last call."""
+        if not self.sealed:
+            return
+        with self._lock:
+            if self._connection is not None and not self._read_from:
+                self._connection.close()
+                self._connection = None
+            self._read_from = False
+
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
@@ -267,65 +283,36 @@ class Segment:
         remove_segment(self.path)
         self.close()
 
-    def _query(self, query: str, *values: float) -> list[Any]:
+    def _query(self, query: str, *values: float, stay_open: bool = False) -> list[Any]:
         with self._lock:
+            rested = self.sealed and self._connection is None
+            if rested:
+                self._wake()
             connection = self._open_connection()
+            self._read_from |= stay_open
             try:
                 return connection.execute(query, values).fetchall()
             except sqlite3.Error as error:
                 raise DamagedSegment(str(error)) from None
+            finally:
+                if rested and not stay_open:
+                    connection.close()
+                    self._connection = None
+
+    def _wake(self) -> None:
+        if self._closed:
+            return
+        if not self.path.exists():
+            raise DamagedSegment("it is gone")
+        try:
+            self._connection = _connect_sealed(self.path)
+        except sqlite3.Error as error:
+            raise UnopenableSegment(f"{self.path.name}: {error}") from None
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
             raise ClosedSegment(self.path.name)
         return self._connection
-
-
-def number_of(path: Path) -> int:
-    """The number of a file; ValueError if its name is none of a segment."""
-    return int(path.name.removesuffix(SUFFIX), 16)
-
-
-def new_segment_path(folder: Path) -> Path:
-    """A name that no other segment has, and that sorts after those from before."""
-    number = time.time_ns() // 1000 << 12 | secrets.randbelow(1 << 12)
-    return folder / f"{number:016x}{SUFFIX}"
-
-
-def wal_of(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
-
-
-def remove_segment(path: Path) -> None:
-    # In this order: a WAL without its database is nothing, a database without its WAL
-    # would be one that lacks what was committed last.
-    path.unlink(missing_ok=True)
-    wal_of(path).unlink(missing_ok=True)
-
-
-def is_plain(path: Path) -> bool:
-    """Are a segment and its WAL files, neither links nor pipes, at which a start would hang?"""
-    return all(
-        stat.S_ISREG(found.lstat().st_mode)
-        for found in (path, wal_of(path))
-        if os.path.lexists(found)
-    )
-
-
-def size_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def sync_folder(folder: Path) -> None:
-    """Make sure that the names in it last."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -16,7 +16,8 @@ from time import monotonic
 from ..request_queue import PutRefused, QueueFull, QueueUnavailable
 from ..stored_request import StoredRequest, encode_envelope
 from .row import Row, new_row
-from .segment import Segment, TableSummary, new_segment_path
+from .segment import Segment, TableSummary
+from .segment_files import new_segment_path
 from .settled import Settled, encode_settled
 from .state import RETRY_AFTER, DiskState
 from .waiting import Place, Table
