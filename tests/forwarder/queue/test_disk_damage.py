@@ -170,6 +170,20 @@ def test_pipes_and_links_in_the_folder_hold_no_start_up_and_lead_nowhere(tmp_pat
     assert (other / "kept.segment").read_bytes() == b"not ours"
 
 
+def test_folders_that_are_no_process_s_are_left_as_they_are(tmp_path):
+    folder = crashed(tmp_path / "queue", [a_request(b"whole")])
+    for name in ("lost+found", "empty", "of-mine"):
+        (folder / name).mkdir()
+    (folder / "of-mine" / "0000000000000001.segment").write_bytes(b"not ours")
+    (folder / "notes.txt").write_text("not ours")
+    queue = opened(folder)
+    assert [request.body for request in taken_from(queue)] == [b"whole"]
+    queue.close(5)
+    assert list((folder / "lost+found").iterdir()) == list((folder / "empty").iterdir()) == []
+    assert [path.name for path in (folder / "of-mine").iterdir()] == ["0000000000000001.segment"]
+    assert (folder / "notes.txt").read_text() == "not ours"
+
+
 def test_a_lock_that_is_a_link_makes_no_file_elsewhere(tmp_path):
     folder = tmp_path / "queue"
     folder.mkdir()

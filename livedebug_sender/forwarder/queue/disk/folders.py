@@ -11,12 +11,14 @@
 
 A process that starts makes a folder of its own, and adopts those whose process is gone, all
 of them: what one of the dead had noted about the requests of another is then known.
+What else lies in FOLDER (``lost+found``, say) is nobody's business here.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +32,8 @@ DEAD = "dead"
 REQUEUED = "requeued"
 SET_ASIDE = "set-aside"
 _SHARED = (DEAD, REQUEUED, SET_ASIDE)
+#: Of a process: when it began, in nanoseconds, and its id.
+_PROCESS = re.compile(r"[0-9a-f]{16}-[0-9]+")
 # No link leads to a file that is made, or a folder that is worked with, elsewhere.
 _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 
@@ -135,10 +139,17 @@ def holding_the_dead(path: Path) -> Iterator[list[LockedFolder]]:
                 folder.release()
 
 
+def process_folders(path: Path) -> list[Path]:
+    """The folders in there of processes, living and dead; the oldest first."""
+    return [
+        folder
+        for folder in sorted(path.iterdir())
+        if _PROCESS.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink()
+    ]
+
+
 def _lock_the_dead(path: Path) -> Iterator[LockedFolder]:
-    for folder in sorted(path.iterdir()):
-        if folder.name in _SHARED or folder.is_symlink() or not folder.is_dir():
-            continue
+    for folder in process_folders(path):
         locked = try_lock(folder)
         if locked is not None:
             yield locked
