@@ -15,7 +15,9 @@ from servers import free_port
 from waiting import until
 
 from livedebug_sender.forwarder.queue.disk import housekeeper
+from livedebug_sender.forwarder.queue.disk.browser import DiskBrowser
 from livedebug_sender.forwarder.queue.disk.disk_queue import DiskQueue
+from livedebug_sender.forwarder.queue.disk.segment import Segment
 
 
 @pytest.fixture
@@ -100,6 +102,59 @@ def test_verify_finds_what_is_damaged(folder):
     result = run("queue", "verify", folder)
     assert result.exit_code == 1
     assert "checksum does not match" in result.stdout
+
+
+def test_a_damaged_file_that_was_set_aside_waits_no_more_and_is_told(folder, monkeypatch):
+    monkeypatch.setattr(housekeeper, "ROUND", 0.05)  # seconds
+    (file,) = segments(folder)
+    contents = bytearray(file.read_bytes())
+    contents[contents.rindex(b"[3]")] ^= 1
+    file.write_bytes(contents)
+    queue = opened(folder)
+    assert until(lambda: queue.take(ROUTE, 0.1) is None and queue.stats().set_aside == 1)
+    queue.close(5)
+    waiting = listed(folder, "--place", "waiting")
+    assert [one["request_id"] for one in waiting] == ["id-4", "id-5"]
+    result = run("queue", "verify", folder)
+    assert result.exit_code == 1
+    assert f"{file.name} is the first of 1" in result.stdout
+    assert run("queue", "drop", folder, str(waiting[0]["name"]), "--yes").exit_code == 0
+    assert [one["request_id"] for one in listed(folder, "--place", "waiting")] == ["id-5"]
+
+
+def test_a_file_that_goes_while_it_is_verified_is_not_damaged(folder, monkeypatch):
+    def emptied(self: DiskBrowser, path: Path) -> Segment:
+        path.unlink()
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(DiskBrowser, "_open", emptied)
+    result = run("queue", "verify", folder)
+    assert (result.exit_code, result.stdout) == (0, "ok   dead: 2 requests, 130 bytes\n")
+
+
+def test_requeued_letters_wait_until_they_are_sent(folder):
+    (first, _) = listed(folder, "--place", "dead")
+    assert run("queue", "requeue", folder, first["name"]).exit_code == 0
+    waiting = {one["request_id"]: one["name"] for one in listed(folder, "--place", "waiting")}
+    assert sorted(waiting) == ["id-1", "id-3", "id-4", "id-5"]
+    assert json.loads(run("queue", "show", folder, waiting["id-1"]).stdout)["body"] == "[1]"
+    assert run("queue", "drop", folder, waiting["id-1"], "--yes").exit_code == 0
+    assert "id-1" not in {one["request_id"] for one in listed(folder)}
+
+
+def test_a_file_that_may_be_written_to_is_copied_once_for_all_that_is_read_from_it(
+    tmp_path, monkeypatch
+):
+    copies = []
+    copied = DiskBrowser._copied
+    monkeypatch.setattr(
+        DiskBrowser, "_copied", lambda self, path: copies.append(path) or copied(self, path)
+    )
+    folder = crashed(tmp_path / "queue", [a_request(b"%d" % n) for n in range(50)])
+    output = tmp_path / "out.jsonl"
+    assert run("queue", "export", folder, output).exit_code == 0
+    assert len(output.read_bytes().splitlines()) == 50
+    assert len(copies) <= 3
 
 
 def test_requeued_letters_are_delivered_by_who_works_with_it(folder, working):

@@ -10,16 +10,17 @@ import shutil
 import sqlite3
 import tempfile
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ....errors import ConfigError
 from ..browsing import DEAD, WAITING, Entry, Finding, QueueInUse
 from ..stored_request import DamagedRecord, StoredRequest, peek
+from .dead_letters import SUFFIX as LETTER_SUFFIX
 from .dead_letters import letters_in, read_letter
 from .folders import DEAD as DEAD_FOLDER
-from .folders import LOCK, REQUEUED, holding_the_dead
+from .folders import LOCK, REQUEUED, SET_ASIDE, holding_the_dead, process_folders
 from .loading import read_all, read_files
 from .row import DamagedSegment, request_of
 from .segment import NewerSegment, Segment
@@ -52,6 +53,8 @@ class DiskBrowser:
             )
         self._folder = folder
         self._copies = Path(tempfile.mkdtemp(prefix="livedebug-queue-"))
+        #: What was read from last, and is still open.
+        self._last: tuple[Path, Segment] | None = None
 
     def __enter__(self) -> DiskBrowser:
         return self
@@ -60,25 +63,29 @@ class DiskBrowser:
         self.close()
 
     def close(self) -> None:
+        self._keep(None)
         shutil.rmtree(self._copies, ignore_errors=True)
 
     def entries(self, place: str) -> Iterator[Entry]:
-        return self._waiting() if place == WAITING else self._dead()
+        if place == DEAD:
+            yield from self._letters(DEAD, [self._folder / DEAD_FOLDER])
+            return
+        yield from self._waiting()
+        yield from self._letters(WAITING, self._letter_folders()[1:])
 
     def read(self, name: str) -> StoredRequest:
         if name.count(".") != 2:
             try:
-                return read_letter(self._letter(name)).request
+                return read_letter(self._letter(name, self._letter_folders())).request
             except (OSError, DamagedRecord) as error:
                 raise KeyError(f"{name}: {error}") from None
         number, table, row = _parts(name)
         for path in self._segments():
             if path.name == f"{number:016x}{SUFFIX}":
-                with self._opened(path) as segment:
-                    try:
-                        return request_of(segment.row(table, row))
-                    except (DamagedSegment, IndexError) as error:
-                        raise KeyError(f"{name}: {error}") from None
+                try:
+                    return self._read_row(path, table, row)
+                except (*_UNREADABLE, IndexError) as error:
+                    raise KeyError(f"{name}: {error}") from None
         raise KeyError(name)
 
     def requeue(self, names: Collection[str]) -> int:
@@ -86,7 +93,7 @@ class DiskBrowser:
         moved = 0
         for name in names:
             with suppress(FileNotFoundError, KeyError):
-                path = self._letter(name)
+                path = self._letter(name, [self._folder / DEAD_FOLDER])
                 path.rename(self._folder / REQUEUED / path.name)
                 moved += 1
         return moved
@@ -96,7 +103,7 @@ class DiskBrowser:
         dropped = self._drop_waiting(waiting) if waiting else 0
         for name in set(names) - waiting:
             with suppress(FileNotFoundError, KeyError):
-                self._letter(name).unlink()
+                self._letter(name, self._letter_folders()).unlink()
                 dropped += 1
         return dropped
 
@@ -113,9 +120,10 @@ class DiskBrowser:
             except NewerSegment as error:
                 yield Finding(part, 0, 0, str(error))
             except (DamagedSegment, OSError, sqlite3.Error) as error:
-                found = read_files(path).requests.values() if path.exists() else []
-                size = sum(request.size for request in found)
-                yield Finding(part, len(found), size, f"damaged: {error}")
+                with suppress(FileNotFoundError):  # all of it was delivered meanwhile
+                    found = read_files(path).requests.values()
+                    size = sum(request.size for request in found)
+                    yield Finding(part, len(found), size, f"damaged: {error}")
         rows = size = 0
         damaged = []
         for path in letters_in(self._folder / DEAD_FOLDER):
@@ -125,6 +133,28 @@ class DiskBrowser:
             except (DamagedRecord, OSError) as error:
                 damaged.append(f"{path.name}: {error}")
         yield Finding(DEAD_FOLDER, rows, size, "; ".join(damaged[:5]))
+        aside = sorted(path for path in (self._folder / SET_ASIDE).glob("*") if path.is_file())
+        if aside:
+            words = (
+                f"damaged files ({aside[0].name} is the first of {len(aside)}): what can be read "
+                "of them was sent on; delete them once you have looked at them"
+            )
+            yield Finding(SET_ASIDE, 0, sum(path.stat().st_size for path in aside), words)
+
+    def _read_row(self, path: Path, table: int, row: int) -> StoredRequest:
+        """From what is open from the last call, if it is there: rows do not change, and a copy
+        takes a while."""
+        if self._last and self._last[0] == path:
+            with suppress(DamagedSegment, IndexError):
+                return request_of(self._last[1].row(table, row))
+        segment = self._open(path)
+        self._keep((path, segment))
+        return request_of(segment.row(table, row))
+
+    def _keep(self, last: tuple[Path, Segment] | None) -> None:
+        if self._last:
+            self._last[1].close()
+        self._last = last
 
     def _waiting(self) -> Iterator[Entry]:
         done = self._done()
@@ -138,19 +168,24 @@ class DiskBrowser:
                             name = f"{segment.number:x}.{table}.{row}"
                             yield Entry(name, WAITING, route, request_id, received_at, size)
 
-    def _dead(self) -> Iterator[Entry]:
-        for path in letters_in(self._folder / DEAD_FOLDER):
+    def _letter_folders(self) -> list[Path]:
+        """Those of the dead letters, and of those that are to be sent again."""
+        shared = [self._folder / name for name in (DEAD_FOLDER, REQUEUED)]
+        return [*shared, *process_folders(self._folder)]
+
+    def _letters(self, place: str, folders: Sequence[Path]) -> Iterator[Entry]:
+        for path in [path for folder in folders for path in letters_in(folder)]:
             with suppress(DamagedRecord, OSError):
                 letter = read_letter(path)
                 request = letter.request
                 yield Entry(
                     path.stem,
-                    DEAD,
+                    place,
                     request.route,
                     request.request_id,
                     request.received_at,
                     len(request.body),
-                    letter.reason,
+                    letter.reason if place == DEAD else "",
                 )
 
     def _drop_waiting(self, names: Collection[str]) -> int:
@@ -181,27 +216,30 @@ class DiskBrowser:
         return done
 
     def _segments(self) -> list[Path]:
-        paths = []
-        for path in sorted(self._folder.glob(f"*/*{SUFFIX}"), key=lambda path: path.name):
-            with suppress(ValueError):
-                number_of(path)
-                paths += [path] if is_plain(path) else []
-        return paths
+        return sorted(
+            (path for folder in process_folders(self._folder) for path in _segments_in(folder)),
+            key=lambda path: path.name,
+        )
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[Segment]:
-        if not wal_of(path).exists():
-            segment = Segment.open(path, unchanged=True)
-        else:
-            segment = Segment.open(self._copied(path))
+        segment = self._open(path)
         try:
             yield segment
         finally:
             segment.close()
 
+    def _open(self, path: Path) -> Segment:
+        if not wal_of(path).exists():
+            return Segment.open(path, unchanged=True)
+        copy = self._copied(path)
+        segment = Segment.open(copy)
+        shutil.rmtree(copy.parent)  # it is open
+        return segment
+
     def _copied(self, path: Path) -> Path:
         """A copy with its WAL, as they were at one moment."""
-        copy = self._copies / path.name
+        copy = Path(tempfile.mkdtemp(dir=self._copies)) / path.name
         for _ in range(_TRIES):
             before = _stamp(path)
             shutil.copyfile(path, copy)
@@ -212,11 +250,20 @@ class DiskBrowser:
                 break
         return copy
 
-    def _letter(self, name: str) -> Path:
-        path = self._folder / DEAD_FOLDER / f"{name}.letter"
-        if path.parent != self._folder / DEAD_FOLDER or not path.is_file():
-            raise KeyError(name)
-        return path
+    def _letter(self, name: str, folders: Sequence[Path]) -> Path:
+        for folder in folders:
+            path = folder / f"{name}{LETTER_SUFFIX}"
+            if path.parent == folder and path.is_file():
+                return path
+        raise KeyError(name)
+
+
+def _segments_in(folder: Path) -> Iterator[Path]:
+    for path in folder.glob(f"*{SUFFIX}"):
+        with suppress(ValueError):
+            number_of(path)
+            if is_plain(path):
+                yield path
 
 
 def _stamp(path: Path) -> tuple[int, int]:
