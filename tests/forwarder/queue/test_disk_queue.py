@@ -17,7 +17,14 @@ from queue_kinds import OTHER_ROUTE, ROUTE, a_request
 from waiting import until
 
 from livedebug_sender import ConfigError
-from livedebug_sender.forwarder.queue.disk import disk_queue, housekeeper, moving, segment, writer
+from livedebug_sender.forwarder.queue.disk import (
+    disk_queue,
+    housekeeper,
+    moving,
+    segment,
+    state,
+    writer,
+)
 from livedebug_sender.forwarder.queue.request_queue import PutRefused, QueueFull
 
 PATIENCE = 20.0
@@ -302,22 +309,29 @@ def test_what_another_process_leaves_at_its_end_is_adopted_by_who_is_open(tmp_pa
     staying.close(5)
 
 
-def test_a_file_that_is_damaged_while_it_is_written_is_left_and_salvaged(tmp_path, caplog):
+def test_a_file_that_is_damaged_while_it_is_written_is_left_and_salvaged(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(state, "MAX_RECENT_BYTES", 500_000)
     queue = opened(tmp_path, max_bytes=1_000_000_000)
-    # More than memory keeps; the end of a large body is in pages that are written once.
-    bodies = [b"x" * 1_000_000 + b"%03d" % n for n in range(60)]
+    # More than what memory and SQLite keep; a large body ends in pages that are written once.
+    bodies = [b"x" * 250_000 + b"%03d" % n for n in range(60)]
     for body in bodies[:50]:
         queue.put(a_request(body))
     wal = next(tmp_path.rglob("*.segment-wal"))
     with wal.open("r+b") as file:
         contents = file.read()
-        file.seek(contents.index(b"x040"))
+        file.seek(contents.index(b"x005"))
         file.write(b"y")
-    arrived = [request.body for request in taken_from(queue)]
+    arrived = [request.body for request in taken_from(queue, patience=0.1)]
     for body in bodies[50:]:
         queue.put(a_request(body))
-    arrived += [request.body for request in taken_from(queue, patience=3)]
-    assert set(arrived) == {body for body in bodies if not body.endswith(b"040")}
+
+    def all_came() -> bool:
+        arrived.extend(request.body for request in taken_from(queue, patience=0.1))
+        return set(arrived) == {body for body in bodies if not body.endswith(b"005")}
+
+    assert until(all_came)
     assert until(lambda: "is damaged" in caplog.text)
     assert until(lambda: queue.stats().items == 0)
     queue.close(5)
