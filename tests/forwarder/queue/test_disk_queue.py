@@ -268,7 +268,7 @@ def test_a_file_that_cannot_be_opened_now_waits_and_is_not_taken_for_damaged(tmp
     queue = opened(tmp_path)
     queue.put(a_request(b"kept"))
     queue.close(5)
-    monkeypatch.setattr(disk_queue, "_UNOPENABLE_FOR", 0.05)
+    monkeypatch.setattr(disk_queue, "UNOPENABLE_FOR", 0.05)
     queue = opened(tmp_path)
     failures = []
 
@@ -277,7 +277,7 @@ def test_a_file_that_cannot_be_opened_now_waits_and_is_not_taken_for_damaged(tmp
         raise sqlite3.OperationalError("unable to open database file")
 
     with monkeypatch.context() as patched:
-        patched.setattr(segment, "_connect_sealed", fail)
+        patched.setattr(segment, "connect_sealed", fail)
         assert queue.take(ROUTE, 0.2) is None
     assert len(failures) > 1
     assert queue.take(ROUTE, PATIENCE).request.body == b"kept"

@@ -22,7 +22,7 @@ from .waiting import Lease
 from .writer import Writer
 
 #: Seconds until a request is tried again whose file can't be opened.
-_UNOPENABLE_FOR = 1.0
+UNOPENABLE_FOR = 1.0
 
 
 class DiskQueue:
@@ -203,7 +203,7 @@ class DiskQueue:
             except UnopenableSegment as error:
                 state.notice("open", str(error))
                 with state.lock:
-                    state.waiting.release(lease, state.clock() + _UNOPENABLE_FOR)
+                    state.waiting.release(lease, state.clock() + UNOPENABLE_FOR)
                 return None
 
     def _settle(self, lease: Lease) -> bool:

@@ -116,7 +116,7 @@ class Segment:
             NewerSegment
         """
         sealed = not wal_of(path).exists()
-        connection = _connect_sealed(path) if sealed else _connect(path)
+        connection = connect_sealed(path) if sealed else _connect(path)
         try:
             if not sealed:
                 _set_up(connection)
@@ -305,7 +305,7 @@ class Segment:
         if not self.path.exists():
             raise DamagedSegment("it is gone")
         try:
-            self._connection = _connect_sealed(self.path)
+            self._connection = connect_sealed(self.path)
         except sqlite3.Error as error:
             raise UnopenableSegment(f"{self.path.name}: {error}") from None
 
@@ -327,6 +327,6 @@ def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA cache_size=-2000")
 
 
-def _connect_sealed(path: Path) -> sqlite3.Connection:
+def connect_sealed(path: Path) -> sqlite3.Connection:
     uri = f"file:{quote(str(path))}?mode=ro&immutable=1"
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
