@@ -47,6 +47,13 @@ def test_where_all_is_well_each_track_and_step_says_so(livedebug_intake: Intake)
     assert "Payloads would arrive." in ended.stdout
 
 
+def test_the_local_intake_takes_it_for_no_error(livedebug_intake: Intake) -> None:
+    assert run("check", "--agent", livedebug_intake.url).exit_code == 0
+    requests = livedebug_intake.requests
+    assert [(one.status, one.problem) for one in requests] == [(202, "")] * 4
+    assert (livedebug_intake.payloads(), livedebug_intake.findings()) == ([], [])
+
+
 def test_as_json_each_endpoint_has_all_its_steps(livedebug_intake: Intake) -> None:
     found = json.loads(run("check", "--agent", livedebug_intake.url, "--json").stdout)
     assert found["ok"] is True
