@@ -13,7 +13,7 @@ from ..protocol.retry_after import parse_retry_after
 from ..protocol.tracks import V2_PATH, V2_TRACKS, Track
 from ..runtime import lazy_import
 from ..runtime.clock import wall_clock
-from ..runtime.host_signals import raised_by_signal_handler
+from ..runtime.host_signals import reraise_of_signal_handler
 from ..runtime.log_reporter import LogReporter
 from ..transport.response import NoResponse
 from .downgrade import AgentCapabilities, DowngradableEndpoints
@@ -199,8 +199,7 @@ class BatchDelivery:
             return self._fault(error)
 
     def _fault(self, error: Exception) -> AttemptResult:
-        if raised_by_signal_handler(error):  # in `flush` or `close`, on the host's thread
-            raise error
+        reraise_of_signal_handler(error)  # in `flush` or `close`, on the host's thread
         detail = f"{type(error).__name__}: {error}"
         kind = ("fault", type(error).__name__)
         self._log.note(kind, f"an attempt failed, trying again: {detail}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import DeliveryError
 from ..runtime.auto_reset_event import AutoResetEvent
-from ..runtime.host_signals import raised_by_signal_handler, reraise_of_signal_handler
+from ..runtime.host_signals import reraise_of_signal_handler
 from ..runtime.log_limiter import LogLimiter
 from ..runtime.signal_safe_lock import SignalSafeLock
 from ..runtime.threads import (
@@ -213,8 +213,7 @@ class AdditionalEndpointWorker:
         except DeliveryError as error:
             problem = str(error)
         except Exception as error:  # best effort must not end its thread
-            if raised_by_signal_handler(error):
-                raise
+            reraise_of_signal_handler(error)
             problem = f"failed: {type(error).__name__}"
         if problem:
             self._log.note(

@@ -11,16 +11,13 @@ import signal
 from functools import partial
 from types import CodeType
 
+#: Exceptions in a chain of causes that are looked at; it may be a circle.
+_MAX_CAUSES = 20
+
 
 def raised_by_signal_handler(error: BaseException) -> bool:
     """Whether the exception came out of a signal handler that is registered now."""
-    handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()}
-    traceback = error.__traceback__
-    while traceback is not None:
-        if traceback.tb_frame.f_code in handlers:
-            return True
-        traceback = traceback.tb_next
-    return False
+    return _of_signal_handler(error) is not None
 
 
 def reraise_of_signal_handler(error: BaseException) -> None:
@@ -29,8 +26,28 @@ def reraise_of_signal_handler(error: BaseException) -> None:
     For where an exception of that type is expected of a socket, a file or a parser: a host's
     time-out is often a `TimeoutError`, which is an `OSError`.
     """
-    if raised_by_signal_handler(error):
-        raise error
+    origin = _of_signal_handler(error)
+    if origin is not None:
+        raise origin
+
+
+def _of_signal_handler(error: BaseException | None) -> BaseException | None:
+    """The exception itself, or what it was raised from, if that came out of a handler.
+
+    A codec of Python 3.11 and older, that of host names say, wraps what comes up in it. Not by
+    ``__context__``: all that is raised while a host handles its own time-out has that one.
+    """
+    handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()}
+    for _ in range(_MAX_CAUSES):
+        if error is None:
+            return None
+        traceback = error.__traceback__
+        while traceback is not None:
+            if traceback.tb_frame.f_code in handlers:
+                return error
+            traceback = traceback.tb_next
+        error = error.__cause__
+    return None
 
 
 def _code_of(handler: object) -> CodeType | None:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .host_signals import raised_by_signal_handler, reraise_of_signal_handler
+from .host_signals import reraise_of_signal_handler
 from .lazy_import import load
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ def uwsgi_is_to_fork() -> bool:
     try:
         return not (uwsgi.worker_id() or uwsgi.mule_id() or uwsgi.i_am_the_spooler())
     except Exception as error:  # another module of that name, another release
-        if raised_by_signal_handler(error):
-            raise
+        reraise_of_signal_handler(error)
         return False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from ..runtime.host_signals import raised_by_signal_handler
+from ..runtime.host_signals import reraise_of_signal_handler
 from ..runtime.log_limiter import LogLimiter
 
 #: Makes the context manager for one request.
@@ -16,8 +16,7 @@ def without_faults(hook: AroundRequest, problems: LogLimiter) -> AroundRequest:
     """The same, but what it raises is noted, and the request made as without it."""
 
     def note(error: BaseException) -> None:
-        if raised_by_signal_handler(error):  # in `flush` or `close`, on the host's thread
-            raise error
+        reraise_of_signal_handler(error)  # in `flush` or `close`, on the host's thread
         problems.note("around_request", f"around_request raised {type(error).__name__}")
 
     @contextmanager

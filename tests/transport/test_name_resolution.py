@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -113,6 +115,37 @@ def test_an_abort_ends_the_wait_and_nothing_is_sent_once_the_name_is_known(
         name_server.answers.set()
         assert Transport(resolver=Resolver(name_server)).post(request_to(url)).status == 202
         assert len(server.requests) == 1
+
+
+def test_a_hosts_time_out_in_the_codec_of_names_reaches_the_host() -> None:
+    """Which runs where no thread can be started; before Python 3.12 it wraps what comes up."""
+
+    class TimeOut(Exception):
+        pass
+
+    def handler(*_: object) -> None:
+        raise TimeOut
+
+    def encode(text: str, errors: str = "") -> tuple[bytes, int]:
+        signal.raise_signal(signal.SIGALRM)
+        raise AssertionError
+
+    def find(name: str) -> codecs.CodecInfo | None:
+        return codecs.CodecInfo(encode, encode, name=name) if name == "struck" else None
+
+    codecs.register(find)
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        resolver = Resolver(lambda host, _: [host.encode("struck")])
+        with pytest.raises(TimeOut) as raised:
+            resolve(resolver, "127.0.0.1")
+        with pytest.raises(TimeOut) as out_of_post:
+            Transport(resolver=resolver).post(request_to("http://127.0.0.1"))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        codecs.unregister(find)
+    assert not raised.value.args
+    assert not out_of_post.value.args  # the wrapper has a message
 
 
 def test_a_name_without_an_address_is_told_from_one_that_takes_long() -> None:

@@ -1,0 +1,69 @@
+"""Which exceptions came out of a host's signal handler; real signals."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from livedebug_sender.runtime.host_signals import (
+    raised_by_signal_handler,
+    reraise_of_signal_handler,
+)
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGALRM")
+
+
+class TimeOut(Exception):
+    """What the host's handler raises."""
+
+
+@pytest.fixture
+def of_handler() -> Iterator[TimeOut]:
+    """An exception that came out of a handler, which is registered still."""
+
+    def handler(*_: object) -> None:
+        raise TimeOut
+
+    before = signal.signal(signal.SIGALRM, handler)
+    with pytest.raises(TimeOut) as raised:
+        signal.raise_signal(signal.SIGALRM)
+    yield raised.value
+    signal.signal(signal.SIGALRM, before)
+
+
+def wrapped(error: Exception) -> TimeOut:
+    try:
+        raise TimeOut("encoding with 'idna' codec failed") from error
+    except TimeOut as wrapper:
+        return wrapper
+
+
+def test_an_exception_of_a_handler_is_known_though_a_library_wraps_it(of_handler: TimeOut) -> None:
+    assert raised_by_signal_handler(wrapped(wrapped(of_handler)))
+    with pytest.raises(TimeOut) as raised:
+        reraise_of_signal_handler(wrapped(wrapped(of_handler)))
+    assert raised.value is of_handler  # the host's own, not the wrapper
+
+
+def test_what_is_raised_while_the_host_handles_its_time_out_is_not_taken_for_it(
+    of_handler: TimeOut,
+) -> None:
+    def handle() -> None:
+        try:
+            raise of_handler
+        except TimeOut:
+            raise ConnectionResetError from None
+
+    with pytest.raises(ConnectionResetError) as raised:
+        handle()
+    assert raised.value.__context__ is of_handler
+    assert not raised_by_signal_handler(raised.value)
+
+
+def test_causes_in_a_circle_are_looked_at_and_left() -> None:
+    first, second = TimeOut(), TimeOut()
+    first.__cause__, second.__cause__ = second, first
+    assert not raised_by_signal_handler(first)
