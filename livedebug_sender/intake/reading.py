@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs
 
 from ..protocol.tracks import DIAGNOSTICS_PATH, ROUTES, Track, track_of_payload
@@ -22,6 +22,8 @@ V1_PATH = "/debugger/v1/input"
 AGENT_PATHS = (*dict.fromkeys(route.agent_path for route in ROUTES.values()), V1_PATH)
 INTAKE_PATHS = (INTAKE_PATH, LOGS_PATH)
 PATHS = (*AGENT_PATHS, *INTAKE_PATHS)
+
+Mode = Literal["agent", "agentless"]
 
 #: More payloads in one request are refused: each costs a summary.
 MAX_PAYLOADS = 50_000
@@ -47,11 +49,11 @@ class Reading:
     """A request that was read.
 
     Attributes:
-        mode: ``agent`` or ``agentless``, by the path.
+        mode: by the path.
         problem: why the body can't be read; empty if it can.
     """
 
-    mode: str
+    mode: Mode
     tags: str
     summaries: tuple[PayloadSummary, ...] = ()
     problem: str = ""
@@ -63,7 +65,7 @@ def read(path: str, query: str, headers: Mapping[str, str], body: bytes) -> Read
     Args:
         headers: names in lower case; values as WSGI has them, bytes as Latin-1.
     """
-    mode = "agentless" if path in INTAKE_PATHS else "agent"
+    mode: Mode = "agentless" if path in INTAKE_PATHS else "agent"
     header_tags = headers.get("x-datadog-additional-tags", "")
     tags = _utf8(header_tags) or ",".join(parse_qs(query).get("ddtags", []))
     try:

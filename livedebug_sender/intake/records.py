@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from .reading import Payload, payloads_of
+from .reading import Mode, Payload, payloads_of
 from .summary import PayloadSummary
 
 #: What a request and a summary take in memory, about, beside the body.
@@ -24,7 +24,7 @@ class RecordedRequest:
         headers: names in lower case; keys and the like are masked.
         size: bytes of the body as it came, gzip included.
         status: what it was answered; 0 if it got no answer.
-        mode: ``agent`` or ``agentless``.
+        mode: of the sender, by the path.
         problem: why its body can't be read, or what to know of it; mostly empty.
     """
 
@@ -36,7 +36,7 @@ class RecordedRequest:
     body: bytes
     size: int
     status: int
-    mode: str
+    mode: Mode
     tags: str
     summaries: tuple[PayloadSummary, ...]
     problem: str = ""

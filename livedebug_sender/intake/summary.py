@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ..protocol.tracks import Track
 
@@ -16,12 +16,15 @@ _MAX_SHOWN = 300
 _MAX_TIMESTAMP = 8.64e15
 
 
+PayloadKind = Literal["snapshot", "log", "status", "symdb", "other"]
+
+
 @dataclass(frozen=True)
 class PayloadSummary:
     """A payload in one line; empty where it does not say.
 
     Attributes:
-        kind: ``snapshot``, ``log``, ``status``, ``symdb`` or ``other``.
+        kind: what it is by its content, whatever route it came on.
         track: of the route that it came on.
         status: of a probe, for the kind ``status``.
         timestamp: milliseconds since 1970; None if there is none that a clock can show.
@@ -30,7 +33,7 @@ class PayloadSummary:
         size: bytes of its JSON, in UTF-8.
     """
 
-    kind: str
+    kind: PayloadKind
     track: Track
     service: str = ""
     probe: str = ""
@@ -51,6 +54,7 @@ def summarize(value: Any, track: Track, size: int = 0) -> PayloadSummary:
     debugger = _mapping(value.get("debugger"))
     diagnostics = _mapping(debugger.get("diagnostics"))
     snapshot = debugger.get("snapshot")
+    kind: PayloadKind
     if isinstance(snapshot, Mapping):
         kind = "snapshot" if snapshot.get("captures") else "log"
         details = _of_snapshot(snapshot, _mapping(value.get("logger")))

@@ -6,8 +6,9 @@ does not, by the comments that would be unused otherwise.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import livedebug_sender
 from livedebug_sender import (
@@ -30,6 +31,8 @@ from livedebug_sender import (
     send_symdb,
     track_of_payload,
 )
+from livedebug_sender.intake.server import Intake
+from livedebug_sender.lint import Finding, findings_in, symdb_findings
 from livedebug_sender.untraced import untraced_by_ddtrace, untraced_by_opentelemetry
 
 
@@ -139,6 +142,21 @@ def outcomes(config: SenderConfig, payload: dict[str, Any]) -> int:
         both: ValueError | SenderError = error
         print(both, livedebug_sender.__version__)
         return 0
+
+
+def test_of_a_tracer(livedebug_intake: Intake) -> None:
+    livedebug_intake.inject("503 once, then good")
+    sent: list[Any] = livedebug_intake.wait_for(2, "1s", "logs", message=re.compile("hello"))
+    sent += livedebug_intake.wait_for(timeout=1, track=Track.LOGS, match={"service": "shop"})
+    sent += livedebug_intake.payloads(match=lambda payload: bool(payload), kind="log")
+    request = livedebug_intake.requests[-1]
+    mode: Literal["agent", "agentless"] = request.mode
+    kind: Literal["snapshot", "log", "status", "symdb", "other"] = request.summaries[0].kind
+    findings: list[str] = livedebug_intake.findings()
+    print(sent, mode, kind, findings, request.payloads[0].value)
+    found: list[Finding] = findings_in({}, "logs") + symdb_findings(b"", "a/b")
+    print(found[0].pointer + found[0].given + found[0].expected)
+    print(request.mode == "agents")  # type: ignore[comparison-overlap]
 
 
 def what_is_wrong(config: SenderConfig) -> None:
