@@ -12,11 +12,12 @@ import threading
 _BYTES = 8
 
 #: What the first slots hold: what is in hand and what is still coming in (void, of a worker
-#: that is gone); connections that are over; whether the end has begun; workers that died.
+#: that is gone); connections that are over; whether the end has begun; workers that died; signs
+#: of a worker's life.
 IN_FLIGHT, IN_FLIGHT_BYTES, RECEIVING_BYTES = VOID_WITH_WORKER = range(3)
-CLOSED_CONNECTIONS, ENDING, WORKERS_REPLACED = range(3, 6)
+CLOSED_CONNECTIONS, ENDING, WORKERS_REPLACED, HEARTBEATS = range(3, 7)
 #: From here on: the metrics' own.
-FIRST_METRIC = 6
+FIRST_METRIC = 7
 
 
 class Counters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import os
 import resource
@@ -12,13 +13,13 @@ from pathlib import Path
 from socket import AF_UNIX
 
 import pytest
-from running_forwarder import ROUTES, environ, running
+from running_forwarder import PREFIXES, ROUTES, environ, running
 from servers import Arrived, RecordingServer, Reply
 
 from livedebug_sender import ConfigError
 from livedebug_sender.forwarder import Forwarder, Settings
 from livedebug_sender.forwarder.server import Server
-from livedebug_sender.forwarder.server.listening import room_for_connections
+from livedebug_sender.forwarder.server.listening import Listeners, room_for_connections
 
 
 def served(listen: list[str]) -> Server:
@@ -129,6 +130,38 @@ def test_connections_leave_descriptors_for_what_is_in_hand(
     assert limits == ([(raised, hard)] if raised else [])
 
 
+def test_each_intake_that_a_thread_may_be_connected_to_has_its_descriptors(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1000, 1000))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    variables = {f"{prefix}_DD_URL": f"https://{n}.example/x" for n, prefix in enumerate(PREFIXES)}
+    settings = Settings.from_env({"DD_API_KEY": "k", **variables})
+    assert room_for_connections(settings) == 1000 - 3 * 64 - 64
+
+
+def test_a_connection_that_no_descriptor_is_left_for_is_not_asked_for_all_the_time(
+    monkeypatch, caplog
+):
+    def accept(_: socket.socket) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    listeners = Listeners(["127.0.0.1:0"])
+    host, _, port = listeners.addresses[0].rpartition(":")
+    waker, wake = socket.socketpair()
+    with socket.create_connection((host, int(port))), waker, wake:
+        monkeypatch.setattr(socket.socket, "accept", accept)
+        begun = time.monotonic()
+        for _ in range(3):
+            assert listeners.accept(5.0, 10, [waker]) == []
+        assert time.monotonic() - begun >= 0.15
+        assert caplog.text.count("no connection can be taken: Too many open files") == 1
+        wake.send(b"!")
+        assert listeners.accept(60.0, 10, [waker]) == []
+        monkeypatch.undo()
+        (sock,) = listeners.accept(5.0, 10, [waker])
+        sock.close()
+    listeners.close()
+
+
 def test_too_few_descriptors_for_what_may_be_in_hand_are_said_at_the_start(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (200, 200))
     monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
@@ -143,3 +176,69 @@ def test_a_status_without_a_name_comes_back_too():
         response = connection.getresponse()
         assert (response.status, response.reason) == (299, "Unknown")
         connection.close()
+
+
+EXPECTING = f"POST {ROUTES[2]} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n".encode()
+
+
+def test_a_body_is_asked_for_where_the_client_waits_for_that():
+    with RecordingServer() as intake, running(intake.url) as forwarder:
+        for headers, body in (
+            (b"Content-Length: 3\r\n\r\n", b"[1]"),
+            (b"Transfer-Encoding: chunked\r\n\r\n", b"3\r\n[1]\r\n0\r\n\r\n"),
+        ):
+            with forwarder.connect() as sock:
+                sock.sendall(EXPECTING + headers)
+                assert sock.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+                assert intake.requests == []
+                sock.sendall(body)
+                assert sock.recv(1000).startswith(b"HTTP/1.1 202 ")
+            (arrived,) = intake.requests
+            assert arrived.body == b"[1]"
+            assert "expect" not in arrived.headers
+            intake.requests.clear()
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (EXPECTING + b"Content-Length: 99999999999\r\n\r\n", b"413"),
+        (EXPECTING.replace(b"100-continue", b"more") + b"Content-Length: 3\r\n\r\n", b"417"),
+        (EXPECTING + b"Content-Length: 3\r\n\r\n[1]", b"202"),
+        (EXPECTING + b"Content-Length: 0\r\n\r\n", b"202"),
+        (EXPECTING.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Content-Length: 3\r\n\r\n[1]", b"202"),
+    ],
+    ids=["too large", "another", "sent already", "no body", "HTTP/1.0"],
+)
+def test_a_body_is_not_asked_for_where_it_is_not_wanted_or_here_already(request_, status):
+    with (
+        RecordingServer() as intake,
+        running(intake.url) as forwarder,
+        forwarder.connect() as sock,
+    ):
+        sock.sendall(request_)
+        assert sock.recv(1000)[9:12] == status
+
+
+def test_a_connection_is_kept_for_as_many_requests_as_come():
+    with RecordingServer() as intake, running(intake.url) as forwarder:
+        connection = http.client.HTTPConnection(forwarder.host, forwarder.port, timeout=20)
+        connection.connect()
+        sock = connection.sock
+        for method, path, status in (
+            ("POST", ROUTES[2], 202),
+            ("GET", "/info", 200),
+            ("HEAD", "/info", 200),
+            ("OPTIONS", ROUTES[2], 405),
+            ("OPTIONS", "*", 404),
+            ("POST", "/nowhere", 404),
+            ("POST", ROUTES[3], 202),
+        ):
+            connection.request(method, path, b"[1]" if method == "POST" else None)
+            response = connection.getresponse()
+            body = response.read()
+            assert (method, response.status) == (method, status)
+            assert bool(body) == (method != "HEAD")
+            assert connection.sock is sock
+        connection.close()
+    assert len(intake.requests) == 2

@@ -5,16 +5,19 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import resource
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from forward_process import Process, forwarding
-from running_forwarder import ROUTES
+from forward_process import Process, forwarding, started
+from running_forwarder import ROUTES, environ
 from servers import Arrived, RecordingServer, free_port
 from waiting import until
 
@@ -241,3 +244,64 @@ def test_connections_that_hold_all_places_of_all_workers_make_room(intake, begun
         for sock in held:
             sock.close()
         assert "all places are taken" in "".join(process.lines)
+
+
+#: Looks each 50 ms at workers that show life each 20 ms.
+IMPATIENT = """
+from livedebug_sender.forwarder.server import supervisor, worker
+supervisor.LOOK_EVERY, worker._LOOK_EVERY = 0.05, 0.02
+supervisor._SILENT_AFTER, supervisor._KILLED_AFTER = 20, 80
+from livedebug_sender.forwarder.command import forward
+forward()
+"""
+
+
+def test_a_worker_that_is_stopped_gets_no_connections_and_is_replaced_in_the_end(intake):
+    options = ("--listen", "127.0.0.1:0", "--workers", "2")
+    command = (sys.executable, "-c", IMPATIENT, *options)
+    with started(command, environ(intake.url)) as process:
+        address = process.address()
+        assert until(lambda: len(workers_of(process)) == 2)
+        stopped = workers_of(process)[0]
+        os.kill(stopped, signal.SIGSTOP)
+        process.wait_for("shows no sign of life")
+        clients = [Client(address) for _ in range(6)]
+        assert [client.post() for client in clients] == [202] * 6
+        assert until(lambda: stopped not in workers_of(process), 30)
+        assert until(lambda: len(workers_of(process)) == 2, 30)
+        assert metric(address, "workers_replaced_total") == 1
+        assert "it is killed" in "".join(process.lines)
+        for client in clients:
+            client.close()
+        assert process.end() == 0
+
+
+def test_a_connection_that_comes_while_there_is_no_worker_waits_for_the_next_one(process):
+    for _ in range(2):  # the second time they have only just been started
+        assert until(lambda: len(workers_of(process)) == 3)
+        workers = workers_of(process)
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        assert until(lambda: not any(runs(pid) for pid in workers))  # noqa: B023
+        client = Client(process.address())
+        assert client.post() == 202
+        client.close()
+
+
+def test_connections_for_which_a_worker_has_no_descriptor_take_no_place_for_good(intake):
+    with forwarding(intake.url, *WITH_40_PLACES, prefix=LIMITED) as process:
+        host, _, port = process.address().rpartition(":")
+        both = [Client(process.address()) for _ in range(2)]
+        assert [client.post() for client in both] == [202] * 2  # each has begun
+        limits = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in workers_of(process)}
+        for pid, (_, hard) in limits.items():
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, hard))
+        for _ in range(60):
+            with socket.create_connection((host, int(port)), timeout=20) as lost, suppress(OSError):
+                assert lost.recv(1) == b""
+        for pid, limit in limits.items():
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+        tracer = Client(process.address())
+        assert tracer.post() == 202
+        for client in (*both, tracer):
+            client.close()

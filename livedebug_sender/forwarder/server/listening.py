@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -9,8 +10,10 @@ import select
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ...errors import ConfigError
+from ...runtime.log_limiter import LogLimiter
 from ..settings import Settings
 
 #: Where tracers look for an agent; this machine only.
@@ -27,6 +30,8 @@ _TURN = 64
 _PLACE_EVERY = 0.05
 # File descriptors for all that is neither a tracer's connection nor one to an intake.
 _SPARE_FILES = 64
+#: Of a connection that can't be taken now, though it is there.
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _TCP = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})\Z")
 
 
@@ -44,6 +49,7 @@ class Listeners:
         self._sockets: list[socket.socket] = []
         self._paths: list[str] = []
         self._poll = select.poll()
+        self._log = LogLimiter()
         try:
             for address in listen:
                 for sock in self._open(address):
@@ -77,8 +83,12 @@ class Listeners:
             try:
                 while sock is not None and len(accepted) < min(places, _TURN):
                     accepted.append(sock.accept()[0])
-            except OSError:  # all taken, gone again, or no descriptor left for it
-                continue
+            except OSError as error:  # all taken, or gone again
+                if error.errno in _EXHAUSTED:
+                    self._log.note(error.errno, f"no connection can be taken: {error.strerror}")
+                    self._log.report()
+                    # It stays ready, and would be asked for again at once.
+                    select.select(wakers, [], [], min(timeout, _PLACE_EVERY))
         return accepted
 
     @property
@@ -158,7 +168,10 @@ def room_for_connections(settings: Settings) -> int:
     Raises:
         ConfigError: if there is no room for the requests that may be in hand.
     """
-    others = 2 * settings.max_at_once + _SPARE_FILES
+    primaries = [endpoints[0].url for endpoints in settings.destinations.values()]
+    # A request in hand has its own; a thread keeps one to each intake that it was at.
+    intakes = len({urlsplit(url)[:2] for url in primaries})
+    others = max(2, intakes) * settings.max_at_once + _SPARE_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = others + MAX_CONNECTIONS
     if soft != resource.RLIM_INFINITY and soft < wanted:

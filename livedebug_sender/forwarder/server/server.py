@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
-from ..counters import CLOSED_CONNECTIONS, FIRST_METRIC, Column, Counters
+from ..counters import CLOSED_CONNECTIONS, FIRST_METRIC, HEARTBEATS, Column, Counters
 from ..limits import BodyBytesLimit
 from ..options import PASS_THROUGH
 from ..settings import Settings
@@ -58,11 +58,13 @@ class Serving:
     def __init__(self, app: Application, settings: Settings, column: Column) -> None:
         self._app = app
         self._settings = settings
+        self._column = column
         body_bytes = BodyBytesLimit(column, settings.max_at_once_bytes)
         self.worker = Worker(
-            app, settings, body_bytes, lambda: column.add((CLOSED_CONNECTIONS, 1)), app.publish
+            app, settings, body_bytes, lambda: column.add((CLOSED_CONNECTIONS, 1)), self._tell
         )
         self.worker.start()
+        column.add((HEARTBEATS, 1))
 
     def finish(self, until: float) -> bool:
         """Answer what came in, deliver what is held; True if that was all."""
@@ -74,6 +76,11 @@ class Serving:
         if unanswered:
             logger.warning("stopping with %d requests unanswered", unanswered)
         return delivered and not unanswered
+
+    def _tell(self) -> None:
+        """Let the other processes know that this one lives, and how it is."""
+        self._column.add((HEARTBEATS, 1))
+        self._app.publish()
 
     def _to_deliver(self, seconds: float) -> float:
         """Of so many seconds to finish, those for what is held once all is answered."""

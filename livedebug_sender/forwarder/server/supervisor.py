@@ -1,8 +1,9 @@
 """The server in several processes: one takes connections in, its workers serve them.
 
 The supervisor hands each connection to the worker that has the fewest, so that the bound on
-connections is exact and the load is even. A worker that dies is replaced; one whose
-supervisor dies finishes and ends.
+connections is exact and the load is even. A worker that dies is replaced; one that shows no
+sign of life gets no more connections, and is killed in the end; one whose supervisor dies
+finishes and ends.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ...errors import ConfigError
 from ..counters import (
     CLOSED_CONNECTIONS,
     ENDING,
+    HEARTBEATS,
     VOID_WITH_WORKER,
     WORKERS_REPLACED,
     Column,
@@ -39,6 +41,9 @@ _READY = b"ready"
 _AT_ONCE = 64
 #: Seconds between two starts of one worker: one that can't live is not tried all the time.
 _RESTART_AFTER = 1.0
+#: Looks at a worker, one in each `LOOK_EVERY`, without a sign of life from it: then it gets no
+#: more connections; then it is killed. Looks, not seconds: where all is stopped, none is made.
+_SILENT_AFTER, _KILLED_AFTER = 5, 30
 #: Seconds beyond the grace after which a worker is killed.
 _KILL_AFTER = 2.0
 
@@ -50,6 +55,14 @@ class _Process:
     started_at: float
     #: Connections it was given.
     given: int = 0
+    #: Its signs of life so far; None before the first: it is still getting ready.
+    heartbeats: int | None = None
+    #: Looks since the last.
+    silent_for: int = 0
+
+    @property
+    def is_silent(self) -> bool:
+        return self.silent_for >= _SILENT_AFTER
 
 
 class Supervisor:
@@ -82,6 +95,10 @@ class Supervisor:
         self._processes: list[_Process | None] = [None] * workers
         self._started_at = [-_RESTART_AFTER] * workers
         self._closed_before = [0] * workers
+        self._heartbeats_before = [0] * workers
+        self._looked_at = time.monotonic()
+        # Connections that no worker could be given yet.
+        self._held: list[socket.socket] = []
         self._stopping = False
         self._failed = False
         self._wake_read, self._wake_write = socket.socketpair()
@@ -110,6 +127,10 @@ class Supervisor:
             serving()
         while not self._stopping:
             self._replace_dead()
+            self._look_for_silent()
+            held, self._held = self._held, []
+            for sock in held:
+                self._hand_over(sock)
             wakers = [self._wake_read, *(one.channel for one in self._processes if one)]
             places = self._places()
             if places <= 0 and self._listeners.crowded:
@@ -147,21 +168,24 @@ class Supervisor:
         return process.given - (closed - self._closed_before[index]) if process else 0
 
     def _places(self) -> int:
+        if self._held or not any(self._processes):
+            return 0
         return self._connections - sum(map(self._open, range(len(self._processes))))
 
     def _hand_over(self, sock: socket.socket) -> None:
-        """Give a connection to the worker that has the fewest."""
-        with sock:
-            for index in sorted(range(len(self._processes)), key=self._open):
-                process = self._processes[index]
-                if process is None:
-                    continue
-                try:
-                    socket.send_fds(process.channel, [_CONNECTIONS], [sock.fileno()])
-                except OSError:  # it is gone, or takes none now
-                    continue
-                process.given += 1
-                return
+        """Give a connection to the worker that has the fewest, of those that show life."""
+        alive = [(one.is_silent, self._open(n), n) for n, one in enumerate(self._processes) if one]
+        for _, _, index in sorted(alive):
+            process = self._processes[index]
+            assert process is not None
+            try:
+                socket.send_fds(process.channel, [_CONNECTIONS], [sock.fileno()])
+            except OSError:  # it is gone, or takes none now
+                continue
+            process.given += 1
+            sock.close()
+            return
+        self._held.append(sock)
 
     def _tell_all(self, message: bytes) -> None:
         for process in self._processes:
@@ -187,6 +211,26 @@ class Supervisor:
             if time.monotonic() - self._started_at[index] >= _RESTART_AFTER:
                 self._start(index)
 
+    def _look_for_silent(self) -> None:
+        """Note which workers show no sign of life; kill those that have shown none for long."""
+        if time.monotonic() - self._looked_at < LOOK_EVERY:
+            return
+        self._looked_at = time.monotonic()
+        for index, process in enumerate(self._processes):
+            if process is None:
+                continue
+            beats = self._counters.of_column(HEARTBEATS, index) - self._heartbeats_before[index]
+            if beats != (process.heartbeats or 0):
+                process.heartbeats = beats
+                process.silent_for = 0
+            elif process.heartbeats is not None:
+                process.silent_for += 1
+            if process.silent_for == _SILENT_AFTER:
+                logger.warning("worker %d shows no sign of life; it gets no connections", index)
+            elif process.silent_for == _KILLED_AFTER:
+                logger.error("worker %d showed no sign of life for long; it is killed", index)
+                os.kill(process.pid, signal.SIGKILL)
+
     def _forget(self, index: int, process: _Process) -> None:
         process.channel.close()
         self._counters.reset(VOID_WITH_WORKER, index)
@@ -200,6 +244,7 @@ class Supervisor:
         """
         self._started_at[index] = time.monotonic()
         self._closed_before[index] = self._counters.of_column(CLOSED_CONNECTIONS, index)
+        self._heartbeats_before[index] = self._counters.of_column(HEARTBEATS, index)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -243,6 +288,8 @@ class Supervisor:
             message, descriptors, _, _ = socket.recv_fds(channel, 64, _AT_ONCE)
             for descriptor in descriptors:
                 serving.worker.adopt(socket.socket(fileno=descriptor))
+            if message == _CONNECTIONS and not descriptors:  # no descriptor was left for it
+                column.add((CLOSED_CONNECTIONS, 1))
             if message == _MAKE_ROOM:
                 serving.worker.make_room()
         return 0 if serving.finish(time.monotonic() + self._settings.grace) else 1
@@ -264,8 +311,8 @@ class Supervisor:
 
     def _close(self) -> None:
         self._listeners.close()
-        self._wake_read.close()
-        self._wake_write.close()
+        for sock in (*self._held, self._wake_read, self._wake_write):
+            sock.close()
 
 
 def _tell(pipe: int, message: bytes) -> None:
