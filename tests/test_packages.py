@@ -62,3 +62,10 @@ def test_no_test_patches_a_private_name() -> None:
         if isinstance(name, ast.Constant) and re.search(r"(?:^|\.)_(?!_)\w+$", str(name.value))
     ]
     assert patched == []
+
+
+def test_the_program_for_type_checkers_uses_every_public_name() -> None:
+    program = ast.parse((Path(__file__).parent / "typing" / "program.py").read_text("utf-8"))
+    names = [node.id for node in ast.walk(program) if isinstance(node, ast.Name)]
+    attributes = [node.attr for node in ast.walk(program) if isinstance(node, ast.Attribute)]
+    assert set(livedebug_sender.__all__) - {*names, *attributes} == set()

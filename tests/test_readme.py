@@ -65,3 +65,9 @@ def test_the_other_figures_of_the_readme_are_on_the_pages_that_it_names() -> Non
     assert len(rows) == 2
     for row in rows:
         assert "\n     - ".join([f"``{row[0]}``", *row[1:]]) in recipe
+
+
+def test_links_of_the_readme_work_on_a_package_index() -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", README)
+    assert len(targets) > 5
+    assert [one for one in targets if not one.startswith("https://")] == []
