@@ -9,7 +9,7 @@
 ``body``         the payloads of one track as one body
 ``request``      a request: method, path, headers, body
 ``outcome``      what an answer means for the batch
-``retry_after``  how long a server asks to be left alone
+``retry_after``  how long a server asks to wait
 ``credentials``  which headers and fields of a query authenticate somebody
 ``unpacking``    gzip, opened within a bound
 ===============  =====================================================================

@@ -27,7 +27,7 @@ _KNOWN = frozenset(
 )
 # Other vendors' headers, by the words in their names.
 _SOUNDS_LIKE_ONE = re.compile(r"(token|secret|password|api-?key|jwt|assertion)\b")
-#: Names a test's session, as the tracers' test agent wants it; it opens nothing.
+#: Names a test's session for the tracers' test agent; it gives access to nothing.
 _NONE = frozenset(("x-datadog-test-session-token",))
 # The intakes take a key from the query, too.
 _FIELD = re.compile(r"(api|app|application)[-_]?key$|token$|secret$|password$", re.IGNORECASE)

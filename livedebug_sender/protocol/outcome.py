@@ -43,5 +43,5 @@ def outcome_of(status: int, *, payloads: int, agent_v2: bool) -> Outcome:
 
 
 def hints_at_crash(status: int) -> bool:
-    """May one of the payloads have brought the server down? Other 5xx speak of its state."""
+    """May one of the payloads have crashed the server? Other 5xx are about its state."""
     return status == 500

@@ -1,7 +1,7 @@
 """Cutting a snapshot that is too large down to the bound.
 
 As the tracers for Python and Java do it: captured values are replaced by
-``{"pruned": true}``, the least telling first: those at which the capture had stopped for
+``{"pruned": true}``, the least informative first: those at which the capture had stopped for
 their depth, then the deepest, then those not captured for another reason, then the
 largest. An object whose values are all pruned counts as one at which the capture had
 stopped. Other objects less than five deep are the snapshot's frame (probe, stack, ...)

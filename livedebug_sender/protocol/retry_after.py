@@ -1,4 +1,4 @@
-"""``Retry-After``: how long a server asks to be left alone."""
+"""``Retry-After``: how long a server asks to wait."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def parse_retry_after(value: str | None, now: float, date: str | None = None) ->
     Args:
         value: seconds, or an HTTP date (RFC 9110, 10.2.3).
         now: the time, in seconds since 1970; used where the answer has no date.
-        date: the answer's own ``Date``. What the server's clock shows is compared with
-            what it showed: ours may be minutes off.
+        date: the answer's own ``Date``, which a date is compared with: our clock may be
+            minutes off.
     """
     if value is None:  # as of nearly every answer: nothing is parsed for it
         return None

@@ -1,6 +1,6 @@
-"""Gzip that somebody else made, opened within a bound: pure.
+"""Gzip of others, decompressed within a bound: pure.
 
-A few kilobytes of gzip can grow to gigabytes, so nothing here is opened without a bound.
+A few kilobytes of gzip can grow to gigabytes, so nothing is decompressed without a bound.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A clock that goes on when a host stops its own.
+"""A clock that goes on when a host freezes its own.
 
-freezegun and its like put `time.monotonic` in a test's hand: it stands still, or jumps. A
-wait that is measured by it never ends, or ends at once. What is not a function of the
-`time` module, but calls one, they leave alone.
+freezegun and its like replace `time.monotonic` in tests: it stands still, or jumps, and a
+wait that is measured by it never ends, or ends at once. They replace functions of the `time`
+module, and not what calls one.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class OwnedByThisProcess(Protocol):
 
 
 def owned_by_this_process() -> OwnedByThisProcess:
-    """To be kept by what must not be used in a fork: 18 ns a look; `getpid` takes 113."""
+    """For what must not be used in a fork: a check takes 18 ns, and `getpid` 113."""
     page = _page_wiped_on_fork()
     if page is None:
         return _ProcessId()

@@ -1,8 +1,8 @@
-"""Importing late, by name, and so that the host does not notice.
+"""Importing late, by name, without side effects on the host.
 
-What a sender is made of is imported when one is made, not with the package. Importing
-`requests` takes a tenth of a second, which the host's own request must not pay, and `ssl`
-must not be loaded before a host had its chance to patch it (gevent). So the worker thread
+The parts of a sender are imported when one is made, not with the package. Importing
+`requests` takes a tenth of a second, which must not be a part of the host's own request,
+and `ssl` must not be loaded before a host could patch it (gevent). So the worker thread
 imports them when it first needs them. What could go wrong there:
 
 - A fork in the middle of it would leave the child with half-loaded modules. So a fork
@@ -39,7 +39,7 @@ _FORK_WAITS = 3.0
 _fork_holds: list[Any] = []
 #: The imports that are under way on other threads than the main one.
 _under_way: list[ImportOnOurThread] = []
-#: What `load` gave before, by module and name: it stays the same.
+#: What `load` has returned, by module and name.
 _loaded: dict[tuple[str, str], Any] = {}
 
 

@@ -1,4 +1,4 @@
-"""Has the lines of a `LogLimiter` written, though nobody calls its `report`.
+"""Writes the lines of a `LogLimiter` in time, without anybody calling its `report`.
 
 They are to be seen within seconds, but `enqueue` must not write them (the host may hold
 a lock of its log handler), and a worker may be in a request for a minute. So there is a
@@ -23,14 +23,14 @@ from .threads import start_thread
 _GATHER = 1.0
 #: Seconds after which a request without an answer is a problem.
 SLOW_AFTER = 4.0
-#: Seconds that the thread stays, lest each of many long requests starts one.
+#: Seconds that the thread stays, so that not each of many long requests starts one.
 _LINGER = 10.0
 #: Seconds between two tries to start a thread.
 _START_AGAIN = 1.0
 
 
 class LogReporter(LogLimiter):
-    """A `LogLimiter` that sees to its own lines."""
+    """A `LogLimiter` that writes its lines by itself."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What was loaded with us stays ours, whatever the host takes out of `sys.modules`.
+"""Keeping our modules, whatever the host takes out of `sys.modules`.
 
 ddtrace drops nearly all modules at its start, eventlet swaps some, tests reload them. A
 late import after that would find a second copy of this package. Or, worse, it would be the

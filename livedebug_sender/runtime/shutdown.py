@@ -58,8 +58,8 @@ def _hook_into_multiprocessing() -> None:
     process = sys.modules.get("multiprocessing.process")
     if not util or not process or process.parent_process() is None:
         return
-    # One for the process. It must not hang on an object of ours: it would run when that
-    # is collected, in the middle of the garbage collector.
+    # One for the process. Not bound to an object of ours: it would run when that is
+    # collected, in the middle of the garbage collector.
     if _finalizer is None or not _finalizer.still_active():
         _finalizer = util.Finalize(None, close_all, exitpriority=100)
 

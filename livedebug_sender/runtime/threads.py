@@ -21,12 +21,12 @@ _BEGINS_WITHIN = 1.0
 class ThreadStart:
     """Work that was handed to a new thread, which may never come to do it.
 
-    Hosts wrap `Thread.start` (Sentry) or make threads that are none (eventlet); a thread
-    that was started may not run. So what counts is that the work has begun.
+    Hosts wrap `Thread.start` (Sentry) or replace threads by green ones (eventlet); a thread
+    that was started may not run. So it is the begin of the work that is waited for.
     """
 
     def __init__(self, work: Callable[[], None]) -> None:
-        # Who takes it out does it. Taking out of a list can't be interrupted.
+        # Whoever takes it out does it; `list.pop` can't be interrupted.
         self._to_do = [work]
         self._begun = _thread.allocate_lock()
         self._begun.acquire()

@@ -1,4 +1,4 @@
-"""Requests by a session of the caller's (`session_factory`): by way of `requests`."""
+"""Requests by a `requests.Session` of the caller's (`session_factory`)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from .response import MAX_READ, NoResponse, TimedOut
 
 
 class SessionClient:
-    """A caller's session, with what a sender must not have left out: redirects, cookies,
-    `.netrc`, proxy look-ups at every call. The bounds on time are the session's own.
+    """A caller's session, without redirects, cookies, `.netrc`, and with the environment read
+    once. The bounds on time are the session's own.
 
     Attributes:
         bytes_sent: as of `HTTPClient`, where a session tells.
@@ -135,7 +135,7 @@ def _read(response: requests.Response, max_body: int, whole: bool) -> RawRespons
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         for cause in causes(error):
             reraise_of_signal_handler(cause)
-        # With the status the server has said what it had to say.
+        # The status alone decides what follows.
         if whole:
             raise
     finally:

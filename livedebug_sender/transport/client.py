@@ -39,7 +39,7 @@ class HTTPClient:
 
         Args:
             max_body: bytes of the answer's body that are kept.
-            whole: is an answer whose body is cut, too long or too slow none?
+            whole: raise for an answer whose body is cut, too long or too slow.
 
         Raises:
             NoResponse: `TimedOut`, if it is that.
@@ -66,8 +66,8 @@ class HTTPClient:
             self._kept.popitem()[1].close()
 
     def __del__(self) -> None:
-        # As urllib3's pools do: a client that is let go of leaves no open sockets. It may have
-        # been let go of before it was whole.
+        # As urllib3's pools do: a client that is garbage leaves no open sockets. Its
+        # `__init__` may not have finished.
         if "_kept" in self.__dict__:
             self.close()
 
@@ -90,8 +90,8 @@ class HTTPClient:
             except (OSError, ProtocolError) as error:
                 reraise_of_signal_handler(error)
                 cut = is_cut(error) or isinstance(error, IncompleteResponse)
-                # The server had closed the connection while it was idle: not its word
-                # about this request. Any other fault on it is left to the retries.
+                # The server had closed the connection while it was idle, which says nothing
+                # about this request: at once again, on a new one.
                 if cut and reused and not reader.started and not self._deadline.aborted:
                     continue
                 if reader.status is None or whole:

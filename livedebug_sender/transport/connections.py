@@ -28,11 +28,11 @@ class Connection:
         self.sent_whole = False
 
     def is_stale(self) -> bool:
-        """Did the server close it, or say something that nobody asked for?"""
+        """Did the server close it, or send something without a request?"""
         if not self._stream.wait(0):
             return False
         try:
-            # Nothing to read after all: tickets of TLS, which come when they like.
+            # Nothing to read after all: session tickets of TLS, which come at any time.
             return self._stream.receive(1) is not None
         except OSError as error:
             reraise_of_signal_handler(error)
@@ -49,13 +49,13 @@ class Connection:
         """Write a request, and feed the answer to `reader` until it is complete.
 
         An answer that comes before the body was written is the answer: the rest of the
-        body is not written, and the connection is of no more use.
+        body is not written, and the connection can't be used again.
 
         Args:
             timeout: seconds for each MiB of the body, and for the whole of the answer.
 
         Raises:
-            OSError, ProtocolError: what ended it; `reader` may know the status all the same.
+            OSError, ProtocolError: what ended it; `reader` may have the status nevertheless.
         """
         self.sent = 0
         self.sent_whole = False
@@ -66,8 +66,8 @@ class Connection:
             raise
         except OSError as error:
             reraise_of_signal_handler(error)
-            # It may have answered before it hung up: with data of ours unread, its end
-            # resets the connection, and what it said is still there to be read.
+            # The server may have answered before it closed the connection. If it left data of
+            # ours unread, that reset the connection, and its answer can still be read.
             try:
                 self._read(reader, deadline, timeout)
             except (OSError, ProtocolError) as unread:
@@ -100,7 +100,7 @@ class Connection:
             if not self._write_buffers(buffers, reader, deadline, timeout):
                 return
             buffers.clear()
-            del piece  # or the next one needs memory of its own, page by page
+            del piece  # so that the next one can reuse its memory
         self.sent_whole = True
 
     def _write_buffers(

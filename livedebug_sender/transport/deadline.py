@@ -26,10 +26,10 @@ class RequestDeadline:
         return min(monotonic() + timeout, self.at)
 
     def remaining(self, until: float) -> float:
-        """Seconds until then, more than none.
+        """Seconds until then, more than 0.
 
         Raises:
-            TimeoutError: there are none.
+            TimeoutError: that is over.
             ConnectionAbortedError: the requests were aborted.
         """
         if self.aborted:
@@ -40,11 +40,11 @@ class RequestDeadline:
         return left
 
     def interrupted_by(self, interrupt: Callable[[], None] | None) -> None:
-        """What `abort` calls from now on, so that whoever waits comes back.
+        """What `abort` calls from now on, to end the wait of the request's thread.
 
         Raises:
-            ConnectionAbortedError: it was called already. Asked after the change, since
-                an `abort` in between has not seen it.
+            ConnectionAbortedError: `abort` was called. Checked after the change, since an
+                `abort` in between has called what was set before.
         """
         self._interrupt = interrupt
         if self.aborted:

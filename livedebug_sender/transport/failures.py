@@ -1,4 +1,4 @@
-"""Why no answer came: in words, and no secret in them."""
+"""Why no answer came: human-readable, without secrets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ TLS_FAILED = "TLS failed"
 
 
 class TLSFailed(OSError):
-    """No TLS with that peer; in words."""
+    """TLS with the peer failed; the message is human-readable, as in those below."""
 
 
 class ProxyFailed(OSError):
-    """No way through the proxy; in words."""
+    """The proxy can't be used, or refused."""
 
 
 class NoSuchHost(OSError):
@@ -30,7 +30,7 @@ def is_cut(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """A human-readable reason. The text of others' exceptions may hold headers: not used."""
+    """A human-readable reason, without the text of others' exceptions: it may hold headers."""
     if isinstance(error, TimeoutError):
         return TIMED_OUT
     if isinstance(error, (ProtocolError, ProxyFailed, TLSFailed)):
@@ -43,8 +43,8 @@ def reason(error: BaseException) -> str:
 
 
 def tls_failed(error: BaseException) -> TLSFailed:
-    """A `TLSFailed` for an `ssl.SSLError`, in OpenSSL's words, which know no secrets."""
-    # By the attributes that say so: `ssl` is not to be imported before it is needed.
+    """A `TLSFailed` for an `ssl.SSLError`, with OpenSSL's reason, which holds no secrets."""
+    # Told by its attributes: `ssl` is not imported before it is needed.
     unverified = getattr(error, "verify_message", None)
     if unverified:
         return TLSFailed(f"{TLS_FAILED}: its certificate can't be verified: {unverified}")

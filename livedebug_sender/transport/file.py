@@ -59,8 +59,8 @@ def write_record(request: Request) -> Response:
 def _append(file: int, path: str, line: bytes, timeout: float) -> bool:
     """Add a line to a file that other processes may be adding lines to; False if it was cut.
 
-    What was cut is taken away again, under a lock. Where there is none to be had, or a
-    crash left a torn line, the next one begins with a line end of its own.
+    An incomplete line is removed again, under a lock. Where no lock can be had, or a crash
+    left an incomplete line, the next line begins with a line end of its own.
     """
     locked = _lock(file, timeout)
     before = os.fstat(file).st_size
@@ -84,7 +84,7 @@ def _ends_with_a_line(file: int, path: str, size: int) -> bool:
         # could not be opened at all.
         with open(path, "rb", buffering=0) as reader:
             if not os.path.sameopenfile(reader.fileno(), file):
-                return True  # it was put in place of ours just now
+                return True  # another file has that name now
             reader.seek(size - 1)
             return reader.read(1) == b"\n"
     except OSError as error:

@@ -1,7 +1,6 @@
 """HTTP/1.1 without a connection: the head of a request, and a reader of answers.
 
-Pure: bytes in, what they mean out. Who has the bytes, and until when, is known to
-`connections.py`.
+Pure: bytes in, their meaning out. Sockets and time limits are in `connections.py`.
 
 h11 does the same and more, and takes 85 microseconds for a small request and its answer on a
 kept connection; this takes 12, of the 75 that a whole request costs. What it must do:
@@ -39,7 +38,7 @@ HeaderLines = Sequence[tuple[str, str]]
 
 
 class ProtocolError(Exception):
-    """The peer does not speak HTTP/1.1, or goes beyond a bound; in words."""
+    """The peer does not speak HTTP/1.1, or exceeds a bound; the message says which."""
 
 
 class IncompleteResponse(ProtocolError):

@@ -1,9 +1,9 @@
 """Looking up host names, bounded in time.
 
 `getaddrinfo` has no timeout: with a name server that does not answer it takes 20 seconds
-and more, and nothing ends it. So it runs on a daemon thread of its own, which whoever
-asked leaves behind once the time is over. The next one to ask for the same name waits for
-the look-up that is under way.
+and more, and can't be aborted. So it runs on a daemon thread of its own, and the caller
+waits for it until its time is over. The next caller with the same name waits for the
+look-up that is under way.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Resolver:
 
     Args:
         look_up: as `system_look_up`, which it is by default.
-        start: starts a daemon thread, or says that it can't.
+        start: starts a daemon thread; False if it can't.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Resolver:
         self._remembered[host, port] = addresses
 
     def _without_thread(self, host: str, port: int) -> Addresses:
-        """At interpreter shutdown, say. What was true before takes no time."""
+        """At interpreter shutdown, for example: the last known addresses, else a look-up here."""
         remembered = self._remembered.get((host, port))
         return remembered if remembered else self._look_up_here(host, port)
 
@@ -172,7 +172,7 @@ class Resolver:
 
 
 def _is_numeric(host: str) -> bool:
-    """Is it an address, which takes no look-up?"""
+    """Is it an IP address, which needs no look-up?"""
     if ":" in host:
         return True
     try:

@@ -38,7 +38,7 @@ def open_tunnel(
     if not 200 <= status < 300:
         raise ProxyFailed(f"the proxy refused the tunnel ({status})")
     if reader.surplus:
-        raise ProxyFailed("the proxy speaks in the tunnel")
+        raise ProxyFailed("the proxy sent data of its own in the tunnel")
 
 
 def open_socks(

@@ -9,9 +9,9 @@ from ..errors import DeliveryError
 if TYPE_CHECKING:
     from .http1 import RawResponse
 
-#: Bytes of an answer's body that are given on.
+#: Bytes of an answer's body that a `Response` has.
 MAX_ANSWER = 4096
-#: Bytes of it that are read to keep its connection; more is not worth it.
+#: Bytes of it that are read, so that its connection can be kept; with more it is closed.
 MAX_READ = 64 * 1024
 
 
@@ -38,9 +38,9 @@ class NoResponse(DeliveryError):
     Attributes:
         bytes_sent: bytes of the body that went out on a connection; 0 where there was none.
         cut_after_body: the whole request was written, and then the connection was cut:
-            the peer may have died of it.
-        partial: the answer as far as it came, for who asked for a whole one; None if not
-            even its head did.
+            the request may have crashed the server.
+        partial: what came of the answer, if a whole one was asked for; None without a whole
+            head.
     """
 
     def __init__(

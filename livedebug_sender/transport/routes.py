@@ -97,7 +97,7 @@ class Routes:
 
         Raises:
             ValueError: no connection can be made by its URL.
-            ProxyFailed, TLSFailed: the environment's proxy or CA bundle is no good.
+            ProxyFailed, TLSFailed: the environment's proxy or CA bundle can't be used.
         """
         # By the whole URL first: to take it apart each time would cost a tenth of a request.
         found = self._by_url.get(endpoint.url)

@@ -19,14 +19,14 @@ Connect = Callable[[socket.socket, Any], None]
 def dial_tcp(
     host: str, port: int, resolver: Resolver, deadline: RequestDeadline, until: float
 ) -> socket.socket:
-    """A connection to a host, by the first of its addresses that takes it.
+    """A connection to a host, by the first of its addresses that accepts it.
 
     All of them share the time, where urllib3 would give each the whole timeout.
     """
     error: OSError | None = None
     addresses = resolver.resolve(host, port, deadline, until)
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
-        # A share each, so that one that swallows packets leaves time for the next.
+        # A share each: an address that does not answer leaves time for the next.
         share = max(0.001, deadline.remaining(until) / (len(addresses) - tried))
         try:
             sock = socket.socket(family, kind, protocol)

@@ -26,7 +26,7 @@ _LOOKS_UP = ("socks4a", "socks5h")
 
 
 class TimedSocksSocket(socks.socksocket):  # type: ignore[misc]
-    """One whose talk with the proxy, and not each read of it, has to be done in time."""
+    """One with a bound on the whole exchange with the proxy, and not on each read."""
 
     deadline: RequestDeadline
     until: float
@@ -44,7 +44,7 @@ def dial_socks(
     deadline: RequestDeadline,
     until: float,
 ) -> socket.socket:
-    """A connection to the origin, by the first of the proxy's addresses that takes it."""
+    """A connection to the origin, by the first of the proxy's addresses that accepts it."""
     by_proxy = proxy.scheme in _LOOKS_UP
     if not by_proxy:
         # PySocks would look it up without a bound on the time; and knows only IPv4.

@@ -21,7 +21,7 @@ Buffer = bytes | memoryview
 
 #: Bytes of a write that are joined for TLS: a record. What is larger goes as it is.
 _RECORD = 16 * 1024
-#: Bytes that TLS is given at once; it says nothing before all of them are written.
+#: Bytes that TLS is given at once; its write returns only when all of them are written.
 _TLS_WRITE = 256 * 1024
 #: Seconds of one wait at most: a `poll` takes no more than 24 days.
 _LONGEST_WAIT = 86400.0
@@ -51,7 +51,7 @@ class Stream(Protocol):
 
 
 def shut_down(sock: socket.socket) -> None:
-    """Shut a socket down, so that whoever waits on it comes back.
+    """Shut a socket down, which ends the wait of a thread on it.
 
     Not by `SSLSocket.shutdown`: it takes the encryption off first, and what another thread
     sends in that moment, the API key maybe, would go in the clear.
@@ -272,7 +272,7 @@ def _one_write(buffers: Sequence[Buffer]) -> Buffer:
 
 
 def _plain_error(error: ssl.SSLError) -> OSError:
-    """An error of TLS, once it was there, as what it says of the connection."""
+    """What an error of TLS on an open connection says of the connection."""
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return ConnectionResetError("TLS ended")
     return tls_failed(error)

@@ -1,4 +1,4 @@
-"""The seam to the network: a `Request` in, a `Response` out, or `NoResponse` raised."""
+"""Sending a `Request`: gives a `Response`, or raises `NoResponse`."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Transport:
     Args:
         session_factory: makes a `requests.Session`; None: our own connections, with
             bounds on the time of an answer, which those of a session may lack.
-        around_request: makes what is entered around each request; it raises nothing.
-        resolver: looks names up.
-        routes: to be shared by several; each has its own by default.
+        around_request: makes a context manager for each request; must not raise.
+        resolver: looks host names up.
+        routes: may be shared by several transports; None: its own.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class Transport:
     def post(self, request: Request, *, deadline: float | None = None) -> Response:
         """Send, and wait for the answer: its status, and the beginning of its body.
 
-        With the status the server has said what it had to say: a body that is cut, too
-        long or too slow is no fault.
+        The status alone decides what follows: a body that is cut, too long or too slow is
+        no fault.
 
         Args:
-            deadline: when to be back at the latest (seconds of `time.monotonic`, not frozen).
+            deadline: when to return at the latest (seconds of `runtime.clock.monotonic`).
 
         Raises:
             NoResponse: `TimedOut`, if it is that.
@@ -86,7 +86,7 @@ class Transport:
     def exchange(
         self, request: Request, *, max_body: int, deadline: float | None = None
     ) -> RawResponse:
-        """As `post`, over the network, but for callers that want the whole answer as it came.
+        """As `post`, over the network, for callers that need the whole answer as it came.
 
         Args:
             max_body: bytes of the answer's body at most.
@@ -97,7 +97,7 @@ class Transport:
         return self._send(request, deadline, max_body, whole=True)
 
     def agent_info(self, agent: Endpoint, deadline: float | None = None) -> dict[str, Any] | None:
-        """What the agent says of itself at ``/info``; None if it doesn't."""
+        """An agent's ``/info``; None if that gives no JSON object."""
         if agent.scheme == "file":
             return None
         request = Request(agent, "/info", {"User-Agent": USER_AGENT}, b"", "GET")
@@ -110,7 +110,7 @@ class Transport:
         return info if isinstance(info, dict) else None
 
     def abort(self) -> None:
-        """Cut the request under way, from another thread; none is made after it."""
+        """Abort the request under way, from another thread; no request is made after that."""
         self._deadline.abort()
 
     def close(self) -> None:

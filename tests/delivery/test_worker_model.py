@@ -103,12 +103,12 @@ class World:
         options, flood = self.options, track in FLOODS
         share = 0.9 if flood else 1
         fits = int(options.max_queue_bytes * share)
-        most = fits if track is Track.SYMDB else min(fits, options.max_payload_bytes)
+        max_size = fits if track is Track.SYMDB else min(fits, options.max_payload_bytes)
         held = [one for one in self.known.values() if one.fate is None]
         floods = [one for one in held if one.track in FLOODS]
         if self.closed:
             return "closed"
-        if size > most:
+        if size > max_size:
             return "too_large"
         full = len(held) + 1 > options.max_queue_items
         full |= sum(one.size for one in held) + size > options.max_queue_bytes
@@ -232,8 +232,8 @@ class World:
             # A refusal at the v2 route may turn out to be an old agent's, and is no last word.
             assert one.fate is None or (one.fate, path) == ("rejected", V1)
             one.fate = None
-        most = 1 if track is Track.SYMDB else self.options.max_batch_items
-        assert 1 <= len(ids) <= most
+        max_items = 1 if track is Track.SYMDB else self.options.max_batch_items
+        assert 1 <= len(ids) <= max_items
         assert len(ids) == 1 or sum(one.size for one in ones) <= self.options.max_batch_bytes
         if track is not Track.SYMDB and not any(one in self._tried for one in ids):
             self.batches += 1

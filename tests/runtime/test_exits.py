@@ -173,7 +173,7 @@ def test_forks_of_forks_deliver_their_own_once(ending: str) -> None:
         assert sorted(e["n"] for e in intake.elements()) == [0, 1, 2, 3]
 
 
-def test_forks_while_other_threads_enqueue_and_lanes_work_leave_no_lock_taken() -> None:
+def test_forks_while_other_threads_enqueue_and_workers_deliver_leave_no_lock_taken() -> None:
     with RecordingServer() as intake:
         script = """
             import threading

@@ -135,7 +135,7 @@ def test_a_connect_answer_that_drips_is_a_timeout(
     [
         (b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n", "407"),
         (b"HTTP/1.1 403 No\r\nContent-Length: 5\r\n\r\nnever", "refused the tunnel .403"),
-        (b"HTTP/1.1 200 OK\r\n\r\nsurplus", "speaks in the tunnel"),
+        (b"HTTP/1.1 200 OK\r\n\r\nsurplus", "data of its own in the tunnel"),
         (b"nonsense\r\n\r\n", "not HTTP"),
         (b"HTTP/1.1 200 OK\r\nCut: he", "closed in the middle"),
     ],

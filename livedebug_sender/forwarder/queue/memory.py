@@ -82,8 +82,8 @@ class MemoryQueue:
             if self._closed:
                 raise QueueUnavailable("shutting down", RETRY_AFTER)
             share = FLOODING_SHARE if request.route in self._options.flooding else 1.0
-            most = self._options.max_items
-            too_many = most is not None and self._items + 1 > max(1, int(most * share))
+            max_items = self._options.max_items
+            too_many = max_items is not None and self._items + 1 > max(1, int(max_items * share))
             if too_many or self._bytes + size > self._options.max_bytes * share:
                 raise QueueFull("the queue is full", RETRY_AFTER)
             self._items += 1

@@ -12,7 +12,7 @@ pytest.importorskip("confluent_kafka", reason="no confluent-kafka")
 from livedebug_sender import ConfigError
 from livedebug_sender.forwarder.queue.kafka.clients import RESERVED, kafka_place
 from livedebug_sender.forwarder.queue.kafka.spreading import by_route
-from livedebug_sender.forwarder.queue.kafka.topic import Topic, objection, warnings
+from livedebug_sender.forwarder.queue.kafka.topic import Topic, rejection_reason, warnings
 
 BROKERS = "k1:9092,k2:9092"
 GOOD = {"min.insync.replicas": "2", "cleanup.policy": "delete", "retention.ms": "86400000"}
@@ -25,7 +25,7 @@ def a_topic(replicas=3, partitions=12, broker_ids=(1, 2, 3), **settings):
 
 
 def test_a_topic_with_three_replicas_two_of_them_in_sync_is_good():
-    assert objection(a_topic(), BROKERS, 3) == ""
+    assert rejection_reason(a_topic(), BROKERS, 3) == ""
     assert warnings(a_topic(), BROKERS, 12 * HOUR, 4) == []
 
 
@@ -42,18 +42,18 @@ def test_a_topic_with_three_replicas_two_of_them_in_sync_is_good():
     ],
 )
 def test_what_cannot_keep_the_promise_is_refused_with_what_mends_it(topic, words):
-    assert words in objection(topic, BROKERS, 3)
+    assert words in rejection_reason(topic, BROKERS, 3)
 
 
 def test_the_command_for_more_replicas_gives_each_partition_three_brokers():
-    words = objection(a_topic(replicas=1, broker_ids=(4, 5, 6, 7)), BROKERS, 3)
+    words = rejection_reason(a_topic(replicas=1, broker_ids=(4, 5, 6, 7)), BROKERS, 3)
     plan = json.loads(re.search(r"echo '([^']+)'", words)[1])
     assert [one["partition"] for one in plan["partitions"]] == list(range(12))
     assert all(len(set(one["replicas"])) == 3 for one in plan["partitions"])
 
 
 def test_one_replica_is_good_where_it_is_meant():
-    assert objection(a_topic(replicas=1, min_insync_replicas="1"), BROKERS, 1) == ""
+    assert rejection_reason(a_topic(replicas=1, min_insync_replicas="1"), BROKERS, 1) == ""
 
 
 @pytest.mark.parametrize(

@@ -133,12 +133,12 @@ class _Pages:
 
 def _local_size(size: int) -> int:
     """Bytes of a payload in the leaf itself."""
-    most = PAGE - 35
-    if size <= most:
+    max_local = PAGE - 35
+    if size <= max_local:
         return size
     least = (PAGE - 12) * 32 // 255 - 23
     fitting = least + (size - least) % (PAGE - 4)
-    return fitting if fitting <= most else least
+    return fitting if fitting <= max_local else least
 
 
 def _record(payload: memoryview) -> list[Any]:

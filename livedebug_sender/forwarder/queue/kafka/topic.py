@@ -95,7 +95,7 @@ def checked_topics(place: KafkaPlace, options: QueueOptions) -> tuple[Topic, Top
             _had(client, place.dead_topic, 1, dead, options),
         )
     for topic in topics:
-        wrong = objection(topic, place.brokers, options.kafka_min_replicas)
+        wrong = rejection_reason(topic, place.brokers, options.kafka_min_replicas)
         if wrong:
             raise ConfigError(wrong)
     for words in warnings(topics[0], place.brokers, max_age, len(options.routes)):
@@ -117,7 +117,7 @@ def described_topic(place: KafkaPlace, name: str) -> Topic:
     return topic
 
 
-def objection(topic: Topic, brokers: str, min_replicas: int) -> str:
+def rejection_reason(topic: Topic, brokers: str, min_replicas: int) -> str:
     """Why nothing can be promised with this topic, and what mends it; "": it can."""
     if topic.replicas < min_replicas:
         return (
