@@ -25,6 +25,8 @@ from real_agent import running_agent
 
 AGENT = "agent"
 _SECONDS = 3
+#: Seconds after which what is not needed any more was given back to the system, if ever.
+_SETTLED_AFTER = 8.0
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _COMMAND = "from livedebug_sender.forwarder.command import forward; forward()"
 _POST = """
@@ -93,7 +95,8 @@ def forwarding(url: str, who: str, clients: int, size: int) -> Figures:
     """Seconds of a request, by throughput (`wall`), at the median and the 99th percentile."""
     with serving(url, who) as server:
         wrk(server.address, clients, size, 1)
-        server.drained() if who != AGENT else None
+        if who != AGENT:
+            server.drained()
         begun = time.monotonic()
         figures = wrk(server.address, clients, size, _SECONDS)
         if who != AGENT:
@@ -111,6 +114,9 @@ def forwarding_memory(url: str, who: str, requests: int) -> Figures:
         done = 0.0
         while done < requests:
             done += wrk(server.address, 8, 200 * 1024, 2)["done"]
+        if who != AGENT:
+            server.drained()
+        time.sleep(_SETTLED_AFTER)
         return {"bytes": server.memory()}
 
 

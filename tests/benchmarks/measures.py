@@ -25,6 +25,8 @@ class Side:
 class Measure:
     """A row: the ratio of ours to the other's figure, round by round.
 
+    Those that follow each other with the same sides are of the same runs.
+
     Attributes:
         other: None: the figure itself is what is aimed at.
         aim: what should not be passed; None: only told.
@@ -75,14 +77,23 @@ def _web(who: str) -> Side:
     return Side(name, f"web_{who}", arguments)
 
 
-def _forwarder(mode: str, size: int, clients: int, figure: str = "wall") -> Measure:
+FORWARDER_MODES = ("pass-through", "store-and-forward")
+FORWARDER_SIZES = (2, 200)  # KB
+
+
+def forwarder_what(mode: str, size: int, clients: int, figure: str) -> str:
+    if figure == "bytes":
+        return f"{mode}, memory after 10,000 requests of {size} KB"
+    shown = {"wall": "time a request", "p99": "99 %"}[figure]
+    return f"{mode}, {size} KB, {clients} client{'s' * (clients > 1)}, {shown}"
+
+
+def _forwarder(mode: str, size: int, clients: int, figure: str) -> Measure:
     """A cell of the table against the Agent: the time of a request, or the 99th percentile."""
     arguments = {"url": URL, "clients": clients, "size": size * 1024}
     ours = Side(mode, "forwarding", {**arguments, "who": mode})
     agent = Side("the Agent", "forwarding", {**arguments, "who": "agent"})
-    many = "client" if clients == 1 else "clients"
-    shown = {"wall": "time a request", "p99": "99 %"}[figure]
-    what = f"{mode}, {size} KB, {clients} {many}, {shown}"
+    what = forwarder_what(mode, size, clients, figure)
     return Measure("forwarder", what, figure, ours, agent, {"wall": 1.5, "p99": 2.0}[figure])
 
 
@@ -90,16 +101,19 @@ def _forwarder_memory(mode: str) -> Measure:
     arguments = {"url": URL, "requests": 10_000}
     ours = Side(mode, "forwarding_memory", {**arguments, "who": mode})
     agent = Side("the Agent", "forwarding_memory", {**arguments, "who": "agent"})
-    what = f"{mode}, memory after 10,000 requests of 200 KB"
+    what = forwarder_what(mode, 200, 8, "bytes")
     return Measure("forwarder", what, "bytes", ours, agent, 1.0)
 
 
-_FORWARDER = tuple(
-    _forwarder(mode, size, clients, figure)
-    for figure in ("wall", "p99")
-    for mode in ("pass-through", "store-and-forward")
-    for size in (2, 200)
-    for clients in (1, 8)
+_FORWARDER = (
+    *(
+        _forwarder(mode, size, clients, figure)
+        for mode in FORWARDER_MODES
+        for size in FORWARDER_SIZES
+        for clients in (1, 8)
+        for figure in ("wall", "p99")
+    ),
+    *map(_forwarder_memory, FORWARDER_MODES),
 )
 
 
@@ -209,7 +223,6 @@ MEASURES = (
         None,
     ),
     *_FORWARDER,
-    _forwarder_memory("pass-through"),
     _alone("start", "import over a bare interpreter, ms", "ms", 45, "import_cost", times=15),
     _alone("start", "the same over that of requests", "ratio", 0.35, "import_cost", times=15),
     _alone("start", "heavy modules that import loads", "modules", 0, "modules_loaded"),

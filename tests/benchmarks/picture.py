@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench import Row
+    from results import Row
 
 WIDTH, LEFT, RIGHT, LINE, TOP = 860, 380, 90, 24, 44
 #: A bar of this share of its aim fills the width.
@@ -21,7 +21,7 @@ text { font: 13px system-ui, sans-serif; fill: #333 } .group { font-weight: 600 
 def draw(rows: list[Row]) -> str:
     """Each bar's length is its ratio over its aim; rows without an aim are left out."""
     scale = (WIDTH - LEFT - RIGHT) / MOST
-    shown = [row for row in rows if row.measure.aim]
+    shown = [row for row in rows if row.aim]
     height = TOP + LINE * len(shown) + 20
     aim_at = LEFT + scale
     parts = [
@@ -32,11 +32,11 @@ def draw(rows: list[Row]) -> str:
         f'<line class="aim" x1="{aim_at}" x2="{aim_at}" y1="28" y2="{height - 12}"/>',
     ]
     for number, row in enumerate(shown):
-        assert row.measure.aim is not None
+        assert row.aim is not None
         y = TOP + LINE * number
-        length = min(MOST, row.ratio / row.measure.aim) * scale
+        length = min(MOST, row.ratio / row.aim) * scale
         kind = "missed" if row.missed else "good"
-        label = f"{row.measure.group}: {row.measure.what}"
+        label = f"{row.group}: {row.what}"
         parts += [
             f'<text x="{LEFT - 10}" y="{y + 12}" text-anchor="end">{escape(label)}</text>',
             f'<rect class="{kind}" x="{LEFT}" y="{y}" width="{length:.1f}" height="16" rx="2"/>',

@@ -249,8 +249,8 @@ def test_connections_that_hold_all_places_of_all_workers_make_room(intake, begun
 #: Looks each 50 ms at workers that show life each 20 ms.
 IMPATIENT = """
 from livedebug_sender.forwarder.server import supervisor, worker
-supervisor.LOOK_EVERY, worker._LOOK_EVERY = 0.05, 0.02
-supervisor._SILENT_AFTER, supervisor._KILLED_AFTER = 20, 80
+supervisor.LOOK_EVERY, worker.LOOK_EVERY = 0.05, 0.02
+supervisor.SILENT_AFTER, supervisor.KILLED_AFTER = 20, 80
 from livedebug_sender.forwarder.command import forward
 forward()
 """

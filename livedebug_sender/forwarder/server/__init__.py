@@ -6,8 +6,8 @@ threads, `wsgi` calls the application, `listening` has the sockets, `server` run
 one process, `supervisor` in several.
 """
 
-from .arenas import use_one_arena
 from .listening import DEFAULT_LISTEN, SOCKET_MODE, check_address
+from .memory import use_one_arena
 from .server import Server, stopped_by_signals
 from .supervisor import Supervisor
 

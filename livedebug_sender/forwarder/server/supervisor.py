@@ -43,7 +43,7 @@ _AT_ONCE = 64
 _RESTART_AFTER = 1.0
 #: Looks at a worker, one in each `LOOK_EVERY`, without a sign of life from it: then it gets no
 #: more connections; then it is killed. Looks, not seconds: where all is stopped, none is made.
-_SILENT_AFTER, _KILLED_AFTER = 5, 30
+SILENT_AFTER, KILLED_AFTER = 5, 30
 #: Seconds beyond the grace after which a worker is killed.
 _KILL_AFTER = 2.0
 
@@ -62,7 +62,7 @@ class _Process:
 
     @property
     def is_silent(self) -> bool:
-        return self.silent_for >= _SILENT_AFTER
+        return self.silent_for >= SILENT_AFTER
 
 
 class Supervisor:
@@ -225,9 +225,9 @@ class Supervisor:
                 process.silent_for = 0
             elif process.heartbeats is not None:
                 process.silent_for += 1
-            if process.silent_for == _SILENT_AFTER:
+            if process.silent_for == SILENT_AFTER:
                 logger.warning("worker %d shows no sign of life; it gets no connections", index)
-            elif process.silent_for == _KILLED_AFTER:
+            elif process.silent_for == KILLED_AFTER:
                 logger.error("worker %d showed no sign of life for long; it is killed", index)
                 os.kill(process.pid, signal.SIGKILL)
 
