@@ -22,6 +22,9 @@ COMMANDS = {
     "demo": ("livedebug_sender.cli.demo", "Send the samples, and show what arrives."),
 }
 
+#: What a command comes to need when it has long begun.
+_NEEDED_LATER = {"forward": ("prometheus_client",)}
+
 
 class _Commands(click.Group):
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
@@ -48,6 +51,8 @@ class _Commands(click.Group):
         if name not in self.list_commands(context):
             return None
         try:
+            for module in _NEEDED_LATER.get(name, ()):
+                import_module(module)
             command = getattr(import_module(COMMANDS[name][0]), name)
         except ModuleNotFoundError as missing:
             raise click.UsageError(

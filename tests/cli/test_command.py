@@ -102,6 +102,16 @@ def test_a_command_without_its_extra_says_what_to_install(monkeypatch: pytest.Mo
     assert 'pip install "livedebug-sender[cli,intake]"' in ended.stderr
 
 
+def test_forward_says_at_its_start_what_it_would_come_to_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    ended = run("forward", "--help")
+    assert ended.exit_code == 2
+    assert "forward needs prometheus_client, which is not installed" in ended.stderr
+    assert 'pip install "livedebug-sender[forwarder]"' in ended.stderr
+
+
 def test_without_click_the_command_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['click'] = None\n"
