@@ -70,7 +70,7 @@ def total_bytes(names: tuple[str, ...]) -> int | None:
 
 
 def payloads_of(names: tuple[str, ...], expected: Expected) -> Iterator[Found]:
-    """The payloads of all files, in order; their places begin with the file's name."""
+    """The payloads of all files, in order."""
     before = 0
     for name in names:
         shown = "standard input" if name == "-" else name
@@ -79,11 +79,10 @@ def payloads_of(names: tuple[str, ...], expected: Expected) -> Iterator[Found]:
             try:
                 for found in _payloads_in(file, expected):
                     offset = found.offset
-                    place = f"{shown}, {found.place}" if found.place else shown
-                    yield replace(found, place=place, offset=before + offset)
+                    yield replace(found, file=shown, offset=before + offset)
             except (OSError, EOFError, zlib.error) as error:
                 problem = f"can't be read to its end: {str(error) or type(error).__name__}"
-                yield Found(shown, before + offset, problem=problem)
+                yield Found("", before + offset, problem=problem, file=shown)
         before += offset
 
 

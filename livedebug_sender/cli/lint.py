@@ -24,11 +24,16 @@ _MAX_PAYLOAD = 32 * MiB
 
 @dataclass(frozen=True)
 class Row:
-    """A finding, and the payload it is about."""
+    """A finding, and the payload it is about.
 
-    place: str
-    track: str
+    Attributes:
+        payload: such as ``line 3`` or ``payload 3``; empty for a file that is one.
+    """
+
+    file: str
     line: int | None
+    payload: str
+    track: str
     finding: Finding
 
 
@@ -77,11 +82,11 @@ def _rows(found: Found) -> Iterator[Row]:
     track = str(found.track or "unknown")
     if found.problem:
         finding = Finding("", found.problem, "a JSON object or array, or a symdb body")
-        yield Row(found.place, track, found.line, finding)
+        yield Row(found.file, found.line, found.place, track, finding)
         return
     if found.track is Track.SYMDB:
         for finding in symdb_findings(found.payload, found.content_type or ""):
-            yield Row(found.place, track, None, finding)
+            yield Row(found.file, None, found.place, track, finding)
         return
     text = found.payload.decode()
     value = json.loads(text)
@@ -90,22 +95,23 @@ def _rows(found: Found) -> Iterator[Row]:
         for finding in findings_in(element, found.track):
             pointer = finding.pointer if number is None else f"/{number}{finding.pointer}"
             line = None if found.line is None else found.line - 1 + line_of(text, pointer)
-            yield Row(found.place, track, line, Finding(pointer, finding.given, finding.expected))
+            placed = Finding(pointer, finding.given, finding.expected)
+            yield Row(found.file, line, found.place, track, placed)
 
 
 def _print(row: Row) -> None:
-    told = row.line is None or row.place.endswith(f", line {row.line}")  # of JSON Lines
-    where = row.place if told else f"{row.place}, line {row.line}"
-    console = stdout()
-    console.print(plain(f"{where} ({row.track})", "bold"))
-    console.print(plain(f"  {row.finding}", "yellow"))
+    """As compilers do it: editors and terminals make a link of the file and its line."""
+    where = row.file if row.line is None else f"{row.file}:{row.line}"
+    told = row.payload in ("", f"line {row.line}")  # of JSON Lines
+    what = row.track if told else f"{row.payload}, {row.track}"
+    said = plain(f": {row.finding} ({what})", "yellow")
+    stdout().print(plain(where, "bold"), said, sep="")
 
 
 def _as_data(row: Row) -> dict[str, Any]:
-    file, _, payload = row.place.partition(", ")
     return {
-        "file": file,
-        "payload": payload,
+        "file": row.file,
+        "payload": row.payload,
         "track": row.track,
         "line": row.line,
         **asdict(row.finding),

@@ -34,6 +34,7 @@ class Found:
         track: None where nobody has said or told it yet.
         content_type: of a SymDB body.
         line: of the file, from 1, in which the payload begins; None where not known.
+        file: its name, as it is shown.
     """
 
     place: str
@@ -44,6 +45,7 @@ class Found:
     track: Track | None = None
     content_type: str | None = None
     line: int | None = None
+    file: str = ""
 
 
 def payloads_in(file: BinaryIO, max_bytes: int) -> Iterator[Found]:

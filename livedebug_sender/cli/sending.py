@@ -121,7 +121,8 @@ class Sending:
         self._read = found.offset
         if found.problem or found.track is None:
             self.report.passed_over[found.reason] += 1
-            self._note(f"{found.place}: {found.problem}")
+            place = f"{found.file}, {found.place}" if found.place else found.file
+            self._note(f"{place}: {found.problem}")
             return
         self._wait_for_room(len(found.payload))
         if not self.report.stopped:
