@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..units import parse_seconds
 from .counters import ENDING, Column, Counters
 from .info import agent_headers, info_page
 from .limits import InFlightLimit, body_size, read_body
@@ -107,15 +108,20 @@ class Forwarder:
         """Answer ``/health`` with 503 from now on."""
         self._ending = True
 
-    def close(self, timeout: float | None = None) -> bool:
-        """Deliver what is held, within `timeout` seconds (None: ``grace``).
+    def close(self, timeout: float | str | None = None) -> bool:
+        """Deliver what is held.
+
+        Args:
+            timeout: seconds, or with a unit: ``"500ms"``; None means ``grace``.
 
         Returns:
             False if something had to be dropped for lack of time.
         """
+        given = self._settings.grace if timeout is None else timeout
+        seconds = parse_seconds("timeout", given, zero=True)
         self._ending = True
         atexit.unregister(self.close)
-        return self._mode.close(self._settings.grace if timeout is None else timeout)
+        return self._mode.close(seconds)
 
     def _reply(self, environ: WSGIEnvironment) -> Reply:
         path = environ.get("PATH_INFO", "")

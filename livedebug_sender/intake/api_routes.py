@@ -48,7 +48,13 @@ def add_api(
     stopping: threading.Event,
 ) -> None:
     """Add the routes; `docs/intake.rst` describes each."""
+    _add_payload_routes(app, store, search)
+    _add_request_routes(app, store)
+    _add_overview_routes(app, store, search, findings, stopping)
+    _add_action_routes(app, store, faults, inject)
 
+
+def _add_payload_routes(app: Flask, store: Store, search: Search) -> None:
     @app.get("/intake/state")
     def get_state() -> Response:
         return jsonify(state(store))
@@ -93,6 +99,8 @@ def add_api(
     def get_comparison(id: str, other: str) -> Response:
         return jsonify(comparison(_payload(store, other), _payload(store, id)))
 
+
+def _add_request_routes(app: Flask, store: Store) -> None:
     @app.get("/intake/requests")
     def get_requests() -> Response:
         return jsonify(request_list(store, _filter(), *_window()))
@@ -117,6 +125,14 @@ def add_api(
         store.clear()
         return Response(status=204)
 
+
+def _add_overview_routes(
+    app: Flask,
+    store: Store,
+    search: Search,
+    findings: PayloadFindings,
+    stopping: threading.Event,
+) -> None:
     @app.get("/intake/probes")
     def get_probes() -> Response:
         return jsonify(probes=probe_list(store))
@@ -150,6 +166,13 @@ def add_api(
         )
         return Response(found, content_type="text/event-stream")
 
+
+def _add_action_routes(
+    app: Flask,
+    store: Store,
+    faults: Callable[[], FaultInjection],
+    inject: Callable[[str], None],
+) -> None:
     @app.get("/intake/faults")
     def get_faults() -> Response:
         return jsonify(faults=faults().left())

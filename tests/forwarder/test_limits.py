@@ -10,20 +10,21 @@ from running_forwarder import ROUTES, environ
 from sample_data import KEY
 from servers import RecordingServer
 
+from livedebug_sender import ConfigError
 from livedebug_sender.forwarder import Forwarder, Settings
 from livedebug_sender.forwarder.counters import FIRST_METRIC, Counters
 from livedebug_sender.forwarder.limits import InFlightLimit, body_size, read_body
 from livedebug_sender.forwarder.replies import HTTPError
 
 
-def read(most: int, body: bytes, **wsgi: Any) -> bytes:
+def read(max_bytes: int, body: bytes, **wsgi: Any) -> bytes:
     wsgi["wsgi.input"] = io.BytesIO(body)
-    return read_body(wsgi, body_size(wsgi, most), most)
+    return read_body(wsgi, body_size(wsgi, max_bytes), max_bytes)
 
 
-def refused(most: int, body: bytes, **wsgi: Any) -> int:
+def refused(max_bytes: int, body: bytes, **wsgi: Any) -> int:
     with pytest.raises(HTTPError) as caught:
-        read(most, body, **wsgi)
+        read(max_bytes, body, **wsgi)
     return caught.value.status
 
 
@@ -76,6 +77,14 @@ def test_what_was_in_hand_is_given_back_whatever_happens():
 class Broken(io.BytesIO):
     def read(self, size: int | None = -1) -> bytes:
         raise RuntimeError(f"something with {KEY}")
+
+
+def test_the_time_to_close_in_may_have_a_unit_and_is_checked():
+    with RecordingServer() as intake:
+        app = Forwarder(Settings.from_env(environ(intake.url)))
+        with pytest.raises(ConfigError, match="timeout is 'soon'"):
+            app.close("soon")
+        assert app.close("500ms")
 
 
 def test_what_was_not_foreseen_is_a_500_without_a_word_of_the_request(caplog):
