@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 pytest_plugins = ["livedebug_sender.pytest_plugin"]
 
 
-# No example is timed: a busy machine would fail it.
+# No example is timed: a busy machine would fail it. Others are drawn in each run, of which
+# there is one for each Python.
 hypothesis.settings.register_profile(
-    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "untimed",
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("untimed")
 

@@ -200,7 +200,7 @@ pieces = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.sampled_from(["http://", "https://", "HTTP://"]), st.lists(pieces, max_size=6))
 @example("http://", ["good.test", "\\", "@", "evil.test"])
 @example("http://", ["good.test", "#", "@", "evil.test"])

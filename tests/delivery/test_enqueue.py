@@ -325,7 +325,7 @@ anything = st.one_of(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(
     track=st.sampled_from(["logs", "diagnostics", "symdb", "x"]) | anything,
     payload=anything,

@@ -314,7 +314,7 @@ bounds = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(steps, scripts(passing | final), bounds, st.booleans())
 def test_whatever_comes_in_and_whatever_is_answered_each_payload_has_its_place_in_the_accounts(
     steps: list[Any], script: list[Said], bounds: dict[str, Any], agentless: bool
@@ -331,7 +331,7 @@ def test_whatever_comes_in_and_whatever_is_answered_each_payload_has_its_place_i
         assert stats.additional_delivered + stats.additional_failed == world.batches
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(st.lists(enqueues, max_size=60), scripts(passing), st.integers(1, 20))
 def test_through_trouble_that_passes_exactly_the_culprits_are_rejected(
     payloads: list[Any], script: list[Said], max_batch_items: int
