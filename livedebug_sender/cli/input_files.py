@@ -21,9 +21,13 @@ from ..protocol.payload import check_content_type
 from ..protocol.tracks import Track, track_of_payload
 from ..units import MiB
 from .payload_files import TOO_LARGE, Found, payloads_in
+from .recordings import is_recording, request_in
 
 #: Bytes of a SymDB body that are read.
 MAX_BODY = 32 * MiB
+
+#: Bytes of a line with a recorded request: a body in base64, or with each quote escaped.
+MAX_RECORD = 3 * MAX_BODY
 
 _GZIP = b"\x1f\x8b"
 _PEEK = 256
@@ -98,6 +102,9 @@ def content_type_of(head: bytes) -> str | None:
 
 def _payloads_in(file: BinaryIO, expected: Expected) -> Iterator[Found]:
     head = _peeked(file)
+    if is_recording(head) and expected.track is not Track.SYMDB:
+        yield from _recorded(file, expected)
+        return
     content_type = expected.content_type or content_type_of(head)
     if expected.track is Track.SYMDB or (expected.track is None and content_type_of(head)):
         yield _body(file, content_type)
@@ -111,6 +118,31 @@ def _payloads_in(file: BinaryIO, expected: Expected) -> Iterator[Found]:
             yield replace(found, track=expected.track)
         else:
             yield from _by_track(found, expected.max_payload)
+
+
+def _recorded(file: BinaryIO, expected: Expected) -> Iterator[Found]:
+    """The payloads of recorded requests, each in the line of its request."""
+    if expected.track is not None:
+        words = f"recorded requests, each of its own track; leave {expected.track} out"
+        yield Found("", 0, problem=words)
+        return
+    for record in payloads_in(file, MAX_RECORD):
+        try:
+            request = None if record.problem else request_in(record.payload)
+        except ValueError as error:
+            record = replace(record, payload=b"", problem=str(error))
+            request = None
+        if request is None:
+            yield record
+        elif request.track is Track.SYMDB:
+            upload = replace(record, track=Track.SYMDB, content_type=request.content_type)
+            yield replace(upload, payload=request.body)
+        else:
+            # The lines in the body are not the file's.
+            body = replace(record, payload=request.body.replace(b"\n", b" "))
+            for found in _by_track(body, expected.max_payload):
+                told = request.track if found.track is not None else None
+                yield replace(found, track=told or found.track, line=record.line)
 
 
 def _body(file: BinaryIO, content_type: str | None) -> Found:
@@ -129,9 +161,8 @@ def _body(file: BinaryIO, content_type: str | None) -> Found:
 
 def _by_track(found: Found, max_payload: int) -> Iterator[Found]:
     """A payload with its own track; an array by its elements, which may be of several."""
-    value = json.loads(found.payload)
-    if isinstance(value, dict):
-        yield replace(found, track=track_of_payload(value))
+    if not found.payload.lstrip().startswith(b"["):
+        yield replace(found, track=track_of_payload(json.loads(found.payload)))
         return
     # Cut, not encoded anew: numbers keep their digits.
     for element in payloads_in(io.BytesIO(found.payload), max_payload):

@@ -81,7 +81,8 @@ def send(
 
     A file of the debugger tracks is JSON (an object, or an array of which each element
     is a payload) or JSON Lines, of any length. A file for symdb is one body, which is
-    sent as it is. Either may be gzipped.
+    sent as it is. What a file:// endpoint or `queue export` wrote is sent again. Each
+    may be gzipped.
 
     \b
     Examples:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from email import message_from_bytes
-from email.message import Message
 from typing import Any
 
 from ..protocol.unpacking import unpacked
 from ..units import MiB
 from .findings import MAX_FINDINGS, Finding, check, shown
+from .multipart import parts_of
 
 _EVENT = "event"
 #: What both parts have, by its name in the event part.
@@ -25,7 +24,7 @@ def symdb_findings(body: bytes, content_type: str) -> list[Finding]:
     Args:
         content_type: of the upload; its boundary takes the body apart.
     """
-    parts = _parts_of(body, content_type)
+    parts = parts_of(body, content_type)
     if not parts:
         given = shown(content_type)
         return [Finding("", given, "multipart/form-data with a boundary, and its parts")]
@@ -82,29 +81,3 @@ def _disagreements(values: dict[str, Any]) -> Iterator[Finding]:
             if theirs in event and ours in symbols and event[theirs] != symbols[ours]:
                 expected = f"{shown(event[theirs])}, as the event part's {theirs}"
                 yield Finding(f"/{name}/{ours}", shown(symbols[ours]), expected)
-
-
-def _parts_of(body: bytes, content_type: str) -> dict[str, bytes]:
-    """The contents of the parts by name, as RFC 2046 (5.1.1) parts them; none for another body.
-
-    The parser of `email` is for text: it would have to guess about the line ends in gzip.
-    """
-    boundary = _header("Content-Type", content_type).get_param("boundary")
-    if not isinstance(boundary, str) or not boundary:
-        return {}
-    delimiter = b"\r\n--" + boundary.encode("latin-1", "replace")
-    _, *pieces = (b"\r\n" + body).split(delimiter)
-    parts = {}
-    for piece in pieces:
-        if piece.startswith(b"--"):  # the closing delimiter
-            break
-        head, _, content = piece.partition(b"\r\n\r\n")
-        name = message_from_bytes(head.strip()).get_param("name", header="Content-Disposition")
-        parts[str(name)] = content
-    return parts
-
-
-def _header(name: str, value: str) -> Message:
-    message = Message()
-    message[name] = value
-    return message

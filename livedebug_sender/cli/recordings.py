@@ -1,0 +1,73 @@
+"""Requests as a ``file://`` endpoint and ``queue export`` record them, a line each: pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ..lint.multipart import parts_of
+from ..protocol.tracks import ROUTES, Track
+
+_START = b'{"method":'
+_SYMDB_PATH = ROUTES[Track.SYMDB].agent_path
+
+
+@dataclass(frozen=True)
+class RecordedBody:
+    """What a recorded request held.
+
+    Attributes:
+        track: None: each payload's own, as its content tells.
+        body: JSON; of a SymDB upload the body as it was sent.
+        content_type: of a SymDB upload.
+    """
+
+    track: Track | None
+    body: bytes
+    content_type: str = ""
+
+
+def is_recording(head: bytes) -> bool:
+    """Does a file that begins like this hold recorded requests?"""
+    return head.startswith(_START)
+
+
+def request_in(line: bytes) -> RecordedBody:
+    """The body of a recorded request.
+
+    Raises:
+        ValueError: it is none, or its body can't be read; says why.
+    """
+    record = json.loads(line)
+    try:
+        path = urlsplit(record["path"]).path
+        headers = {name.lower(): str(value) for name, value in record["headers"].items()}
+        encoded = record.get("body_base64")
+        body = (
+            record["body"].encode() if encoded is None else base64.b64decode(encoded, validate=True)
+        )
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise ValueError(
+            "not a recorded request; expected: path, headers, and body or body_base64"
+        ) from None
+    content_type = headers.get("content-type", "")
+    if path == _SYMDB_PATH or headers.get("dd-evp-origin") == "agent-symdb":
+        return RecordedBody(Track.SYMDB, body, content_type)
+    if not content_type.startswith("multipart/"):
+        return RecordedBody(None, _checked(body))
+    event = parts_of(body, content_type).get("event")
+    if event is None:
+        raise ValueError("a recorded multipart body without the part event")
+    return RecordedBody(Track.DIAGNOSTICS, _checked(event))
+
+
+def _checked(body: bytes) -> bytes:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"a recorded body that is not JSON: {error}") from None
+    if not isinstance(value, (dict, list)):
+        raise ValueError("a recorded body that is not a JSON object or array")
+    return body
