@@ -38,26 +38,26 @@ class FreedMemory:
     waited out an outage, and their memory is kept for good.
 
     Args:
-        resident: bytes of this process.
+        measure: how many bytes this process has; None: `resident`.
         give_back: as glibc's ``malloc_trim(0)``; None: there is no such thing.
     """
 
     def __init__(
         self,
-        resident: Callable[[], int] | None = None,
+        measure: Callable[[], int] | None = None,
         give_back: Callable[[], object] | None = None,
     ) -> None:
-        self._resident = resident or _resident
+        self._measure = measure or resident
         trim = _of_glibc("malloc_trim")
         self._give_back = give_back or (None if trim is None else lambda: trim(0))
-        self._at_first = self._resident()
+        self._at_first = self._measure()
         self._not_before = 0.0
 
     def look(self, now: float) -> None:
         """To be called every second or so, with the seconds of a clock."""
         if self._give_back is None or now < self._not_before:
             return
-        if self._resident() > self._at_first + KEPT:
+        if self._measure() > self._at_first + KEPT:
             self._give_back()
             self._not_before = now + _EVERY
 
@@ -69,9 +69,10 @@ def _of_glibc(name: str) -> Any:
         return None
 
 
-def _resident() -> int:
+def resident() -> int:
+    """Bytes of this process that are in memory; 0 where that can't be had."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):  # not to be had: nothing has grown
+    except (OSError, ValueError, IndexError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")

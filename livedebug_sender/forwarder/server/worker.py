@@ -21,6 +21,7 @@ from ..limits import BodyBytesLimit
 from ..settings import Settings
 from .connection import Connection, IncomingRequest, Patience, Wait
 from .http1 import RequestError, RequestHead
+from .memory import FreedMemory
 from .wsgi import answer, answer_of, variables
 
 if TYPE_CHECKING:
@@ -221,12 +222,14 @@ class Worker:
 
     def _look_after(self) -> None:
         """Cut connections that idle, and those of clients that send or read drop by drop."""
+        freed = FreedMemory()
         while not self._stopped.wait(LOOK_EVERY):
             try:
                 self._every_second()
             except Exception as error:  # the clients' times are kept all the same
                 logger.error("what is done each second failed: %s", type(error).__name__)
             now = time.monotonic()
+            freed.look(now)
             for connection in list(self._connections.values()):
                 if connection.overdue(now, self._patience):
                     connection.abort()
