@@ -86,8 +86,9 @@ class SimulatedEvent(AutoResetEvent):
         super().__init__()
         self._world = world
 
-    def wait(self, timeout: float | None) -> None:
+    def wait(self, timeout: float | None) -> bool:
         self._world.wait(timeout)
+        return False
 
 
 def refuse(*_: object) -> Any:

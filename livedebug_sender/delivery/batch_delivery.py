@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from ..protocol.endpoint import Endpoint, path_of
-from ..protocol.outcome import Outcome, hints_at_crash, outcome_of
+from ..protocol.outcome import Outcome, hints_at_crash, outcome_of, speaks_of_payload
 from ..protocol.payload import Item
 from ..protocol.retry_after import parse_retry_after
 from ..protocol.tracks import V2_PATH, V2_TRACKS, Track
@@ -234,16 +234,15 @@ class BatchDelivery:
 
     def _post(self, batch: Batch, endpoint: Endpoint, agent_v2: bool, retry: bool) -> AttemptResult:
         request = self._requests.request(self._track, batch.items, endpoint)
-        host, track, timeout = _host_of(endpoint), self._track.value, endpoint.timeout
+        host, track = _host_of(endpoint), self._track.value
         bytes_sent = 0
         try:
-            with self._log.watching(
-                timeout, lambda seconds: self._outages.is_slow(host, seconds, timeout)
-            ):
+            with self._outages.watching(host, track, request):
                 response = self._connected().post(request, deadline=self._deadline.of_request())
             bytes_sent = response.bytes_sent
         except NoResponse as error:
             bytes_sent = error.bytes_sent
+            self._log.debug("%s: %s gives no answer: %s", track, host, error)
             self._outages.failed(host, track, f"gives no answer: {error}")
             detail = f"no answer from {host}: {error}"
             return AttemptResult(Outcome.RETRY, detail, crash=error.cut_after_body)
@@ -264,6 +263,12 @@ class BatchDelivery:
             self._outages.failed(host, track, how, final=True)
         else:
             self._outages.answered(host, track)
+            # It may take one path and refuse another: an agent that knows no symbols.
+            route = host + path_of(endpoint, self._track)
+            if outcome is Outcome.REJECTED and not speaks_of_payload(response.status):
+                self._outages.failed(route, track, how, final=True)
+            elif outcome is Outcome.DELIVERED:
+                self._outages.answered(route, track)
         retry_after = parse_retry_after(response.retry_after, wall_clock(), response.date)
         return AttemptResult(
             outcome, f"{host} {how}", retry_after, crash=hints_at_crash(response.status)

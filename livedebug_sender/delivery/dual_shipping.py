@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import DeliveryError
+from ..protocol.outcome import Outcome, outcome_of
 from ..runtime.auto_reset_event import AutoResetEvent
 from ..runtime.host_signals import reraise_of_signal_handler
 from ..runtime.log_limiter import LogLimiter
@@ -21,6 +22,7 @@ from ..runtime.threads import (
     unjoined_executor,
     uwsgi_is_to_fork,
 )
+from .outages import Outages
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -69,11 +71,13 @@ class AdditionalEndpointWorker:
         start_thread: Callable[[Callable[[], None], str], bool] = start_thread,
         when_idle: Callable[[], None] | None = None,
     ) -> None:
-        self._name = endpoint.url
+        self._name = f"additional endpoint {endpoint.url}"
         self._max_requests = max_requests
         self._max_bytes = max_bytes
         self._new_transport = new_transport
         self._log = log
+        lost = ("copy was dropped", "copies were dropped")
+        self._outages = Outages(log, lambda: self.failed, clock, lost=lost)
         self._clock = clock
         self._new_executor = new_executor
         self._start_thread = start_thread
@@ -107,7 +111,7 @@ class AdditionalEndpointWorker:
         else:
             self._log.note(
                 ("additional full", self._name),
-                f"additional endpoint {self._name} is too slow: its copies are dropped",
+                f"{self._name} is too slow: its copies are dropped",
             )
 
     @property
@@ -208,17 +212,20 @@ class AdditionalEndpointWorker:
 
     def _send(self, request: Request, deadline: float | None) -> bool:
         try:
-            response = self._connected().post(request, deadline=deadline)
-            problem = "" if 200 <= response.status < 300 else f"answered {response.status}"
+            with self._outages.watching(self._name, "", request):
+                response = self._connected().post(request, deadline=deadline)
+            problem = _problem(response.status, request.endpoint)
+            self._log.debug("%s answered %s", self._name, response.status)
         except DeliveryError as error:
-            problem = str(error)
+            problem = f"gives no answer: {error}"
+            self._log.debug("%s %s", self._name, problem)
         except Exception as error:  # best effort must not end its thread
             reraise_of_signal_handler(error)
             problem = f"failed: {type(error).__name__}"
         if problem:
-            self._log.note(
-                ("additional", self._name), f"additional endpoint {self._name} {problem}"
-            )
+            self._outages.failed(self._name, "", problem, final=True)
+        else:
+            self._outages.answered(self._name, "")
         return not problem
 
     def _connected(self) -> Transport:
@@ -227,6 +234,16 @@ class AdditionalEndpointWorker:
             if self._state.closed:  # `close` came before there was anything to abort
                 self._transport.abort()
         return self._transport
+
+
+def _problem(status: int, endpoint: Endpoint) -> str:
+    """What an answer says of an additional endpoint; empty if it took the request."""
+    outcome = outcome_of(status, payloads=1, agent_v2=False)
+    if outcome is Outcome.DELIVERED:
+        return ""
+    if outcome is Outcome.KEY_REFUSED and endpoint.api_key is not None:
+        return f"refused the API key ({status})"
+    return f"answered {status}"
 
 
 class DualShipping:

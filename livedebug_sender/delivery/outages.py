@@ -1,18 +1,24 @@
 """What the log says of endpoints in trouble: that they are, and, once over, what it cost.
 
-An outage of a host begins with the first request that fails there, of any track. It is over
-with a success, once each track that failed has since succeeded or given its batch up. So a
-host that takes one track and refuses another is in trouble all the time, instead of
-recovering and failing with every request.
+An outage of a host, or of one path there, begins with the first request that fails, of any
+track. It is over with a success, once each track that failed has since succeeded or given its
+batch up. So a host that takes one track and refuses another is in trouble all the time, instead
+of recovering and failing with every request.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from ..runtime.log_limiter import LogLimiter, logger
 from ..runtime.signal_safe_lock import SignalSafeLock
+from ..transport.deadline import BYTES_PER_TIMEOUT
+
+if TYPE_CHECKING:
+    from ..protocol.request import Request
 
 
 class _Outage:
@@ -25,7 +31,7 @@ class _Outage:
 
 
 class Outages:
-    """The hosts that a sender has trouble with.
+    """The hosts that a sender has trouble with, each by any name.
 
     Args:
         dropped: how many payloads were lost so far, for whatever reason.
@@ -38,7 +44,7 @@ class Outages:
         dropped: Callable[[], int],
         clock: Callable[[], float],
         *,
-        lost: str = "payloads were dropped",
+        lost: tuple[str, str] = ("payload was dropped", "payloads were dropped"),
     ) -> None:
         self._log = log
         self._dropped = dropped
@@ -67,8 +73,20 @@ class Outages:
                 outage.tracks.add(track)
         self._log.note(self._kind(host), f"{host} {how}")
 
-    def is_slow(self, host: str, seconds: float, timeout: float) -> None:
+    def watching(self, host: str, track: str, request: Request) -> AbstractContextManager[None]:
+        """While a request is under way: should it last long, that is told of."""
+        timeout = request.endpoint.timeout
+        longest = timeout * (1 + len(request.body) // BYTES_PER_TIMEOUT)
+        return self._log.watching(
+            longest, lambda seconds: self.is_slow(host, track, seconds, timeout)
+        )
+
+    def is_slow(self, host: str, track: str, seconds: float, timeout: float) -> None:
         """A request is under way for longer than usual."""
+        with self._lock:
+            began = self._clock() - seconds
+            outage = self._outages.setdefault(host, _Outage(began, self._dropped_before))
+            outage.tracks.add(track)
         words = f"{host} has given no answer for {seconds:.0f} s (its timeout is {timeout:g} s)"
         self._log.note(("slow", host), words)
 
@@ -92,14 +110,16 @@ class Outages:
                 return
             del self._outages[host]
         self._log.settle(self._kind(host))
+        self._log.settle(("slow", host))
         self._dropped_before = self._dropped()
         if logger.isEnabledFor(logging.INFO):
             seconds = self._clock() - outage.began
             dropped = self._dropped_before - outage.dropped
             self._log.note(
                 ("over", host),
-                f"{host} answers again, after {seconds:.1f} s: {_counted(outage.requests)} "
-                f"failed and {dropped} {self._lost}",
+                f"{host} answers again, after {seconds:.1f} s: "
+                f"{_counted(outage.requests, 'request', 'requests')} failed and "
+                f"{_counted(dropped, *self._lost)}",
                 level=logging.INFO,
             )
 
@@ -107,5 +127,5 @@ class Outages:
         return ("trouble", host)
 
 
-def _counted(requests: int) -> str:
-    return f"{requests} request{'' if requests == 1 else 's'}"
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"

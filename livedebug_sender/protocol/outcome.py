@@ -42,6 +42,11 @@ def outcome_of(status: int, *, payloads: int, agent_v2: bool) -> Outcome:
     return outcome
 
 
+def speaks_of_payload(status: int) -> bool:
+    """Is a rejection with this status about the payload, and not about its endpoint?"""
+    return _BY_STATUS.get(status) is Outcome.SPLIT
+
+
 def hints_at_crash(status: int) -> bool:
     """May one of the payloads have crashed the server? Other 5xx are about its state."""
     return status == 500

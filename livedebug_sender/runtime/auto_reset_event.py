@@ -26,9 +26,8 @@ class AutoResetEvent:
         except RuntimeError as error:  # it is set already
             reraise_of_signal_handler(error)
 
-    def wait(self, timeout: float | None) -> None:
-        """Wait until it is set, at most `timeout` seconds."""
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it is set, at most `timeout` seconds; whether it was."""
         if timeout is None:
-            self._lock.acquire()
-        elif timeout > 0:
-            self._lock.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))
+            return self._lock.acquire()
+        return timeout > 0 and self._lock.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))

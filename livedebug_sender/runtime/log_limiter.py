@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from .atomic import STEP, AtomicInteger
@@ -79,6 +80,16 @@ class LogLimiter:
         known.count.add(count, STEP)
         return first
 
+    def watching(
+        self, longest: float, on_slow: Callable[[float], None]
+    ) -> AbstractContextManager[None]:
+        """Call `on_slow`, with the seconds it took so far, while a request takes long.
+
+        Args:
+            longest: seconds that the request may take; if few, there is no need to watch.
+        """
+        return nullcontext()  # nobody is there to look
+
     def settle(self, kind: object) -> None:
         """Log no more of what was noted so far: another line told what came of it."""
         known = self._kinds.get(kind)
@@ -115,6 +126,11 @@ class LogLimiter:
                 (k.due_at() for k in list(self._kinds.values()) if k.count.read() > k.logged),
                 default=None,
             )
+
+    def _due_at(self, kind: object) -> float:
+        """When a line of a kind that was noted may be written."""
+        known = self._kinds.get(kind) or self._kinds.get(MAX_KINDS)
+        return float("-inf") if known is None else known.due_at()
 
     def report(self, *, final: bool = False) -> None:
         """Write the lines that are due."""

@@ -10,23 +10,35 @@ Nor can a log handler that hangs hold up a delivery.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from .auto_reset_event import AutoResetEvent
 from .clock import monotonic
-from .log_limiter import LogLimiter
+from .log_limiter import QUIET_FOR, LogLimiter
 from .threads import start_thread
 
 #: Seconds for which a first line waits, for its count.
 _GATHER = 1.0
-#: Seconds after which a request without an answer is a problem.
-SLOW_AFTER = 4.0
+#: Seconds after which a request without an answer is a problem. With what it takes to find
+#: that out and to write it, less than five.
+SLOW_AFTER = 3.0
 #: Seconds that the thread stays, so that not each of many long requests starts one.
 _LINGER = 10.0
 #: Seconds between two tries to start a thread.
 _START_AGAIN = 1.0
+
+
+@dataclass
+class _Watched:
+    """A request under way."""
+
+    on_slow: Callable[[float], None]
+    since: float
+    tell_at: float
 
 
 class LogReporter(LogLimiter):
@@ -42,30 +54,32 @@ class LogReporter(LogLimiter):
         # Held by the thread while it lives. Nobody waits for it.
         self._alive = threading.Lock()
         self._wake = AutoResetEvent()
+        #: When the thread will wake by itself; it is woken for what is due before.
+        self._wakes_at = math.inf
         self._closed = False
         self._start_at = float("-inf")
-        self._watched: dict[object, tuple[float, Callable[[float], None]]] = {}
+        self._watched: dict[object, _Watched] = {}
         self._busy_until = float("-inf")
 
     def note(
         self, kind: object, message: str, count: int = 1, level: int = logging.WARNING
     ) -> bool:
         first = super().note(kind, message, count, level)
-        self._ensure_thread()
+        if self._alive.locked():
+            self._wake_for(kind)
+        else:
+            self._ensure_thread()
         return first
 
     @contextmanager
-    def watching(self, timeout: float, on_slow: Callable[[float], None]) -> Iterator[None]:
-        """Call `on_slow`, with the seconds it took so far, while a request takes long.
-
-        Args:
-            timeout: of the request; if it is short, there is no need to watch.
-        """
-        if timeout <= SLOW_AFTER:
+    def watching(self, longest: float, on_slow: Callable[[float], None]) -> Iterator[None]:
+        """See `LogLimiter.watching`."""
+        if longest <= SLOW_AFTER:
             yield
             return
         me = object()
-        self._watched[me] = (self._clock(), on_slow)
+        now = self._clock()
+        self._watched[me] = _Watched(on_slow, now, now + SLOW_AFTER)
         try:
             self._ensure_thread()
             yield
@@ -98,18 +112,41 @@ class LogReporter(LogLimiter):
             try:
                 wait: float | None = _GATHER
                 while wait is not None:
-                    self._wake.wait(wait)
+                    self._sleep(wait)
                     self._look_at_requests()
                     self.report()
+                    # Before the look at what is due, which may miss what is noted now.
+                    self._wakes_at = math.inf
                     wait = self._wait()
             finally:
                 self._alive.release()
 
+    def _sleep(self, seconds: float) -> None:
+        """Sleep so long, or less if something new is due before."""
+        until = self._clock() + seconds
+        self._wakes_at = until
+        while self._wake.wait(until - self._clock()):
+            if self._closed:
+                return
+            self._wakes_at = math.inf
+            wait = self._wait()
+            if wait is not None:
+                until = min(until, self._clock() + wait)
+            self._wakes_at = until
+
+    def _wake_for(self, kind: object) -> None:
+        """Wake the thread, if it would sleep for longer than until a line of this kind is due."""
+        due = max(self._due_at(kind), self._clock() + _GATHER)
+        if due < self._wakes_at:
+            self._wakes_at = due  # or each of a flood would wake it
+            self._wake.set()
+
     def _look_at_requests(self) -> None:
         now = self._clock()
-        for since, on_slow in list(self._watched.values()):
-            if now - since >= SLOW_AFTER:
-                on_slow(now - since)
+        for watched in list(self._watched.values()):
+            if now >= watched.tell_at:
+                watched.tell_at = now + QUIET_FOR
+                watched.on_slow(now - watched.since)
 
     def _wait(self) -> float | None:
         """Seconds to sleep; None when nobody needs this thread any more."""

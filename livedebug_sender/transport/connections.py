@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..runtime.host_signals import reraise_of_signal_handler
-from .deadline import RequestDeadline
+from .deadline import BYTES_PER_TIMEOUT, RequestDeadline
 from .http1 import ProtocolError, ResponseReader
 from .streams import Buffer, Stream
 
-#: Bytes of a body that have to go out within one timeout.
-_PER_TIMEOUT = 1024 * 1024
 _READ = 64 * 1024
 
 
@@ -116,7 +114,7 @@ class Connection:
         size = sum(map(len, buffers))
         if count == size:
             return True
-        until = deadline.until(timeout * (1 + size // _PER_TIMEOUT))
+        until = deadline.until(timeout * (1 + size // BYTES_PER_TIMEOUT))
         left: list[Buffer] = _after(list(buffers), count)
         while left:
             count = self._stream.send(left)

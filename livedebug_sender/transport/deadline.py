@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from ..runtime.clock import monotonic
 
+#: Bytes of a body that have to go out within one timeout.
+BYTES_PER_TIMEOUT = 1024 * 1024
+
 
 class RequestDeadline:
     """The time that one transport's requests have; one after the other, for one thread.

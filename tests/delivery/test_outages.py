@@ -107,8 +107,21 @@ def test_hosts_are_told_apart(world: World) -> None:
 
 
 def test_of_a_request_that_lasts_is_told_before_its_end(world: World) -> None:
-    world.outages.is_slow("h", 4.2, 60.0)
+    world.outages.is_slow("h", "logs", 4.2, 60.0)
     assert world.lines() == [("WARNING", "h has given no answer for 4 s (its timeout is 60 s)")]
+
+
+def test_a_request_that_lasts_and_is_answered_was_an_outage_too(world: World) -> None:
+    world.outages.answered("h", "logs")
+    world.outages.is_slow("h", "logs", 4.2, 60.0)
+    world.lines()
+    world.outages.answered("h", "diagnostics")
+    assert world.lines() == []  # the other one still lasts
+    world.now += 5.8
+    world.outages.answered("h", "logs")
+    assert world.lines() == [
+        ("INFO", "h answers again, after 10.0 s: 0 requests failed and 0 payloads were dropped")
+    ]
 
 
 def test_where_info_is_not_logged_the_end_starts_no_thread_to_log_it(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from sample_data import KEY
-from servers import RawServer, RecordingServer, Reply, free_port, hang
+from servers import Arrived, RawServer, RecordingServer, Reply, free_port, hang
 from waiting import until
 
 from livedebug_sender import Endpoint, Sender, SenderConfig
@@ -82,6 +83,19 @@ def test_an_agent_that_is_down_is_told_of_soon_though_nobody_asks(
 def test_an_agent_that_hangs_is_told_of_while_the_request_lasts(
     make_sender: Make, lines: Lines
 ) -> None:
+    release = threading.Event()
+
+    def answer_late(_: object) -> int:
+        release.wait(60)
+        return 202
+
+    with RecordingServer(answer_late) as agent:
+        sender = make_sender(agent.url, timeout=60)
+        sender.enqueue("logs", b"{}")
+        assert until(lines.told(logging.WARNING, "has given no answer"), 2 * SOON)
+        release.set()
+        assert sender.flush(10)
+        assert until(lines.told(logging.INFO, "answers again", "0 requests failed"), SOON)
     with RawServer(hang) as agent:
         sender = make_sender(agent.url, timeout=60, max_queue_items=10)
         sender.enqueue("logs", b"{}")
@@ -91,6 +105,18 @@ def test_an_agent_that_hangs_is_told_of_while_the_request_lasts(
         for _ in range(100):
             sender.enqueue("logs", b"{}")
         assert until(lines.told(logging.WARNING, "queue_full"), SOON)
+        sender.close(0)
+
+
+def test_an_agent_that_stops_reading_a_large_body_is_told_of_while_that_lasts(
+    make_sender: Make, lines: Lines
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as agent:
+        port = agent.getsockname()[1]
+        sender = make_sender(f"http://127.0.0.1:{port}", timeout=3)  # for each MiB
+        sender.enqueue("symdb", b"x" * 10_000_000, content_type="a/b")
+        assert until(lines.told(logging.WARNING, "has given no answer"), 2 * SOON)
+        assert not lines.told(logging.WARNING, "gives no answer")()
         sender.close(0)
 
 
@@ -117,6 +143,44 @@ def test_when_it_is_over_is_told_with_what_it_cost(make_sender: Make, lines: Lin
         assert until(lines.told(logging.INFO, f"127.0.0.1:{port} answers again"), SOON)
     (over,) = (text for text in lines.texts(logging.INFO) if "answers again" in text)
     assert f"{100 - taken} payloads were dropped" in over
+
+
+def test_its_end_is_told_soon_though_counts_of_drops_are_kept_back(
+    make_sender: Make, lines: Lines
+) -> None:
+    port = free_port()
+    sender = make_sender(f"http://127.0.0.1:{port}", max_queue_items=10)
+    for _ in range(2):
+        for _ in range(100):
+            sender.enqueue("logs", b"{}")
+        assert until(lines.told(logging.WARNING, "queue_full"), SOON)
+    with RecordingServer(port=port) as agent:
+        assert until(lambda: bool(agent.requests), 60)
+        assert until(lines.told(logging.INFO, "answers again"), SOON)
+
+
+def test_a_path_that_is_refused_is_told_of_and_the_end_of_that_too(
+    make_sender: Make, lines: Lines
+) -> None:
+    knows_symbols = threading.Event()
+
+    def answer(request: Arrived) -> int:
+        return 202 if "symdb" not in request.path or knows_symbols.is_set() else 404
+
+    with RecordingServer(answer) as agent:
+        sender = make_sender(agent.url)
+        host = agent.url[7:]
+        for _ in range(3):  # the other tracks go on, and are no end of it
+            sender.enqueue("symdb", b"x", content_type="a/b")
+            sender.enqueue("logs", b"{}")
+            assert sender.flush(10)
+        assert until(lines.told(logging.WARNING, f"{host}/symdb/v1/input answered 404"), SOON)
+        assert not lines.told(logging.INFO, "answers again")()
+        knows_symbols.set()
+        sender.enqueue("symdb", b"x", content_type="a/b")
+        assert sender.flush(10)
+        over = f"{host}/symdb/v1/input answers again"
+        assert until(lines.told(logging.INFO, over, "3 payloads were dropped"), SOON)
 
 
 def test_of_a_flood_of_trouble_little_is_written(make_sender: Make, lines: Lines) -> None:
@@ -156,7 +220,37 @@ def test_an_additional_endpoint_in_trouble_is_told_of_by_its_name(
         sender = make_sender(agent.url, additional=(Endpoint(gone, KEY),))
         sender.enqueue("logs", b"{}")
         assert until(lines.told(logging.WARNING, "additional endpoint", gone[7:]), SOON)
-        assert KEY not in str(lines.texts(logging.WARNING))
+        assert lines.told(logging.WARNING, "gives no answer: connection refused")()
+        with RecordingServer(port=int(gone.rpartition(":")[2])) as additional:
+            sender.enqueue("logs", b"{}")
+            assert until(lambda: bool(additional.requests))
+            over = (
+                "additional endpoint",
+                "answers again",
+                "1 request failed and 1 copy was dropped",
+            )
+            assert until(lines.told(logging.INFO, *over), SOON)
+        assert KEY not in str(lines.records)
+
+
+def test_an_additional_endpoint_that_refuses_the_key_is_said_to(
+    make_sender: Make, lines: Lines
+) -> None:
+    with RecordingServer() as agent, RecordingServer(Reply(403)) as intake:
+        sender = make_sender(agent.url, additional=(Endpoint(intake.url, KEY),))
+        sender.enqueue("logs", b"{}")
+        assert until(lines.told(logging.WARNING, intake.url, "refused the API key (403)"), SOON)
+
+
+def test_an_additional_endpoint_that_hangs_is_told_of_while_the_request_lasts(
+    make_sender: Make, lines: Lines
+) -> None:
+    with RecordingServer() as agent, RawServer(hang) as slow:
+        sender = make_sender(agent.url, additional=(Endpoint(slow.url, timeout=60),))
+        sender.enqueue("logs", b"{}")
+        told = lines.told(logging.WARNING, "additional endpoint", slow.url, "no answer for")
+        assert until(told, 2 * SOON)
+        sender.close(0)
 
 
 def test_each_requests_outcome_is_told_at_debug(make_sender: Make, lines: Lines) -> None:
@@ -172,6 +266,20 @@ def test_each_requests_outcome_is_told_at_debug(make_sender: Make, lines: Lines)
     statuses = [re.search(r"answered (\d+)", text) for text in told]
     assert [found and found[1] for found in statuses] == ["503", "202", "400"]
     assert all("logs" in text and agent.url[7:] in text for text in told)
+
+
+def test_at_debug_requests_without_an_answer_and_copies_are_told_of_too(
+    make_sender: Make, lines: Lines
+) -> None:
+    logger.setLevel(logging.DEBUG)
+    gone, lost = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    with RecordingServer() as second:
+        copies = (Endpoint(second.url), Endpoint(f"http://{lost}"))
+        sender = make_sender(f"http://{gone}", additional=copies)
+        sender.enqueue("logs", b"{}")
+        assert until(lines.told(logging.DEBUG, f"logs: {gone} gives no answer"))
+        assert until(lines.told(logging.DEBUG, second.url, "answered 202"))
+        assert until(lines.told(logging.DEBUG, lost, "gives no answer"))
 
 
 def test_while_all_is_well_there_is_no_thread_for_the_log(make_sender: Make, lines: Lines) -> None:

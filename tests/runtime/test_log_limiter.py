@@ -257,16 +257,33 @@ def test_a_count_that_is_kept_back_keeps_the_thread_until_it_is_told(
     assert until(lambda: "livedebug-log" not in names_of_threads())
 
 
-def test_a_request_that_takes_long_is_told_of_while_it_lasts() -> None:
+def test_something_new_is_told_soon_though_a_count_of_something_else_is_kept_back(
+    reporter: LogReporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    reporter.note("old", "old trouble")
+    assert until(said(caplog, "old trouble"))
+    reporter.note("old", "old trouble")  # for which the thread sleeps a minute
+    time.sleep(1.5)
+    began = time.monotonic()
+    reporter.note("new", "new trouble")
+    assert until(said(caplog, "new trouble"), 20)
+    assert time.monotonic() - began < 10
+    assert len(caplog.records) == 2
+
+
+def test_a_request_that_takes_long_is_told_of_once_a_minute_while_it_lasts() -> None:
     clock = Clock()
     reporter = LogReporter(clock)
     slow: list[float] = []
-    with reporter.watching(60.0, slow.append):
+    with reporter.watching(300.0, slow.append):
         time.sleep(0)
         assert slow == []
-        clock.now += SLOW_AFTER
-        assert until(lambda: bool(slow))
-    assert slow[0] >= SLOW_AFTER
+        for minute in range(2):
+            clock.now += SLOW_AFTER if minute == 0 else 60.0
+            assert until(lambda count=minute + 1: len(slow) == count)
+            time.sleep(1.0)
+            assert len(slow) == minute + 1
+    assert slow == [SLOW_AFTER, SLOW_AFTER + 60.0]
     reporter.close()
     assert until(lambda: "livedebug-log" not in names_of_threads())
 

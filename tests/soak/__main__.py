@@ -1,13 +1,14 @@
 """A long soak: `tox -e soak -- --seconds 600`.
 
 All tracks, several threads, forks, signal handlers that raise, clocks that stand still, and
-an intake in another process that misbehaves at random, behind a proxy or not. Ends with 0 if
-every payload is accounted for and memory was flat; else with 1, and says what is wrong.
+an intake in another process that misbehaves at random, now behind a proxy, now not. Ends with
+0 if every payload is accounted for and memory was flat; else with 1, and says what is wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -17,6 +18,8 @@ import sys
 import time
 import warnings
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +31,27 @@ from livedebug_sender import Endpoint, Sender, SenderConfig, Stats
 SECONDS_BETWEEN_FORKS = 2.0
 SECONDS_BETWEEN_BURSTS = 1.0
 SECONDS_BETWEEN_FREEZES = 7.0
+SECONDS_BETWEEN_ROUTES = 5.0
+#: A host that only the proxy knows.
+BEHIND_PROXY = "http://intake.test"
 #: For what waits when the intake is well again; it is troubled meanwhile, too.
 CLOSES_IN = 120.0
+
+
+@dataclass
+class Repeated:
+    """Something that is done every so many seconds."""
+
+    seconds: float
+    act: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        self._at = self.seconds
+
+    def act_if_due(self, now: float) -> None:
+        if now >= self._at:
+            self._at += self.seconds
+            self.act()
 
 
 class IntakeProcess:
@@ -56,26 +78,27 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (60)")
     parser.add_argument("--rate", type=float, default=2500.0, help="payloads a second (2500)")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of the intake")
-    parser.add_argument("--proxy", action="store_true", help="go through an HTTP proxy")
     args = parser.parse_args()
     warnings.filterwarnings("ignore", message="This process .* is multi-threaded")
     print(f"{args.seconds:.0f} seconds, {args.rate:.0f} payloads a second, seed {args.seed}")
-    summary = soak(args.seconds, args.rate, args.seed, proxy=args.proxy)
+    summary = soak(args.seconds, args.rate, args.seed)
     print(as_text(summary))
     print(json.dumps(summary))
     return 1 if summary["wrong"] else 0
 
 
-def soak(seconds: float, rate: float, seed: int, *, proxy: bool) -> dict[str, Any]:
+def soak(seconds: float, rate: float, seed: int) -> dict[str, Any]:
     ids, children = int(seconds * rate), int(seconds / SECONDS_BETWEEN_FORKS)
     bursts = int(seconds / SECONDS_BETWEEN_BURSTS)
     intake = IntakeProcess(seed, ids + children * CHILD_PAYLOADS + bursts * BURST)
-    url = intake.url
-    if proxy:  # to a host that only the proxy knows
-        os.environ["http_proxy"], url = url, "http://intake.test"
-        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ""
-    load = Load(make_sender(url), ids, children, bursts)
-    samples = run(load, rate, seconds)
+    os.environ["http_proxy"] = intake.url
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1"
+    config = SenderConfig()
+    routes = itertools.cycle((intake.url, BEHIND_PROXY))
+    turn(config, next(routes))
+    sender = Sender(config, max_payload_bytes=65_536, recheck_after=3.0)
+    load = Load(sender, ids, children, bursts)
+    samples = run(load, rate, seconds, lambda: turn(config, next(routes)))
     closed = load.sender.close(CLOSES_IN)
     load.reap(wait=True)
     stats = load.sender.stats()
@@ -101,33 +124,30 @@ def soak(seconds: float, rate: float, seed: int, *, proxy: bool) -> dict[str, An
     }
 
 
-def make_sender(url: str) -> Sender:
-    config = SenderConfig()
+def turn(config: SenderConfig, url: str) -> None:
+    """From now on requests go there."""
     config.set_endpoint(Endpoint(url, timeout=1.0))
     config.set_symdb_endpoint(Endpoint(url, timeout=1.0))
-    return Sender(config, max_payload_bytes=65_536, recheck_after=3.0)
 
 
-def run(load: Load, rate: float, seconds: float) -> list[tuple[float, float]]:
-    """Let the load run, fork now and then, and sample the memory (seconds, MiB)."""
+def run(
+    load: Load, rate: float, seconds: float, next_route: Callable[[], None]
+) -> list[tuple[float, float]]:
+    """Let the load run, with what happens now and then; sample the memory (seconds, MiB)."""
     began = time.monotonic()
-    fork_at = SECONDS_BETWEEN_FORKS / 2
-    burst_at = SECONDS_BETWEEN_BURSTS
-    freeze_at = SECONDS_BETWEEN_FREEZES
+    now_and_then = [
+        Repeated(SECONDS_BETWEEN_FORKS, load.fork),
+        Repeated(SECONDS_BETWEEN_BURSTS, load.enqueue_under_a_timer),
+        Repeated(SECONDS_BETWEEN_FREEZES, load.flush_with_frozen_clocks),
+        Repeated(SECONDS_BETWEEN_ROUTES, next_route),
+    ]
     samples = []
     load.start(rate)
     try:
         while (passed := time.monotonic() - began) < seconds:
             samples.append((passed, resident()))
-            if passed >= fork_at:
-                fork_at += SECONDS_BETWEEN_FORKS
-                load.fork()
-            if passed >= burst_at:
-                burst_at += SECONDS_BETWEEN_BURSTS
-                load.enqueue_under_a_timer()
-            if passed >= freeze_at:
-                freeze_at += SECONDS_BETWEEN_FREEZES
-                load.flush_with_frozen_clocks()
+            for each in now_and_then:
+                each.act_if_due(passed)
             load.reap()
             time.sleep(0.25)
     finally:

@@ -2,10 +2,10 @@
 
     python intake.py SEED IDS
 
-It is its own HTTP proxy as well: it takes requests for any host, and as a proxy may it says
-102 and 103 before some answers.
+It is its own HTTP proxy as well: it takes requests for any host. As a proxy may, it says 102
+or 103 before some answers.
 
-prints its port, serves until its standard input ends, then writes its record to standard
+Prints its port, serves until its standard input ends, then writes its record to standard
 output: a line of JSON and two times IDS bytes, one for each id: how often it was taken
 (255 at most), and whether it was refused when it came alone.
 """
@@ -23,10 +23,12 @@ from collections import Counter
 from email.utils import formatdate
 from urllib.parse import urlsplit
 
-#: In every payload, of every track. A payload marked as bad is never taken.
 _BEFORE = (b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n")
+#: In every payload, of every track. A payload marked as bad is never taken.
 ID = re.compile(rb'"id":(\d+),"bad":(\d)')
 LARGEST = 1024 * 1024
+#: Bytes of a body that has more than one payload for certain.
+SEVERAL = 80_000
 WELL = (2.0, 5.0)
 TROUBLE = (0.5, 2.5)
 SINGLE_FAULTS = 0.02
@@ -99,9 +101,10 @@ class Intake:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with connection, connection.makefile("rb") as stream:
                 while (head := _read_head(stream)) is not None:
-                    path, length = head
+                    path, length, proxied = head
+                    self._count("by proxy" if proxied else "direct")
                     if self._mood.startswith("early"):
-                        self._answer_early(connection)
+                        self._answer_early(connection, length)
                         return
                     body = stream.read(length)
                     if len(body) < length or not self._answer(connection, path, body):
@@ -112,11 +115,12 @@ class Intake:
             with self._lock:
                 self._connections.discard(connection)
 
-    def _answer_early(self, connection: socket.socket) -> None:
+    def _answer_early(self, connection: socket.socket, length: int) -> None:
         """Before the body was read; then close, or read no more of it."""
         mood = self._mood
-        self._count(503)
-        _reply(connection, 503, "Connection: close\r\n")
+        status = 413 if length > SEVERAL else 503
+        self._count(f"early: {status}")
+        _reply(connection, status, "Connection: close\r\n")
         while mood.endswith("silent") and self._mood == mood:
             time.sleep(0.05)
 
@@ -128,19 +132,20 @@ class Intake:
         if path == "/info":
             v2 = "/debugger/v1/input" if mood == "old agent" else "/debugger/v2/input"
             return _reply(connection, 200, body=json.dumps({"endpoints": [v2]}).encode())
-        with self._lock:
-            self.counts[f"path: {path}"] += 1
+        self._count(f"path: {path}")
         if mood == "503":
-            return self._count(503) and _reply(connection, 503)
+            return self._count("status: 503") and _reply(connection, 503)
         if mood.startswith("429"):
             wait = "1" if mood == "429, seconds" else formatdate(time.time() + 2, usegmt=True)
-            return self._count(429) and _reply(connection, 429, f"Retry-After: {wait}\r\n")
+            return self._count("status: 429") and _reply(
+                connection, 429, f"Retry-After: {wait}\r\n"
+            )
         if mood == "hangs":
             while self._mood == mood:
                 time.sleep(0.05)
             return False
         if mood == "old agent" and path == "/debugger/v2/input":
-            return self._count(404) and _reply(connection, 404)
+            return self._count("status: 404") and _reply(connection, 404)
         if mood == "slow":
             time.sleep(random.uniform(0.1, 0.6))
         status = self._judge(body)
@@ -150,11 +155,11 @@ class Intake:
                 time.sleep(0.05)
                 connection.sendall(b"x")
             return False
-        return self._count(status) and _reply(connection, status)
+        return self._count(f"status: {status}") and _reply(connection, status)
 
-    def _count(self, status: int) -> bool:
+    def _count(self, what: str) -> bool:
         with self._lock:
-            self.counts[f"status: {status}"] += 1
+            self.counts[what] += 1
         return True
 
     def _judge(self, body: bytes) -> int:
@@ -187,8 +192,11 @@ def _shut(sock: socket.socket) -> None:
         pass
 
 
-def _read_head(stream: object) -> tuple[str, int] | None:
-    """The next request's path, and its body's length; None at the end of the connection."""
+def _read_head(stream: object) -> tuple[str, int, bool] | None:
+    """The next request's path, its body's length, and whether a proxy was asked for it.
+
+    None at the end of the connection.
+    """
     readline = stream.readline  # type: ignore[attr-defined]
     parts = readline().split()
     if len(parts) < 3:
@@ -197,7 +205,7 @@ def _read_head(stream: object) -> tuple[str, int] | None:
     while (line := readline()) not in (b"\r\n", b""):
         if line[:15].lower() == b"content-length:":
             length = int(line[15:])
-    return urlsplit(parts[1].decode()).path, length
+    return urlsplit(parts[1].decode()).path, length, parts[1].startswith(b"http:")
 
 
 def _reply(connection: socket.socket, status: int, header: str = "", body: bytes = b"{}") -> bool:
