@@ -60,9 +60,9 @@ def check(tracks: tuple[str, ...], timeout: float, as_json: bool, **where: Any) 
     if as_json:
         print_json({"ok": well, "endpoints": [_as_data(finding) for finding in findings]})
     else:
-        words = (
-            "Payloads would arrive." if well else "Payloads would not arrive everywhere: see above."
-        )
+        some = any(finding.ok for finding in findings)
+        not_all = f"Payloads would not arrive{' everywhere' if some else ''}: see above."
+        words = "Payloads would arrive." if well else not_all
         stdout().print(plain(words, "bold green" if well else "bold red"))
     sys.exit(0 if well else 1)
 

@@ -8,7 +8,7 @@ import ssl
 import stat
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,7 +60,8 @@ def connection_steps(endpoint: Endpoint) -> list[Step]:
     steps.append(resolved)
     if resolved.ok:
         connected, found = connect_step(addresses, endpoint.timeout)
-        steps.append(connected)
+        advice = "" if connected.ok else connect_advice(connected.said, endpoint, bool(proxy))
+        steps.append(replace(connected, advice=advice))
         if found is not None:
             with found:
                 if not proxy and parts.scheme == "https":
@@ -106,13 +107,20 @@ def connect_step(addresses: list[Address], timeout: float) -> tuple[Step, socket
         sock.settimeout(timeout)
         took = (time.monotonic() - started) * 1000
         return Step("connect", True, f"{address[0]} port {address[1]}, {took:.0f} ms"), sock
-    return Step("connect", False, reason, connect_advice(reason)), None
+    return Step("connect", False, reason), None
 
 
-def connect_advice(reason: str) -> str:
-    if "refused" in reason:
-        return "nobody listens there: is the agent running, and is the port right?"
-    return "is there a firewall between, or a proxy to be used (HTTPS_PROXY)?"
+def connect_advice(reason: str, endpoint: Endpoint, proxied: bool) -> str:
+    """What to do where nobody could be connected to."""
+    if "refused" not in reason and proxied:
+        return "is there a firewall before the proxy? does this host need one (NO_PROXY)?"
+    if "refused" not in reason:
+        return "is there a firewall between, or a proxy to be used (HTTPS_PROXY)?"
+    if proxied:
+        return "nobody listens there: is the proxy running, and is its port right?"
+    if endpoint.agentless:
+        return "nobody listens there: is that the intake, and is the port right?"
+    return "nobody listens there: is the agent running, and is the port right?"
 
 
 def socket_step(path: str, timeout: float) -> Step:

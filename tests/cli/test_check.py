@@ -82,7 +82,7 @@ def test_nobody_listening_is_told_with_what_to_do() -> None:
     assert ended.exit_code == 1
     assert "connection refused" in ended.stdout
     assert "is the agent running" in ended.stdout
-    assert "would not arrive everywhere" in ended.stdout
+    assert "Payloads would not arrive: see above." in ended.stdout
 
 
 def test_a_name_that_nobody_knows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,6 +229,39 @@ def test_a_proxy_is_looked_at_in_place_of_the_host(
     assert "TLS" not in steps
     assert steps["answer"].ok
     assert proxy.connected_to == [f"localhost:{intake.port}"]
+
+
+@pytest.mark.parametrize(
+    ("proxied", "key", "advice"),
+    [
+        (True, KEY, "is the proxy running"),
+        (False, KEY, "is that the intake"),
+        (False, None, "is the agent running"),
+    ],
+)
+def test_where_nobody_listens_it_is_said_who_should(
+    monkeypatch: pytest.MonkeyPatch, proxied: bool, key: str | None, advice: str
+) -> None:
+    for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("requests.utils.proxy_bypass", lambda host: False)
+    if proxied:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    steps = steps_of(f"http://127.0.0.1:{free_port()}", key)
+    assert advice in steps["connect"].advice
+
+
+def test_an_agent_that_takes_some_tracks_only_is_told_as_such() -> None:
+    def answer(request: Arrived) -> Reply | int:
+        if request.path == "/info":
+            return Reply(200, body=NEW_AGENT)
+        return 404 if request.path.startswith("/symdb") else 202
+
+    with RecordingServer(answer) as agent:
+        ended = run("check", "--agent", agent.url, "--timeout", "10s")
+    assert ended.exit_code == 1
+    assert "404: no such route" in ended.stdout
+    assert "Payloads would not arrive everywhere: see above." in ended.stdout
 
 
 def test_an_agents_socket_is_looked_at(short_dir: str) -> None:
