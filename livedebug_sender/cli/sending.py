@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..config import SenderConfig
 from ..sender import Sender
-from ..stats import Stats
+from ..stats import REFUSED, Stats
 from ..units import MiB
 from .input_files import MAX_BODY
 from .payload_files import Found
@@ -82,7 +82,11 @@ class Sending:
         self._look = look
         self._note = note
         self._read = 0
-        # What was offered and may not have come to its end: its number in all files.
+        # The number, in all files, of the last payload that was passed over or offered. A
+        # Ctrl-C may strike at any line: what is noted comes after what was done, so that a
+        # payload may be sent again, but none is left out.
+        self._came_to = 0
+        # What was enqueued and may not have come to its end: its number in all files.
         self._under_way: dict[str, deque[int]] = {}
         self._shut_down: Counter[str] = Counter()
         # What may be offered before the next look at the accounts.
@@ -105,6 +109,7 @@ class Sending:
             for number, one in enumerate(found, start=1):
                 if number <= self._skip:
                     self.report.skipped += 1
+                    self._came_to = number
                 else:
                     self._offer(one, number)
                 if self.report.stopped:
@@ -114,8 +119,11 @@ class Sending:
         except KeyboardInterrupt:
             self.report.stopped = "interrupted"
         self._sender.close(0.0 if self.report.stopped else _CLOSING)
+        stats = self._sender.stats()
+        refused = sum(stats.dropped.get(reason, 0) for reason in REFUSED)
+        self.report.offered = stats.enqueued + refused
         self.report.resume_at = self._ended()
-        return self._sender.stats()
+        return stats
 
     def _offer(self, found: Found, number: int) -> None:
         self._read = found.offset
@@ -123,25 +131,27 @@ class Sending:
             self.report.passed_over[found.reason] += 1
             place = f"{found.file}, {found.place}" if found.place else found.file
             self._note(f"{place}: {found.problem}")
+            self._came_to = number
             return
         self._wait_for_room(len(found.payload))
-        if not self.report.stopped:
-            self.report.offered += 1
-            self._room_items -= 1
-            self._room_bytes -= len(found.payload)
-            # As many as may be pending are remembered: no more can be lost at the end.
-            numbers = self._under_way.setdefault(found.track, deque(maxlen=MAX_ITEMS))
+        if self.report.stopped:
+            return
+        self._room_items -= 1
+        self._room_bytes -= len(found.payload)
+        # As many as may be pending are remembered: no more can be lost at the end.
+        numbers = self._under_way.setdefault(found.track, deque(maxlen=MAX_ITEMS))
+        if self._sender.enqueue(found.track, found.payload, content_type=found.content_type):
             numbers.append(number)
-            self._sender.enqueue(found.track, found.payload, content_type=found.content_type)
+        self._came_to = number
 
     def _ended(self) -> int:
         """How many payloads came to their end before the first that the stop cut off."""
-        report = self.report
-        ended = report.skipped + report.passed_over.total() + report.offered
+        ended = self._came_to
         for track, lost in self._shut_down.items():
             # A track's payloads leave in their order: those cut off are the last ones.
             numbers = self._under_way[track]
-            ended = min(ended, numbers[-min(lost, len(numbers))] - 1)
+            first_lost = numbers[-min(lost, len(numbers))] if numbers else self._skip + 1
+            ended = min(ended, first_lost - 1)
         return ended
 
     def _wait_for_room(self, size: int) -> None:
