@@ -14,7 +14,9 @@ html_css_files = ["custom.css"]
 html_title = f"livedebug-sender {__version__}"
 exclude_patterns = ["_build"]
 
-default_role = "code"
+# `Sender` on any page links to the API.
+default_role = "py:obj"
+rst_prolog = ".. currentmodule:: livedebug_sender\n"
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True

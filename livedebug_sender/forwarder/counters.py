@@ -11,7 +11,7 @@ import threading
 
 _BYTES = 8
 
-#: What the first slots hold: what is in hand and what is still coming in (void, of a worker
+#: What the first slots hold: what is in flight and what is still coming in (void, of a worker
 #: that is gone); connections that are over; whether the end has begun; workers that died; signs
 #: of a worker's life.
 IN_FLIGHT, IN_FLIGHT_BYTES, RECEIVING_BYTES = VOID_WITH_WORKER = range(3)

@@ -1,4 +1,4 @@
-"""How much a forwarder takes: a body, and all that is in hand in all of its workers."""
+"""How much a forwarder takes: of a body, and in flight in all of its workers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .rewriting import Environ
 
 
 class InFlightLimit:
-    """What is in hand now, under one pair of bounds."""
+    """Requests in flight and their bytes, within bounds."""
 
     def __init__(self, column: Column, max_requests: int, max_bytes: int) -> None:
         self._column = column
@@ -19,7 +19,7 @@ class InFlightLimit:
         self._max_bytes = max_bytes
 
     def read(self) -> tuple[int, int]:
-        """Requests and bytes in hand, of all workers."""
+        """Requests and bytes in flight, of all workers."""
         return self._column.total(IN_FLIGHT), self._column.total(IN_FLIGHT_BYTES)
 
     @contextmanager
@@ -57,7 +57,7 @@ class BodyBytesLimit:
         return self._column.total(RECEIVING_BYTES)
 
     def acquire(self, size: int) -> bool:
-        """So many more; False if that is more than there may be."""
+        """Count so many more; False if that exceeds the bound."""
         self._column.add((RECEIVING_BYTES, size))  # first, as above
         if self.read() <= self._max_bytes:
             return True

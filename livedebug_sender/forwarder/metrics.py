@@ -71,7 +71,7 @@ class Metrics:
         """The page.
 
         Args:
-            in_flight: requests and bytes that are in hand now.
+            in_flight: requests and bytes that are in flight now.
             states: of all workers.
         """
         from prometheus_client import CollectorRegistry, generate_latest

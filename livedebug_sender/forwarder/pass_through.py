@@ -1,4 +1,4 @@
-"""The Agent's way: the tracer waits, and gets the intake's own answer."""
+"""Pass-through, as the Agent does it: the tracer waits, and gets the intake's answer."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class PassThrough:
 
 
 def _told_length(answer: RawResponse) -> str | None:
-    """The length of an answer's body by its head; None if it does not count."""
+    """The length of an answer's body by its head; None without a valid one."""
     if answer.header("transfer-encoding"):
         return None
     length = answer.header("content-length") or ""

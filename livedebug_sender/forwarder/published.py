@@ -1,4 +1,4 @@
-"""What each worker process lets the others know of itself.
+"""Metrics that each worker process publishes for the others.
 
 For what is counted where no other process sees it, the queue's state mostly. Each worker
 writes its own every second or so; whoever shows the metrics puts them together.

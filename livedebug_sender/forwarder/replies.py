@@ -52,7 +52,7 @@ class Reply:
 
 
 class HTTPError(Exception):
-    """A request that goes nowhere. The words are for the tracer's author; "": none."""
+    """A request that is refused. The message is for the tracer's author; "": no body."""
 
     def __init__(self, status: int, words: str, *headers: tuple[str, str]) -> None:
         super().__init__(words)

@@ -1,4 +1,4 @@
-"""The threads that bring the stored requests of one route to its intake."""
+"""The threads that deliver the stored requests of one route to its intake."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class RouteDelivery:
         self._gate.close()
 
     def abort(self) -> None:
-        """Cut the deliveries under way; what they bring stays in the queue."""
+        """Abort the deliveries under way; their requests stay in the queue."""
         for transport in self._transports:
             transport.abort()
 

@@ -38,7 +38,7 @@ class Settings:
         workers: processes; None: one for each core (see `processes`).
         timeout: for the intake's answer, connecting and sending included.
         max_body_bytes: of one request.
-        max_at_once, max_at_once_bytes: requests, and their bodies, in hand at once.
+        max_at_once, max_at_once_bytes: requests, and their bodies, in flight at once.
         receive_timeout: for a tracer to send a request whole.
         swallow_others: take traces and the like, too, and throw them away.
         queue: where stored requests wait: ``"memory"``, ``"disk:/path/to/folder"`` or

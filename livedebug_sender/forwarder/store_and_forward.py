@@ -1,4 +1,4 @@
-"""The tracer gets its 202 once its request is in a queue; threads bring it to the intake."""
+"""The tracer gets a 202 once its request is in a queue; threads deliver it to the intake."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class StoreAndForward:
         return opened.queue.stats() if opened else None
 
     def close(self, timeout: float) -> bool:
-        """Deliver what would be lost; True if nothing was."""
+        """Deliver what would be lost with the process; True if nothing was lost."""
         with self._lock:
             self._closed = True
         opened = self._mine()
@@ -133,7 +133,7 @@ class StoreAndForward:
             self._lock.release()
 
     def _open(self) -> _Opened:
-        """By who has the lock."""
+        """Called with the lock held."""
         opened = self._mine()
         if opened is None:
             if self._closed:
@@ -151,7 +151,7 @@ class StoreAndForward:
         return opened
 
     def _mine(self) -> _Opened | None:
-        """What this process opened, and not one that it is a fork of."""
+        """What this process opened; None if a parent process did, before a fork."""
         opened = self._opened
         return opened if opened is not None and opened.process == os.getpid() else None
 

@@ -54,7 +54,7 @@ class QueueBrowser(Protocol):
     """For one thread; a context manager."""
 
     def entries(self, place: str) -> Iterator[Entry]:
-        """What is there, the oldest first."""
+        """All entries, the oldest first."""
 
     def read(self, name: str) -> StoredRequest:
         """One whole request; KeyError if there is none of that name."""

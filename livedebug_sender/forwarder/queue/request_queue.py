@@ -45,7 +45,7 @@ class QueueFull(PutRefused):
 
 
 class QueueUnavailable(PutRefused):
-    """The queue can't keep its promise now: a disk that fails, a broker that is away, closed."""
+    """The queue can't store it now: the disk fails, the brokers are unreachable, it is closed."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +138,10 @@ class RequestQueue(Protocol):
 
     @property
     def durable(self) -> bool:
-        """Does what waits outlive this process?"""
+        """Do waiting requests survive the process?"""
 
     def put(self, request: StoredRequest) -> None:
-        """Queue a request; it is as safe as it gets once this returns.
+        """Queue a request; once this returns, it is as durable as the kind of queue allows.
 
         Raises:
             QueueFull, QueueUnavailable: it is not queued, or can't be known to be. With
@@ -159,13 +159,13 @@ class RequestQueue(Protocol):
         """
 
     def acknowledge(self, taken: Taken) -> None:
-        """It was delivered. May be forgotten in a crash shortly after; then it comes again."""
+        """It was delivered. A crash shortly after may undo that; then it is delivered again."""
 
     def release(self, taken: Taken, delay: float = 0.0) -> None:
         """It was not; it may be taken again after `delay` seconds."""
 
     def bury(self, taken: Taken, reason: str) -> None:
-        """It never will be: keep it as a dead letter. `reason`: one of few, "HTTP 400"."""
+        """It was refused for good: keep it as a dead letter. `reason`: one of few, "HTTP 400"."""
 
     def is_too_old(self, taken: Taken) -> bool:
         """Is it older than `QueueOptions.max_age` by now? Released, it is dropped then."""
@@ -173,7 +173,7 @@ class RequestQueue(Protocol):
     def stats(self) -> QueueStats: ...
 
     def close(self, timeout: float) -> int:
-        """Take no more, wake whoever waits in `take`, put down what is known.
+        """Take no more, wake the threads that wait in `take`, store what was acknowledged.
 
         Returns:
             How many requests are lost with it: what waits in memory; else 0.

@@ -42,7 +42,7 @@ _END_OF_TIME = 253_402_300_800.0
 
 
 class DamagedRecord(ValueError):
-    """Bytes that are no whole stored request; the message says in what way."""
+    """Bytes that are not a whole stored request; the message says why."""
 
 
 class NewerRecord(DamagedRecord):
@@ -75,7 +75,7 @@ class StoredRequest:
 
     @property
     def size(self) -> int:
-        """Bytes, nearly: what it counts for against a bound."""
+        """About how many bytes it has: what is counted against a bound."""
         heads = sum(map(len, self.headers)) + sum(map(len, self.headers.values()))
         return len(self.body) + heads + len(self.query) + len(self.route) + len(self.request_id)
 

@@ -91,12 +91,12 @@ class Connection:
 
     @property
     def idle(self) -> bool:
-        """Is nothing of a request here, and nothing on its way out?"""
+        """Is no request being received, and no answer being sent?"""
         return not (self.busy or self._begun or self._outgoing or self.lingering)
 
     @property
     def unanswered(self) -> bool:
-        """Is a request here, or a part of one, whose answer is not out?"""
+        """Is a request, or a part of one, here whose answer was not sent yet?"""
         return self.busy or self._begun
 
     def receive(self) -> IncomingRequest | None:
@@ -137,7 +137,7 @@ class Connection:
         return self._answered()
 
     def send_on(self) -> Wait:
-        """Go on with what is on its way out."""
+        """Go on sending the answer."""
         try:
             self._outgoing = self._outgoing[self.sock.send(self._outgoing) :]
         except BlockingIOError:

@@ -93,11 +93,11 @@ class Listeners:
 
     @property
     def crowded(self) -> bool:
-        """Does anybody wait in the system's queue?"""
+        """Does a connection wait to be accepted?"""
         return bool(self._poll.poll(0))
 
     def release(self) -> None:
-        """Close them in this process; another one goes on listening."""
+        """Close them in this process; others may go on listening."""
         for sock in self._sockets:
             sock.close()
 
@@ -166,10 +166,10 @@ def room_for_connections(settings: Settings) -> int:
     One more than there are descriptors, and requests that came in can't go on.
 
     Raises:
-        ConfigError: if there is no room for the requests that may be in hand.
+        ConfigError: if there is no room for the requests that may be in flight.
     """
     primaries = [endpoints[0].url for endpoints in settings.destinations.values()]
-    # A request in hand has its own; a thread keeps one to each intake that it was at.
+    # A request in flight has its own; a thread keeps one to each intake that it was at.
     intakes = len({urlsplit(url)[:2] for url in primaries})
     others = max(2, intakes) * settings.max_at_once + _SPARE_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -200,7 +200,7 @@ def _address(sock: socket.socket) -> str:
 
 
 def _is_served(path: str) -> bool:
-    """Does somebody answer at this socket? A stale one is taken over."""
+    """Does a server listen at this Unix socket? A stale one is taken over."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(1.0)
         try:

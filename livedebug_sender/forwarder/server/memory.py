@@ -54,7 +54,7 @@ class FreedMemory:
         self._not_before = 0.0
 
     def look(self, now: float) -> None:
-        """To be called every second or so, with the seconds of a clock."""
+        """To be called about every second, with the seconds of a clock."""
         if self._give_back is None or now < self._not_before:
             return
         if self._measure() > self._at_first + KEPT:

@@ -43,7 +43,7 @@ class Application(Protocol):
         """Called in each process before it serves; ConfigError if something is not to be had."""
 
     def publish(self) -> None:
-        """Called every second or so: let other processes know of what is told in numbers."""
+        """Called about every second: publish metrics for the other processes."""
 
     def end_soon(self) -> None:
         """The server takes no more connections."""
@@ -78,12 +78,12 @@ class Serving:
         return delivered and not unanswered
 
     def _tell(self) -> None:
-        """Let the other processes know that this one lives, and how it is."""
+        """Publish that this process is alive, and its metrics."""
         self._column.add((HEARTBEATS, 1))
         self._app.publish()
 
     def _to_deliver(self, seconds: float) -> float:
-        """Of so many seconds to finish, those for what is held once all is answered."""
+        """How many of the seconds to finish are for delivery, once all is answered."""
         if self._settings.mode == PASS_THROUGH:  # its answers are what is held
             return min(_LAST_COPIES, seconds / 4)
         return seconds / 2

@@ -173,7 +173,7 @@ class Supervisor:
         return self._connections - sum(map(self._open, range(len(self._processes))))
 
     def _hand_over(self, sock: socket.socket) -> None:
-        """Give a connection to the worker that has the fewest, of those that show life."""
+        """Give a connection to the worker that has the fewest, of those that respond."""
         alive = [(one.is_silent, self._open(n), n) for n, one in enumerate(self._processes) if one]
         for _, _, index in sorted(alive):
             process = self._processes[index]
@@ -212,7 +212,7 @@ class Supervisor:
                 self._start(index)
 
     def _look_for_silent(self) -> None:
-        """Note which workers show no sign of life; kill those that have shown none for long."""
+        """Note which workers do not respond; kill those that have not for long."""
         if time.monotonic() - self._looked_at < LOOK_EVERY:
             return
         self._looked_at = time.monotonic()
@@ -273,7 +273,7 @@ class Supervisor:
             os._exit(code)
 
     def _work(self, index: int, channel: socket.socket, tell: int | None) -> int:
-        """A worker's life; its exit status."""
+        """What a worker process runs; returns its exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):  # it ends when it is told to
             signal.signal(number, signal.SIG_IGN)
         self._listeners.release()

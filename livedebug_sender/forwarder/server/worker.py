@@ -88,7 +88,7 @@ class Worker:
         threading.Thread(target=self._look_after, name="forwarder-timeouts", daemon=True).start()
 
     def adopt(self, sock: socket.socket) -> None:
-        """Serve a connection from now on."""
+        """Take over a connection, and serve it."""
         try:
             connection = Connection(sock, self._settings.max_body_bytes, self._body_bytes)
         except OSError:  # it is over already
@@ -114,7 +114,7 @@ class Worker:
 
     @property
     def unanswered(self) -> int:
-        """Requests, or parts of them, whose answers are not out."""
+        """How many requests, or parts of them, are here whose answers were not sent yet."""
         return sum(connection.unanswered for connection in list(self._connections.values()))
 
     def finish(self, until: float) -> None:

@@ -144,7 +144,7 @@ class DiskQueue:
         return 0
 
     def _clear_up(self) -> None:
-        """Leave no more behind than what waits."""
+        """Close, and leave nothing on the disk but what waits."""
         state = self._state
         for number in state.waiting.segments():
             segment = state.files[number]
@@ -182,7 +182,7 @@ class DiskQueue:
         return None
 
     def _read(self, lease: Lease) -> StoredRequest | None:
-        """None if it can't be read; its file is looked into then."""
+        """None if it can't be read; its file is then checked."""
         state = self._state
         while True:
             with state.lock:

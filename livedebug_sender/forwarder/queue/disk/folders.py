@@ -49,13 +49,13 @@ class LockedFolder:
         return sorted(self.path.glob(f"*{SUFFIX}"))
 
     def release(self) -> None:
-        """Give up the lock; what is in the folder stays."""
+        """Release the lock, and leave the folder as it is."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def remove(self) -> bool:
-        """Away with it, if nothing but its lock is in it."""
+        """Remove it, if it holds nothing but its lock."""
         if any(path.name != LOCK for path in self.path.iterdir()):
             return False
         (self.path / LOCK).unlink(missing_ok=True)
@@ -111,7 +111,7 @@ class QueueFolder:
         return found.f_bavail * found.f_frsize
 
     def set_aside(self, path: Path) -> Path:
-        """Put a file where it is in nobody's way; its WAL goes with it."""
+        """Move a damaged file, with its WAL, out of the queue's folder."""
         target = self.path / SET_ASIDE
         for file in path.parent.glob(f"{path.name}*"):
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The thread for what is slow, so that no commit waits for it."""
+"""The thread for slow work, so that no commit waits for it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Housekeeper:
             self._state.chores.notify()
 
     def report_damage(self, lease: Lease, problem: str) -> None:
-        """A row that can't be read: its file is looked into. The state's lock is held."""
+        """A row can't be read: have its file checked. The state's lock is held."""
         state = self._state
         segment = state.files.get(lease.table.segment)
         state.waiting.forget(lease)

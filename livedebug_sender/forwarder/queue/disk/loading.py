@@ -1,4 +1,4 @@
-"""What a queue finds on the disk that others left. No start fails for it."""
+"""Loading what earlier processes left on the disk. Nothing there makes a start fail."""
 
 from __future__ import annotations
 

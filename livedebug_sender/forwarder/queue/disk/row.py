@@ -15,7 +15,7 @@ _ENVELOPE_CHECKSUM = slice(4, 8)
 
 
 class DamagedSegment(Exception):
-    """A file that can't be read, or holds what was not written; says what."""
+    """A file that can't be read, or whose content is damaged; the message says how."""
 
 
 class Row(NamedTuple):

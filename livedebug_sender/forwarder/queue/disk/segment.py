@@ -178,7 +178,7 @@ class Segment:
         return [(int(row), int(total), float(received_at)) for row, total, received_at in found]
 
     def rows(self, table: int) -> Iterator[Row]:
-        """All, checked by nobody; DamagedSegment where they can't be read."""
+        """All of them, unchecked; DamagedSegment where they can't be read."""
         last = 0
         query = f"SELECT * FROM requests_{table} WHERE id > ? ORDER BY id LIMIT 64"
         while found := self._query(query, last):

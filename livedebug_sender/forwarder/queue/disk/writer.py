@@ -134,7 +134,7 @@ class Writer:
             self._work.notify()
 
     def wake(self) -> None:
-        """There is something wrong with the active segment. The state's lock is held."""
+        """The active segment failed. The state's lock is held."""
         self._work.notify()
 
     def close(self, timeout: float) -> bool:

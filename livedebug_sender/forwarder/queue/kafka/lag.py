@@ -1,4 +1,4 @@
-"""How much waits in a topic, as the brokers have it, asked by a thread of its own.
+"""How much waits in a topic, by the brokers' word; a thread of its own asks them.
 
 Not by an `AdminClient`: that answers on a thread of its C library, where Python's garbage
 collector may then destroy a client, which waits for that very thread, and the process dies.
@@ -52,7 +52,7 @@ class TopicLag:
         self._done: dict[int, DoneOffsets] = {}
 
     def refresh(self) -> None:
-        """Have it asked, unless it was a moment ago; does not wait."""
+        """Have the brokers asked, unless they just were; does not wait."""
         with self._lock:
             now = time.monotonic()
             if self._closed or now - self._asked_at < _FRESH:

@@ -89,7 +89,7 @@ class DoneOffsets:
 
 
 def _decoded(metadata: str, base: int) -> Iterator[tuple[int, int]]:
-    """First (taken_to, 0), then the ranges; nothing for what is none of ours."""
+    """First (taken_to, 0), then the ranges; nothing for metadata that is not ours."""
     if not metadata.startswith(_MARK):
         return
     try:

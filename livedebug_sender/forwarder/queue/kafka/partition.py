@@ -186,5 +186,5 @@ class Partition:
 
 
 def _few(start: int, end: int) -> Iterator[int]:
-    """A range, but no endless one."""
+    """The numbers from `start` to before `end`, a million of them at most."""
     return iter(range(start, min(end, start + 1_000_000)))

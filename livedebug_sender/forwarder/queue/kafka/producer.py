@@ -167,7 +167,7 @@ class RecordProducer:
             return self._client
 
     def _serve(self, client: Any) -> None:
-        """Call what waits for the brokers' word, as long as this client is in use."""
+        """Run the callbacks of deliveries, as long as this client is in use."""
         while client is self._client and not (self._closed and not len(client)):
             client.poll(0.5)
         client.flush(self._timeout)

@@ -21,7 +21,7 @@ class _Route:
 
 
 class ReadyRequests:
-    """All but `wait` for who holds `lock`."""
+    """To be called with `lock` held."""
 
     def __init__(self, routes: Iterable[str], lock: threading.Lock) -> None:
         self._lock = lock
@@ -49,7 +49,7 @@ class ReadyRequests:
         return route.ready.popleft() if route.ready else None
 
     def wait(self, name: str, timeout: float | None) -> None:
-        """Until there may be one, `timeout` seconds at most; lets go of `lock` meanwhile."""
+        """Wait until there may be one, at most `timeout` seconds; releases `lock` meanwhile."""
         route = self._routes[name]
         if route.later:
             due = max(0.0, route.later[0][0] - time.monotonic())

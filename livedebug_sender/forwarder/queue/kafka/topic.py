@@ -1,4 +1,4 @@
-"""Looking at a topic before anything is promised, and making it where there is none."""
+"""Checking a topic before it is used, and creating it where there is none."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def described_topic(place: KafkaPlace, name: str) -> Topic:
 
 
 def rejection_reason(topic: Topic, brokers: str, min_replicas: int) -> str:
-    """Why nothing can be promised with this topic, and what mends it; "": it can."""
+    """Why this topic can't be used as a queue, and what to do; "": it can."""
     if topic.replicas < min_replicas:
         return (
             f"the Kafka topic {topic.name!r} has {topic.replicas} replicas, expected: at least "
@@ -153,7 +153,7 @@ def rejection_reason(topic: Topic, brokers: str, min_replicas: int) -> str:
 
 
 def warnings(topic: Topic, brokers: str, max_age: int, routes: int) -> list[str]:
-    """What works, but not as one may think. `max_age` in milliseconds."""
+    """What works, but perhaps not as expected. `max_age` in milliseconds."""
     found = []
     retention = topic.number("retention.ms", -1)
     if 0 <= retention < max_age:
@@ -218,7 +218,7 @@ def _more_replicas(topic: Topic, brokers: str, wanted: int) -> str:
 
 @contextmanager
 def _admin_of(place: KafkaPlace) -> Iterator[AdminClient]:
-    """What goes wrong with the client is told as a `QueueUnreachable`."""
+    """Turns the client's errors into `QueueUnreachable`."""
     errors = ConnectionErrors()
     client = admin(place, errors)
     try:
