@@ -309,7 +309,12 @@ def test_an_address_that_swallows_packets_leaves_time_for_the_next() -> None:
         step, none = connectivity.connect_step(addresses[:1], 0.2)
         assert none is None
         assert "timed out" in step.said
-        assert "firewall" in step.advice
+        direct, proxied = (
+            connectivity.connect_advice(step.said, Endpoint("http://localhost"), behind)
+            for behind in (False, True)
+        )
+        assert "is there a firewall between" in direct
+        assert "is there a firewall before the proxy" in proxied
         for filler in fillers:
             filler.close()
 
