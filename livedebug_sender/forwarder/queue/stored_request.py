@@ -120,6 +120,17 @@ def decode_parts(envelope: bytes | memoryview, body: bytes) -> StoredRequest:
     Raises:
         DamagedRecord: `NewerRecord` for a later version.
     """
+    check_parts(envelope, body)
+    route, request_id, received_at, query, headers = _head(memoryview(envelope))
+    return StoredRequest(route, request_id, received_at, query, headers, body)
+
+
+def check_parts(envelope: bytes | memoryview, body: bytes) -> None:
+    """Are they as they were written, whatever is in them? An eighth of the time of `decode_parts`.
+
+    Raises:
+        DamagedRecord: no; `NewerRecord` for a later version.
+    """
     envelope = memoryview(envelope)
     checksum, head_size, body_size = _fixed_part(envelope)
     if len(envelope) != _FIXED.size + head_size or len(body) != body_size:
@@ -128,8 +139,6 @@ def decode_parts(envelope: bytes | memoryview, body: bytes) -> StoredRequest:
         )
     if zlib.crc32(body, zlib.crc32(envelope[_COVERED:])) != checksum:
         raise DamagedRecord("the checksum does not match")
-    route, request_id, received_at, query, headers = _head(envelope)
-    return StoredRequest(route, request_id, received_at, query, headers, body)
 
 
 def peek(envelope: bytes) -> tuple[str, str, float]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from .dead_letters import write_letters, write_synced
 from .folders import LockedFolder
-from .row import DamagedSegment, request_of
+from .row import DamagedSegment, check
 from .salvage import Salvaged, frames_in, salvage
 from .segment import NewerSegment, Segment, TableSummary
 from .segment_files import SUFFIX, is_plain, number_of, remove_segment, wal_of
@@ -173,7 +173,7 @@ def read_all(segment: Segment) -> list[TableSummary]:
         for row in segment.rows(table):
             if row.id != rows + 1:
                 raise DamagedSegment(f"row {rows + 1} of {route} is not there")
-            request_of(row)
+            check(row)
             rows, total = row.id, row.total
         summaries.append(TableSummary(route, rows, total))
     return summaries
