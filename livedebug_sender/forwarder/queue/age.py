@@ -41,6 +41,10 @@ class AgeClock:
         #: (what the wall clock said when it was put forward, by how many seconds).
         self._jumps: list[tuple[float, float]] = []
 
+    def is_older(self, received_at: float, seconds: float) -> bool:
+        # Most are not, by any clock: each delivery asks.
+        return self.wall() - received_at > seconds and self.age(received_at) > seconds
+
     def age(self, received_at: float) -> float:
         """Seconds; negative for what seems to come from the future."""
         with self._lock:

@@ -136,7 +136,7 @@ class MemoryQueue:
                 self._dead[reason] += 1
 
     def is_too_old(self, taken: Taken) -> bool:
-        return self._ages.age(taken.request.received_at) > self._options.max_age
+        return self._ages.is_older(taken.request.received_at, self._options.max_age)
 
     def stats(self) -> QueueStats:
         options = self._options
@@ -183,7 +183,7 @@ class MemoryQueue:
         """The next that is not too old."""
         while route.ready:
             kept = route.ready.popleft()
-            if self._ages.age(kept.request.received_at) <= self._options.max_age:
+            if not self._ages.is_older(kept.request.received_at, self._options.max_age):
                 return kept
             self._expired += 1
             self._forget(kept)

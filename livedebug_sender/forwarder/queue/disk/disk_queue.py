@@ -91,7 +91,8 @@ class DiskQueue:
                 self._housekeeper.bury(lease, reason)
 
     def is_too_old(self, taken: Taken) -> bool:
-        return self._state.ages.age(taken.request.received_at) > self._state.options.max_age
+        max_age = self._state.options.max_age
+        return self._state.ages.is_older(taken.request.received_at, max_age)
 
     def stats(self) -> QueueStats:
         state = self._state

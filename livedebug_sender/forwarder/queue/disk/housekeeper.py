@@ -258,14 +258,16 @@ class Housekeeper:
         for table, first in tables:
             segment = state.files.get(table.segment)
             received_at = segment.received_at(table.number, first) if segment else None
-            if segment is None or received_at is None or state.ages.age(received_at) <= max_age:
+            if segment is None or received_at is None:
+                continue
+            if not state.ages.is_older(received_at, max_age):
                 continue
             rows = segment.rows_before(table.number, state.ages.wall() - max_age)
             totals = {0: 0, **{row: total for row, total, _ in rows}}
             old = [
                 Settled(table.segment, table.number, row, total - totals.get(row - 1, total))
                 for row, total, received_at in rows
-                if state.ages.age(received_at) > max_age
+                if state.ages.is_older(received_at, max_age)
             ]
             with state.lock:
                 expired = [one for one in old if state.waiting.is_free(table, one.row)]

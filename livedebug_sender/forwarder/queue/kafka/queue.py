@@ -116,7 +116,7 @@ class KafkaQueue:
         self._to_the_dead(entry, records_of(taken.request, self._limit, reason), reason)
 
     def is_too_old(self, taken: Taken) -> bool:
-        return self._ages.age(taken.request.received_at) > self._options.max_age
+        return self._ages.is_older(taken.request.received_at, self._options.max_age)
 
     def stats(self) -> QueueStats:
         """Items are those of the partitions that are this process's, or of the whole topic where
@@ -173,7 +173,7 @@ class KafkaQueue:
             self._taking = self._taking or self._consumer.start()
             entry = self._ready.next(route)
             if entry is not None:
-                if self._ages.age(entry.received_at) <= self._options.max_age:
+                if not self._ages.is_older(entry.received_at, self._options.max_age):
                     self._redelivered += entry.redeliveries > 0
                     return entry
                 self._expired += 1
