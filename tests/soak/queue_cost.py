@@ -1,7 +1,8 @@
 """What a queue on a disk costs beside one in memory: CPU of a request, and throughput.
 
-``python tests/soak/queue_cost.py --seconds 5 --rounds 3``: forwarders to an intake (nginx)
-under wrk, both kinds in turn in one run; medians, and their ratios.
+``python tests/soak/queue_cost.py --seconds 5 --rounds 3 [--clients 64 --sync-ms 10]``:
+forwarders to an intake (nginx) under wrk, both kinds in turn in one run; medians, and their
+ratios. Each sync of the disk takes so much longer (``--sync-ms``, needs gcc).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
 
+from power_cuts import compiled, preloaded  # noqa: E402
 from queue_kills import forwarder  # noqa: E402
 from servers import free_port  # noqa: E402
 
@@ -71,7 +73,8 @@ def measure(
 ) -> tuple[float, float]:
     """202s in a second, and CPU seconds of one."""
     port = free_port()
-    with forwarder(queue, port, intake, "--workers", str(workers)) as process:
+    arguments = ["--mode", "store-and-forward", "--workers", str(workers)]
+    with forwarder(queue, port, intake, *arguments) as process:
         address = f"http://127.0.0.1:{port}"
         for _ in range(200):
             if subprocess.run(["curl", "-sf", f"{address}/health"], capture_output=True).stdout:
@@ -106,9 +109,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--clients", type=int, nargs="+", default=[8, 32])
     parser.add_argument("--sizes", type=int, nargs="+", default=[2_000, 20_000])
+    parser.add_argument("--sync-ms", type=float, default=0)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="queue-cost-"))
     try:
+        if options.sync_ms:
+            library = compiled(folder)
+            assert library, "needs gcc"
+            os.environ |= preloaded(library, folder, None, int(options.sync_ms * 1000))
         with nginx(folder) as intake:
             for size in options.sizes:
                 script = folder / "post.lua"
