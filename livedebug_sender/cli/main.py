@@ -38,7 +38,8 @@ class _Commands(click.Group):
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         names = self.list_commands(context)
-        if args[0] not in names:
+        # A shell that asks what to complete is told nothing about what came before.
+        if args[0] not in names and not context.resilient_parsing:
             close = get_close_matches(args[0], names, 1)
             words = f"did you mean {close[0]!r}?" if close else f"expected: {', '.join(names)}"
             raise click.UsageError(f"no command is named {args[0]!r:.80}; {words}", context)

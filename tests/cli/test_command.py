@@ -77,15 +77,16 @@ def test_any_text_can_be_written_in_any_encoding(
 
 def test_a_shell_can_complete_commands_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
     for words, number, offered in (
-        ("livedebug-sender li", 1, "lint"),
-        ("x send --pr", 2, "--prune"),
+        ("livedebug-sender li", 1, ["plain,lint"]),
+        ("livedebug-sender send --pr", 2, ["plain,--prune"]),
+        ("livedebug-sender no-such-command --pr", 2, []),
     ):
         completing = {"COMP_WORDS": words, "COMP_CWORD": str(number)}
         for name, value in {"_LIVEDEBUG_SENDER_COMPLETE": "bash_complete", **completing}.items():
             monkeypatch.setenv(name, value)
         with start() as shell:
-            told, _ = shell.communicate(timeout=60)
-        assert f"plain,{offered}" in told.splitlines()
+            told, errors = shell.communicate(timeout=60)
+        assert (told.split(), errors) == (offered, "")
 
 
 def test_forward_is_offered_where_it_is_installed() -> None:
