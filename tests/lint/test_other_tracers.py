@@ -162,6 +162,8 @@ SNAPSHOTS = {
         "logger.thread_id": 140,
         "logger.version": 2,
         "dd.trace_id": "1",
+        "debugger.type": "snapshot",
+        "debugger.product": "di",
     },
 }
 
@@ -175,6 +177,12 @@ def test_a_status_of_another_tracer_has_no_findings(payload: Any) -> None:
 @pytest.mark.parametrize("payload", SNAPSHOTS.values(), ids=SNAPSHOTS)
 def test_a_snapshot_of_another_tracer_has_no_findings(payload: Any) -> None:
     assert findings_in(payload, "snapshots") == []
+
+
+@pytest.mark.parametrize("captures", [None, {}])
+def test_a_log_has_no_captures_to_be_found(captures: Any) -> None:
+    log = {**snapshot("dotnet", captures), "message": None}
+    assert findings_in(log, "logs") == []
 
 
 @pytest.mark.parametrize(
@@ -196,6 +204,7 @@ def test_a_snapshot_of_another_tracer_has_no_findings(payload: Any) -> None:
             snapshot("go", {"entry": {"captureExpressions": {"n": 3}}}),
             "/snapshot/captures/entry/captureExpressions/n",
         ),
+        (snapshot("go", {"locals": {"n": {"type": "int", "value": "3"}}}), "/snapshot/captures"),
         (snapshot("go", {"entry": {}}, evaluationErrors=[{}]), "/snapshot/evaluationErrors/0"),
     ],
 )
