@@ -1,4 +1,7 @@
-"""A stream of JSON, cut into its values without being decoded: pure."""
+"""A stream of JSON, cut into its values without being decoded: pure.
+
+Not by ijson, which decodes: the text of a value is to be sent as it came.
+"""
 
 from __future__ import annotations
 

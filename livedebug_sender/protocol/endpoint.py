@@ -29,8 +29,8 @@ class Endpoint:
     Args:
         url: ``http://``, ``https://``, ``unix:///path/to.sock`` or ``file:///path``.
         api_key: its presence is what makes the endpoint agentless.
-        timeout: for connecting, and again for the answer: seconds, or with a unit
-            (``"200ms"``).
+        timeout (float | str): for connecting, and again for the answer: seconds, or with a
+            unit (``"200ms"``); default: 3 s.
         test_token: the value of ``X-Datadog-Test-Session-Token``.
 
     Raises:

@@ -12,12 +12,12 @@ from ..runtime.log_limiter import LogLimiter
 AroundRequest = Callable[[], AbstractContextManager[object]]
 
 
-def without_faults(hook: AroundRequest, problems: LogLimiter) -> AroundRequest:
+def without_faults(hook: AroundRequest, log: LogLimiter) -> AroundRequest:
     """The same, but what it raises is noted, and the request made as without it."""
 
     def note(error: BaseException) -> None:
         reraise_of_signal_handler(error)  # in `flush` or `close`, on the host's thread
-        problems.note("around_request", f"around_request raised {type(error).__name__}")
+        log.note("around_request", f"around_request raised {type(error).__name__}")
 
     @contextmanager
     def around() -> Iterator[None]:

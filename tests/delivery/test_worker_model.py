@@ -33,7 +33,7 @@ JUDGE = "judge"
 
 
 @dataclass(frozen=True)
-class Said:
+class Scripted:
     """One answer of the script.
 
     Attributes:
@@ -61,7 +61,7 @@ class Known:
 class World:
     """A sender, the time, the intake, and what has to become of each payload."""
 
-    def __init__(self, script: list[Said], agentless: bool = False, **options: Any) -> None:
+    def __init__(self, script: list[Scripted], agentless: bool = False, **options: Any) -> None:
         self.now = 1000.0
         self.script = list(script)
         self.known: dict[int, Known] = {}
@@ -209,7 +209,7 @@ class World:
             return Response(202, None, b"")
         self.posts += 1
         self._check_batch(ids, request.path)
-        said = self.script.pop(0) if self.script else Said()
+        said = self.script.pop(0) if self.script else Scripted()
         for _ in range(said.meanwhile):
             self.enqueue(self.known[ids[0]].track, 3)
         left = math.inf if deadline is None else deadline - self.now
@@ -242,7 +242,7 @@ class World:
             assert self.now < first + self.options.retry_for
         self._tried_in_step.add((path, ids))
 
-    def _count_crash(self, ids: tuple[int, ...], said: Said) -> None:
+    def _count_crash(self, ids: tuple[int, ...], said: Scripted) -> None:
         """From the third on a batch may be halved, and its parts arrive in another order."""
         track = self.known[ids[0]].track
         self._crashes[track] += said.what in (500, CUT)
@@ -292,10 +292,10 @@ final = st.sampled_from([204, 301, 400, 401, 403, 404, 405, 409, 413, 418, 422])
 takes = st.sampled_from([0.0, 0.0, 0.01, 1.0, 2.9, 3.0, 9.0])
 
 
-def scripts(what: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Said]]:
+def scripts(what: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Scripted]]:
     """Answers one by one, and outages: a batch may meet both."""
-    said = st.builds(Said, what, takes, retry_afters, st.sampled_from([0, 0, 0, 1, 3]))
-    outage = st.builds(Said, passing, st.just(0.01) | takes)
+    said = st.builds(Scripted, what, takes, retry_afters, st.sampled_from([0, 0, 0, 1, 3]))
+    outage = st.builds(Scripted, passing, st.just(0.01) | takes)
     several = st.builds(lambda one, count: [one] * count, outage, st.integers(3, 12))
     pieces = st.lists(st.lists(said, min_size=1, max_size=6) | several, max_size=5)
     return pieces.map(lambda pieces: [one for piece in pieces for one in piece])
@@ -317,7 +317,7 @@ bounds = st.fixed_dictionaries(
 @settings(max_examples=100)
 @given(steps, scripts(passing | final), bounds, st.booleans())
 def test_whatever_comes_in_and_whatever_is_answered_each_payload_has_its_place_in_the_accounts(
-    steps: list[Any], script: list[Said], bounds: dict[str, Any], agentless: bool
+    steps: list[Any], script: list[Scripted], bounds: dict[str, Any], agentless: bool
 ) -> None:
     with unlogged(World(script, agentless=agentless, **bounds)) as world:
         for name, *arguments in steps:
@@ -334,7 +334,7 @@ def test_whatever_comes_in_and_whatever_is_answered_each_payload_has_its_place_i
 @settings(max_examples=60)
 @given(st.lists(enqueues, max_size=60), scripts(passing), st.integers(1, 20))
 def test_through_trouble_that_passes_exactly_the_culprits_are_rejected(
-    payloads: list[Any], script: list[Said], max_batch_items: int
+    payloads: list[Any], script: list[Scripted], max_batch_items: int
 ) -> None:
     patient = {"retry_for": 1e9, "max_batch_items": max_batch_items}
     with unlogged(World(script, **patient)) as world:
@@ -366,7 +366,7 @@ def test_finding_the_culprits_takes_few_requests(count: int, data: Any) -> None:
 @given(st.sampled_from([None, "0", "1"]), st.floats(0.0, 30.0))
 @settings(max_examples=30)
 def test_a_closing_sender_tries_again_but_not_in_a_flood(asked: str | None, timeout: float) -> None:
-    with unlogged(World([Said(503, retry_after=asked)] * 2000)) as world:
+    with unlogged(World([Scripted(503, retry_after=asked)] * 2000)) as world:
         world.enqueue(Track.LOGS, 1)
         world.close(timeout)
         world.check()

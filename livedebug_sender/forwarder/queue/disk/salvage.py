@@ -3,7 +3,8 @@
 SQLite finds its rows by way of a tree of pages and stops where one is damaged. Here every
 page is looked at on its own: a leaf of a table names its rows, and a row says by its
 checksum whether it is whole (SQLite's file format: https://sqlite.org/fileformat2.html,
-1.6 for b-tree pages, 2.1 for records, 4 for the WAL).
+1.6 for b-tree pages, 2.1 for records, 4 for the WAL). SQLite's own ``.recover`` is in its
+shell, and not in Python's ``sqlite3``.
 """
 
 from __future__ import annotations
