@@ -21,7 +21,7 @@ from ..protocol.payload import check_content_type
 from ..protocol.tracks import Track, track_of_payload
 from ..units import MiB
 from .payload_files import TOO_LARGE, Found, payloads_in
-from .recordings import is_recording, request_in
+from .recordings import is_recording, request_in, statuses_in
 
 #: Bytes of a SymDB body that are read.
 MAX_BODY = 32 * MiB
@@ -105,19 +105,33 @@ def _payloads_in(file: BinaryIO, expected: Expected) -> Iterator[Found]:
     if is_recording(head) and expected.track is not Track.SYMDB:
         yield from _recorded(file, expected)
         return
-    content_type = expected.content_type or content_type_of(head)
-    if expected.track is Track.SYMDB or (expected.track is None and content_type_of(head)):
-        yield _body(file, content_type)
+    told = content_type_of(head)
+    if expected.track is Track.SYMDB:
+        yield _body(file, expected.content_type or told)
         return
-    if content_type_of(head):
-        words = f"multipart, as symdb's bodies are; expected: JSON, for {expected.track}"
-        yield Found("", 0, problem=words)
+    if told:
+        yield from _multipart(_body(file, expected.content_type or told), told, expected)
         return
     for found in payloads_in(file, expected.max_payload):
         if found.problem or expected.track is not None:
             yield replace(found, track=expected.track)
         else:
             yield from _by_track(found, expected.max_payload)
+
+
+def _multipart(body: Found, content_type: str, expected: Expected) -> Iterator[Found]:
+    """A multipart body: statuses, as tracers send them to an agent, or an upload of symdb."""
+    statuses = None if body.problem else statuses_in(body.payload, content_type)
+    if statuses is not None and expected.track in (None, Track.DIAGNOSTICS):
+        for found in _by_track(replace(body, payload=statuses), expected.max_payload):
+            # The lines of the part are not the file's.
+            yield replace(found, track=Track.DIAGNOSTICS, content_type=None, line=None)
+    elif expected.track is None:
+        yield body
+    else:
+        kind = "diagnostics'" if statuses is not None else "symdb's"
+        words = f"multipart, as {kind} bodies are; expected: JSON, for {expected.track}"
+        yield Found("", body.offset, problem=words)
 
 
 def _recorded(file: BinaryIO, expected: Expected) -> Iterator[Found]:
@@ -166,7 +180,7 @@ def _by_track(found: Found, max_payload: int) -> Iterator[Found]:
         return
     # Cut, not encoded anew: numbers keep their digits.
     for element in payloads_in(io.BytesIO(found.payload), max_payload):
-        place = f"{found.place}, {element.place}"
+        place = f"{found.place}, {element.place}" if found.place else element.place
         if element.problem:
             yield replace(element, place=place)
         else:

@@ -1,4 +1,8 @@
-"""Requests as a ``file://`` endpoint and ``queue export`` record them, a line each: pure."""
+"""What went over the wire, as it is found in files: pure.
+
+Requests as a ``file://`` endpoint and ``queue export`` record them, a line each; and the
+multipart body of a request with statuses.
+"""
 
 from __future__ import annotations
 
@@ -61,6 +65,23 @@ def request_in(line: bytes) -> RecordedBody:
     if event is None:
         raise ValueError("a recorded multipart body without the part event")
     return RecordedBody(Track.DIAGNOSTICS, _checked(event))
+
+
+def statuses_in(body: bytes, content_type: str) -> bytes | None:
+    """The JSON of a multipart body of the track diagnostics; None for another body.
+
+    An upload of symdb has a part ``event`` too, of other members, and a second part.
+    """
+    parts = parts_of(body, content_type)
+    event = parts.get("event")
+    if event is None or len(parts) > 1:
+        return None
+    try:
+        value = json.loads(event)
+    except (ValueError, RecursionError):
+        return None
+    first = value[0] if isinstance(value, list) and value else value
+    return event if isinstance(first, dict) and "debugger" in first else None
 
 
 def _checked(body: bytes) -> bytes:

@@ -94,6 +94,41 @@ def test_a_line_that_is_no_recorded_request_is_named_and_the_others_are_sent(
     assert livedebug_intake.payloads() == [{}]
 
 
+def statuses_body() -> bytes:
+    """As it goes to an agent."""
+    statuses = (SAMPLES / "diagnostics.json").read_bytes()
+    head = b'Content-Disposition: form-data; name="event"; filename="event.json"\r\n'
+    head += b"Content-Type: application/json\r\n\r\n"
+    return b"--b\r\n" + head + statuses + b"\r\n--b--\r\n"
+
+
+@pytest.mark.parametrize("track", ["auto", "diagnostics"])
+def test_the_body_of_a_request_with_statuses_is_taken_for_its_statuses(
+    track: str, livedebug_intake: Intake
+) -> None:
+    options = ("--track", track, "--agent", livedebug_intake.url)
+    ended = run("send", "-", *options, stdin=statuses_body())
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    expected = json.loads((SAMPLES / "diagnostics.json").read_bytes())
+    assert livedebug_intake.payloads("diagnostics") == expected
+    linted = run("lint", "-", "--track", track, stdin=statuses_body())
+    assert (linted.exit_code, linted.stdout) == (0, f"{len(expected)} payloads: 0 findings\n")
+
+
+def test_a_finding_in_the_body_of_a_request_with_statuses_names_its_payload() -> None:
+    body = statuses_body().replace(b'"EMITTING"', b'"OK"', 1)
+    (finding,) = json.loads(run("lint", "-", "--json", stdin=body).stdout)["findings"]
+    assert finding["pointer"] == "/debugger/diagnostics/status"
+    assert (finding["line"], finding["track"]) == (None, "diagnostics")
+    assert finding["payload"].startswith("payload ")
+
+
+def test_statuses_are_not_sent_as_another_track() -> None:
+    options = ("--track", "logs", "--agent", "http://localhost:1")
+    ended = run("send", "-", *options, stdin=statuses_body())
+    assert "multipart, as diagnostics' bodies are; expected: JSON, for logs" in ended.stderr
+
+
 def test_a_track_for_all_of_a_recording_is_refused(recording: Path) -> None:
     ended = run("send", "logs", recording, "--agent", "http://localhost:1")
     assert ended.exit_code == 1
