@@ -121,7 +121,7 @@ STORM = """
 
 
 def storm(threads: bool, kind: str, names: str, span: float) -> None:
-    parameters = f"{threads}, {kind}, {names.split()!r}, {span}, 1.5"
+    parameters = f"{threads}, {kind}, {names.split()!r}, {span}, 0.5"
     with RecordingServer() as intake:
         done = run(STORM.replace("PARAMETERS", parameters), intake.url, timeout=100)
         assert done.returncode == 0, done.stderr[-3000:]
