@@ -11,6 +11,9 @@ from typing import Any, Literal, TypedDict
 
 from .exact import inline, pointer_to, printed
 
+#: Below one node; more are put into groups: a browser does not unfold 100,000 lines.
+_MAX_KIDS = 500
+
 _GROUPS = {"arguments": "arguments", "locals": "locals", "staticFields": "static fields"}
 
 
@@ -168,7 +171,7 @@ def _moment(name: str, given: Any, step: str, key: str) -> Node:
 def _group(name: str, values: dict[str, Any], step: str, key: str) -> Iterator[Node]:
     kids = [_captured(k, v, f".{k}", pointer_to(k)) for k, v in values.items() if k != "@return"]
     if kids:
-        yield {"name": name, "step": step, "key": key, "kind": "section", "kids": kids}
+        yield _with_kids({"name": name, "step": step, "key": key, "kind": "section"}, kids)
     if "@return" in values:
         # ddtrace has it among the locals; it is what one looks for first.
         yield _captured("return value", values["@return"], step + ".@return", key + "/@return")
@@ -225,8 +228,16 @@ def _inside(given: dict[str, Any]) -> Iterator[Node]:
 
 def _with_kids(node: Node, kids: list[Node]) -> Node:
     if kids:
-        node["kids"] = kids
+        node["kids"] = kids if len(kids) <= _MAX_KIDS else list(_grouped(kids))
     return node
+
+
+def _grouped(kids: list[Node]) -> Iterator[Node]:
+    """Nodes that stand for no place of their own: paths and pointers go through them."""
+    for start in range(0, len(kids), _MAX_KIDS):
+        part = kids[start : start + _MAX_KIDS]
+        name = f"{part[0]['name']} … {part[-1]['name']}"
+        yield {"name": name, "step": "", "key": "", "note": str(len(part)), "kids": part}
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -203,7 +204,25 @@ def test_a_search_finds_the_payload_and_marks_what_it_found(page: Page) -> None:
     page.until(lambda: page.text("#list mark") == "out of stock")
     page.press(Keys.ESCAPE, "j", Keys.ENTER)
     page.until(lambda: page.text(".tree mark") == "out of stock")
+    assert page.text(".banner mark") == "out of stock"
     assert arguments(page)["text"] == "out of stock"
+
+
+def test_what_a_search_found_in_a_payload_is_brought_into_sight(
+    page: Page, livedebug_intake: Intake
+) -> None:
+    values = {f"v{n}": {"type": "int", "value": str(n)} for n in range(500)}
+    snapshot = {"probe": {"id": "p"}, "captures": {"entry": {"locals": values}}}
+    post(livedebug_intake, {"debugger": {"snapshot": snapshot}})
+    page.open("/?text=v432")
+    page.click("#list .row")
+    in_sight = """
+        const [mark, pane] = [".tree mark", "#detail"].map((one) => document.querySelector(one));
+        const [at, place] = [mark, pane].map((one) => one.getBoundingClientRect());
+        const tools = document.querySelector(".tools").getBoundingClientRect();
+        return at.top > place.top && at.bottom < place.bottom && Math.abs(tools.top - at.top) < 12;
+    """
+    page.until(lambda: page.run(in_sight))
 
 
 def test_what_was_received_is_shown_byte_for_byte(page: Page, livedebug_intake: Intake) -> None:
@@ -425,7 +444,7 @@ def test_what_is_odd_about_a_payload_is_told_in_its_row_and_beside_it(
     post(livedebug_intake, status, path="/debugger/v1/diagnostics")
     page.until(lambda: "findings" in page.rows()[0])
     page.click("#list .row")
-    page.until(lambda: page.text("#detail [data-tab=findings]") == "Findings 5")
+    page.until(lambda: re.fullmatch(r"Findings \d", page.text("#detail [data-tab=findings]")))
     page.click("#detail .tabs button", "Findings")
     page.until(lambda: "/debugger/diagnostics/probeId: 17" in page.text("#detail .findings"))
 
@@ -478,6 +497,28 @@ def test_a_payload_with_markup_in_it_stays_text(
     assert seen > 20
     assert page.all("main script, main img") == []
     assert page.browser.title == "Local intake"
+
+
+def test_20_000_lines_in_a_payload_are_unfolded_in_groups(
+    page: Page, livedebug_intake: Intake
+) -> None:
+    post(livedebug_intake, {"message": "m", "many": list(range(20_000))})
+    page.open("/?open=1.0&tab=json")
+    page.until(
+        lambda: "[0] … [499]" in page.run("return document.querySelector('.tree').textContent")
+    )
+    page.run("document.querySelector('.tree-bar button').click()")  # expand all
+    page.until(lambda: page.text(".tree-bar .quiet") == "unfolded as far as 10,042 rows")
+    page.run("document.querySelector('.tree-bar input').value = '1234'")
+    page.one("#detail .tree-bar input").send_keys("5")
+    page.until(lambda: page.text(".tree mark") == "12345")
+    page.run("document.querySelector('.tree mark').closest('.node').focus()")
+    page.press("p")
+    page.until(lambda: page.text("#toast") == "path copied")
+    assert page.copied() == "many[12345]"
+    page.press("J")
+    page.until(lambda: page.text("#toast") == "JSON copied")
+    assert page.copied() == "12345"
 
 
 @pytest.mark.parametrize("stamp", [b"1e999", b"9" * 400])
@@ -626,6 +667,9 @@ def test_names_without_end_are_broken_or_cut_where_they_are(
     page: Page, livedebug_intake: Intake, width: int
 ) -> None:
     name = "n" * 290
+    deep: dict[str, Any] = {"type": name, "value": name}
+    for _ in range(80):
+        deep = {"type": name, "fields": {name: deep}}
     thrown = {"type": name, "message": name, "stacktrace": [{"function": name, "fileName": name}]}
     snapshot = {
         "probe": {
@@ -633,7 +677,7 @@ def test_names_without_end_are_broken_or_cut_where_they_are(
             "location": {"file": f"/{name}/f.py", "lines": ["1"], "method": name},
         },
         "stack": [{"function": name, "fileName": name, "lineNumber": 1}],
-        "captures": {"lines": {"1": {"locals": {name: {"type": name, "value": name}}}}},
+        "captures": {"lines": {"1": {"locals": {name: deep}}}},
     }
     status = {"probeId": name, "status": "ERROR", "exception": thrown}
     common = {"service": name, "message": name}
@@ -648,6 +692,7 @@ def test_names_without_end_are_broken_or_cut_where_they_are(
     for tab in ("Frame", "JSON", "As received", "Request", "Findings"):
         page.click("#detail .tabs button", tab)
         page.until(lambda tab=tab: tab in page.text("#detail [aria-selected=true]"))
+        page.run("document.querySelector('.tree-bar button')?.click()")  # expand all
         assert max(page.run(OVERFLOW)) <= 0, tab
     page.open("/?view=probes")
     page.until(lambda: "ERROR" in page.text("#probes"))

@@ -182,3 +182,17 @@ def test_any_json_is_a_tree_with_its_order_and_numbers() -> None:
         ("[1]", "null"),
         ("[2]", '"t"'),
     ]
+
+
+def test_many_lines_below_one_are_grouped_without_a_step_of_their_own() -> None:
+    values = {f"v{n}": {"type": "int", "value": str(n)} for n in range(1_200)}
+    (entry,) = capture_nodes({"entry": {"locals": values}})
+    (group,) = entry["kids"]
+    shown = [(kid["name"], kid.get("note"), len(kid["kids"])) for kid in group["kids"]]
+    assert shown == [
+        ("v0 … v499", "500", 500),
+        ("v500 … v999", "500", 500),
+        ("v1000 … v1199", "200", 200),
+    ]
+    found = {path: pointer for path, pointer, _ in walk([entry])}
+    assert found["entry.locals.v1007"] == "/entry/locals/v1007"

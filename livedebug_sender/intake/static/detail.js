@@ -1,11 +1,11 @@
 // What is open: a payload in its views, two snapshots compared, or a request.
 
 import { go, shown } from "./address.js";
-import { ask, at, button, copy, count, facts, h, marked, moment, plural, toast } from "./dom.js";
+import { ask, at, button, copyFrom, count, facts, h, marked, moment, plural, toast } from "./dom.js";
 import { badge, payloadRow } from "./rows.js";
 import { Tree } from "./tree.js";
 
-const FIRST = 200000; // characters of a raw text that are shown at once
+const FIRST = 200000; // characters shown at once
 const TABS = { "": ["Frame", frame], json: ["JSON", json], raw: ["As received", raw], request: ["Request", aboutRequest], findings: ["Findings", odd] };
 const box = at("detail");
 let turn = 0;
@@ -35,12 +35,12 @@ async function payload(id) {
   return [
     bar([
       isSnapshot && button(isCompared ? "Stop comparing" : "Compare", () => (isCompared ? go({ compare: "" }, { step: true }) : compareWithOlder(found)), { id: "compare" }),
-      copying(`payloads/${id}`), button("Copy JSON", async () => copy(await ask(`payloads/${id}/raw`, { as: "text" }), "JSON"), { id: "copy-json" }),
+      copying(`payloads/${id}`), button("Copy JSON", () => copyFrom(`payloads/${id}/raw`, "JSON"), { id: "copy-json" }),
       button("Send again", () => sendAgain(id), { id: "send-again" }),
     ]),
     h("header.head", h("h2", badge(found.kind, found.kind), h("span", found.probe || found.function || found.kind), found.status && badge(found.status)),
       h("p.where", [found.file && found.file + (found.line && `:${found.line}`), found.function].filter(Boolean).join("  ·  ")), refusal(found.request)),
-    h("div.tabs", { role: "tablist", "aria-label": "View of the payload" }, Object.entries(TABS).map(([key, [title]]) =>
+    h("div.tabs", { role: "tablist", "aria-label": "Views" }, Object.entries(TABS).map(([key, [title]]) =>
       button(title, () => go({ tab: key, compare: "" }), { role: "tab", "data-tab": key, "aria-selected": `${key === tab && !isCompared}` }))),
     h("div.content", { role: "tabpanel", "aria-label": "Payload" }, await (isCompared ? comparison : TABS[tab][1])(found)),
   ];
@@ -48,10 +48,10 @@ async function payload(id) {
 
 function bar(buttons) {
   const close = () => openOne("");
-  return h("div.detail-bar", button("‹ Close", close, { class: "close", title: "Esc" }), h("span.grow"), buttons);
+  return h("div.detail-bar", button("‹ Close", close, { class: "close" }), h("span.grow"), buttons);
 }
 
-const copying = (what) => button("Copy as curl", async () => copy(await ask(`${what}/curl`, { as: "text" }), "curl command"), { id: "curl" });
+const copying = (what) => button("Copy as curl", () => copyFrom(`${what}/curl`, "curl command"), { id: "curl" });
 
 const where = (one) => one.path + (one.query && `?${one.query}`);
 const answered = (one) => (one.status ? `Answered ${one.status}` : "Got no answer") + (one.problem && `: ${one.problem}`);
@@ -59,19 +59,19 @@ const refusal = (one) => one.problem && h("p.problem", answered(one));
 const section = (title, ...children) => h("section", h("h3", title), ...children);
 
 function frame({ id, frame: { message, facts: told, problems, stack, tree } }) {
-  const shownFacts = told.map(([name, text]) => [name, name === "time" ? moment(Number(text)) : text]);
+  const shownFacts = told.map(([name, text]) => [name, name === "time" ? moment(Number(text)) : mark(text)]);
   return [
-    message && h("p.message", marked(message, shown.text)), facts(shownFacts), problems.map(banner),
+    message && h("p.message", mark(message)), facts(shownFacts), problems.map(banner),
     h("div.frame", tree && section(tree.title, new Tree(tree, { id: { payload: id }, query: shown.text }).element), stack.length > 0 && section(`Stack (${stack.length})`, frames(stack))),
   ];
 }
 
 function banner({ title, text, stack }) {
-  return h("div.banner", h("strong", title), " ", text, stack.length > 0 && h("details", h("summary", `Where it was thrown (${stack.length})`), frames(stack)));
+  return h("div.banner", h("strong", mark(title)), " ", mark(text), stack.length > 0 && h("details", h("summary", `Where it was thrown (${stack.length})`), frames(stack)));
 }
 
 function frames(stack) {
-  return h("ol.stack", stack.map(({ function: name, file, line }) => h("li", h("span.name", name || "?"), h("span.where", file || "?", line && h("b", `:${line}`)))));
+  return h("ol.stack", stack.map(({ function: name, file, line }) => h("li", h("span.name", mark(name || "?")), h("span.where", mark(file || "?"), line && h("b", `:${line}`)))));
 }
 
 async function json({ id }) {
@@ -84,13 +84,14 @@ async function raw({ id }) {
   const { parts } = await ask(`payloads/${id}/parts`);
   return parts.map(({ name, text }) => {
     const pre = h("pre.raw", { tabindex: 0, "aria-label": name || "As received" });
-    const fill = (end) => pre.replaceChildren(...marked(text.slice(0, end), shown.text));
+    const fill = (end) => pre.replaceChildren(...mark(text.slice(0, end)));
     fill(FIRST);
     const more = text.length > FIRST && button(`Show all ${plural(text.length, "character")}`, () => { fill(); more.remove(); });
     return h("section", name && h("h3", name), h("p.quiet", `${count(new Blob([text]).size)} bytes, as they were received`), pre, more);
   });
 }
 
+const mark = (text) => marked(text, shown.text);
 const findings = async (id) => (await ask(`findings?ids=${id}`))[id] ?? [];
 
 async function odd({ id }) {
@@ -106,7 +107,7 @@ function aboutOne(one, headers) {
   return [
     facts([["request", String(one.number)], ["mode", one.mode], ["came", moment(one.at * 1000)],
       ["size", `${count(one.size)} bytes`], ["payloads", count(one.payloads)], ["outcome", answered(one)]]),
-    one.tags && h("p.tags", one.tags.split(",").map((tag) => h("span.tag", marked(tag, shown.text)))),
+    one.tags && h("p.tags", one.tags.split(",").map((tag) => h("span.tag", mark(tag)))),
     section("Headers", pre("Headers", Object.entries(headers).map(([name, value]) => `${name}: ${value}`).join("\n"))),
   ];
 }

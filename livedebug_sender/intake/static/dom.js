@@ -70,7 +70,6 @@ export const plural = (number, one) => `${count(number)} ${one}${number === 1 ? 
 
 export const natural = new Intl.Collator("en", { numeric: true, sensitivity: "base" }).compare;
 
-/** Say something for a moment. */
 export function toast(words) {
   at("toast").textContent = words;
   at("toast").classList.add("seen");
@@ -91,6 +90,8 @@ export async function copy(text, what) {
   }
   toast(`${what} copied`);
 }
+
+export const copyFrom = async (path, what) => copy(await ask(path, { as: "text" }), what);
 
 /** What a route of the intake answers; throws an Error with its words. */
 export async function ask(path, { as = "json", ...options } = {}) {

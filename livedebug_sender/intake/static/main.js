@@ -69,7 +69,7 @@ function say(kind, text = kind) {
   at("state").className = `state ${kind}`;
 }
 
-/** An event of the stream: the state, and what came. */
+/** An event of the stream. */
 function take(news) {
   const isNew = known.epoch && known.epoch !== news.epoch;
   const came = known.totals ? news.totals.requests - known.totals.requests : 0;
@@ -138,13 +138,12 @@ function drawTracks() {
   }
 }
 
-/** Offer these values, and what is chosen. */
 function options(name, values) {
   const wanted = [...new Set([...values, shown[name]])].filter(Boolean).sort(natural);
   const text = JSON.stringify([wanted, shown[name]]);
   if (at(name).dataset.drawn === text) return;
   at(name).dataset.drawn = text;
-  at(name).replaceChildren(h("option", { value: "" }, "all"), ...wanted.map((value) => h("option", { value }, value)));
+  at(name).replaceChildren(h("option", { value: "" }, `all ${name}s`), ...wanted.map((value) => h("option", { value }, value)));
   at(name).value = shown[name];
 }
 

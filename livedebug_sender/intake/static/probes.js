@@ -30,7 +30,7 @@ function probeItem(probe) {
       moment(change.at * 1000), badge(change.status), h("span", change.exception || change.message)))));
   return h("li.probe-item",
     h("div.probe-head",
-      button(probe.probe, () => go({ view: "", service: probe.service, probe: probe.probe, open: "" }, { step: true }), { class: "link", title: "Show what came of this probe" }),
+      button(probe.probe, () => go({ view: "", service: probe.service, probe: probe.probe, open: "" }, { step: true }), { class: "link" }),
       probe.status ? badge(probe.status) : "",
       h("span.quiet", counts.join(", "))),
     probe.location ? h("p.where", probe.location) : "",

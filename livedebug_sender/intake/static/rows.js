@@ -10,7 +10,7 @@ export const badge = (text, kind = `s-${text.replace(/[^A-Z]/gi, "")}`) => h(`sp
 const spot = (text, kind) => h(`span.${kind}`, marked(text, shown.text));
 const isGood = (status) => status >= 200 && status < 300;
 
-/** The last part of a path: what one knows a file by. */
+/** The last part of a path. */
 const basename = (path) => path.split(/[\\/]/).pop();
 
 function row(kind, name, told, at, bytes, rest, status) {

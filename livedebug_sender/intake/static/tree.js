@@ -1,8 +1,8 @@
 // A tree as a flat list of rows: unfolding puts the children's rows behind their parent's.
 
-import { ask, button, copy, h, marked, plural } from "./dom.js";
+import { button, copy, copyFrom, h, marked, plural } from "./dom.js";
 
-const MOST_ROWS = 20000; // unfolded at once
+const [AT_FIRST, MOST_ROWS] = [1000, 10000]; // unfolded at once
 const MOST_FOUND = 500;
 const LONG = 2000; // characters of a value that are shown; copying gives all
 
@@ -10,24 +10,22 @@ const LONG = 2000; // characters of a value that are shown; copying gives all
 export class Tree {
   constructor({ title, nodes, pointer }, { id, query = "", open = (node) => node.kind === "section" || (nodes.length === 1 && node === nodes[0]) }) {
     Object.assign(this, { id, found: [], root: { kids: nodes, key: pointer, step: "" } });
-    this.list = h("div.tree", { role: "tree", "aria-label": title });
+    const point = (event) => this.point(rowOf(event));
+    this.list = h("div.tree", { role: "tree", "aria-label": title, keydown: (event) => this.key(event), pointerover: point, focusin: point,
+      click: (event) => String(getSelection()) || this.toggle(rowOf(event)) });
     this.tools = h("div.tools", { hidden: true }, ["path", "value", "JSON"].map((what) => button(what, () => this.copy(what), { tabindex: -1 })));
     this.words = h("span.quiet", { role: "status" });
     this.input = h("input", { type: "search", "aria-label": `Find in ${title}`, placeholder: "Find here", autocomplete: "off", spellcheck: "false",
       input: () => this.find(this.input.value), keydown: (event) => event.key === "Enter" && this.next(event.shiftKey ? -1 : 1) });
-    this.element = h("div.tree-box",
-      h("div.tree-bar", this.input, this.words, button("Expand all", () => this.expand(() => true)), button("Collapse all", () => this.collapse())),
+    this.element = h("div.tree-box", { pointerleave: () => { this.tools.hidden = true; } },
+      h("div.tree-bar", this.input, this.words, button("Expand all", () => this.expand(() => true, MOST_ROWS)), button("Collapse all", () => this.collapse())),
       h("div.tree-body", this.list, this.tools));
     this.list.append(...this.rows(this.root, 1));
-    this.expand(open);
+    this.expand(open, AT_FIRST);
     if (this.list.firstChild) this.list.firstChild.tabIndex = 0;
-    this.list.addEventListener("click", (event) => String(getSelection()) || this.toggle(rowOf(event)));
-    this.list.addEventListener("keydown", (event) => this.key(event));
-    for (const name of ["pointerover", "focusin"]) this.list.addEventListener(name, (event) => this.point(rowOf(event)));
-    this.element.addEventListener("pointerleave", () => { this.tools.hidden = true; });
     if (!query) return;
     this.input.value = query;
-    this.find(query);
+    requestAnimationFrame(() => this.find(query)); // once it is in the document: it scrolls there
   }
 
   rows(node, level) {
@@ -51,10 +49,12 @@ export class Tree {
 
   isOpen(row) { return row.ariaExpanded === "true"; }
 
+  /** Returns how many rows came. */
   unfold(row) {
-    if (!row.node.kids || this.isOpen(row)) return;
+    if (!row.node.kids || this.isOpen(row)) return 0;
     row.ariaExpanded = true;
     row.after(...this.rows(row.node, level(row) + 1));
+    return row.node.kids.length;
   }
 
   fold(row) {
@@ -70,11 +70,12 @@ export class Tree {
     else this.unfold(row);
   }
 
-  expand(which) {
+  expand(which, most) {
+    let rows = this.list.childElementCount; // asked for once: it counts them all
     for (let row = this.list.firstChild; row; row = row.nextSibling) {
-      if (which(row.node)) this.unfold(row);
-      if (this.list.childElementCount < MOST_ROWS) continue;
-      this.words.textContent = `unfolded as far as ${plural(MOST_ROWS, "row")}`;
+      if (which(row.node)) rows += this.unfold(row);
+      if (rows < most) continue;
+      this.words.textContent = `unfolded as far as ${plural(rows, "row")}`;
       return;
     }
   }
@@ -97,9 +98,15 @@ export class Tree {
       }
     };
     if (text) visit(this.root);
-    for (const node of this.found) for (const up of way(node).slice(0, -1)) this.unfold(up.row);
-    for (const row of this.list.children) this.fill(row);
-    this.words.textContent = text && `${this.found.length}${this.found.length < MOST_FOUND ? "" : " or more"} found`;
+    if (this.list.childElementCount > MOST_ROWS / 2) this.collapse();
+    let rows = 0;
+    const last = this.found.findIndex((node, n) => {
+      for (const up of way(node).slice(0, -1)) rows += this.unfold(up.row);
+      return n + 1 === MOST_FOUND || rows > MOST_ROWS / 2;
+    });
+    if (last >= 0) this.found.length = last + 1;
+    for (const row of [...this.list.children]) this.fill(row);
+    this.words.textContent = text && `${this.found.length}${last < 0 ? "" : " or more"} found`;
     this.place = -1;
     this.next(1);
   }
@@ -135,7 +142,6 @@ export class Tree {
     act();
   }
 
-  /** The tools go to a row. */
   point(row) {
     if (!row) return;
     this.at = row.node;
@@ -149,7 +155,7 @@ export class Tree {
     if (what === "value" && this.at.value !== undefined) return copy(this.at.value, what);
     const pointer = this.root.key + steps.map((node) => node.key).join("");
     const of = this.at.change === "removed" ? this.id.before : this.id.payload;
-    return copy(await ask(`payloads/${of}/raw?${new URLSearchParams({ pointer })}`, { as: "text" }), what);
+    return copyFrom(`payloads/${of}/raw?${new URLSearchParams({ pointer })}`, what);
   }
 }
 
