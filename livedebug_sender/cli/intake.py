@@ -143,7 +143,7 @@ def _say_where(served: Intake, host: str, as_json: bool) -> None:
             console.print(plain(f"Faults on purpose:         {served.faults}"))
         console.print(plain("Ctrl-C ends it."))
     if not is_loopback(host):
-        words = f"listening on {host}: whoever can reach this machine can see what is captured"
+        words = f"listening on {host}: who can connect to this machine can read what was captured"
         stderr().print(plain(words, "yellow"))
 
 

@@ -70,5 +70,5 @@ def parts_of(content_type: str, body: bytes, unpacker: Unpacker) -> list[Part]:
         for name, file in files.items(multi=True)
     ]
     if not parts:
-        raise ValueError("a multipart body without a part: does its boundary fit?")
+        raise ValueError("a multipart body without a part: does its boundary match?")
     return parts

@@ -155,7 +155,10 @@ def check_url(url: object) -> None:
     if parts.username is not None or parts.password is not None:
         raise ConfigError(f"the URL {_shown(url)!r} has user info; remove it; {expected}")
     if _UNPRINTABLE.search(url):
-        raise ConfigError(f"the URL {_shown(url)!r} has white space or control characters")
+        raise ConfigError(
+            f"the URL {_shown(url)!r} has white space, control characters or backslashes; "
+            f"{expected}"
+        )
     if parts.scheme not in _SCHEMES:
         raise ConfigError(f"the URL {_shown(url)!r} has an unknown scheme; {expected}")
     if parts.scheme in ("http", "https") and not parts.hostname:

@@ -81,7 +81,7 @@ def request_head(method: str, target: str, host: str, headers: Mapping[str, str 
         lines.append(f"{name}: {text}\r\n")
     text = "".join(lines)
     if not text.count("\r") == text.count("\n") == len(lines):
-        raise ValueError("a line end in a header")
+        raise ValueError("a header has a line end in it")
     return f"{text}\r\n".encode("latin-1")
 
 
@@ -190,7 +190,7 @@ class ResponseReader:
     def _note_informational(self, status: int) -> None:
         self._informational += 1
         if status == 101:
-            raise ProtocolError("the server switches protocols, though nobody asked it to")
+            raise ProtocolError("the server switches protocols without being asked to")
         if self._informational > MAX_INFORMATIONAL:
             raise ProtocolError(f"more than {MAX_INFORMATIONAL} informational answers")
 

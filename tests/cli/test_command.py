@@ -236,7 +236,7 @@ def test_listening_for_everybody_is_said_aloud(
     options = ("--json",) if as_json else ()
     ended = run("intake", "--port", "0", "--host", "0.0.0.0", "--keep-bytes", "2MiB", *options)
     assert ended.exit_code == 0
-    assert "can see what is captured" in ended.stderr
+    assert "can read what was captured" in ended.stderr
     assert "http://127.0.0.1:" in ended.stdout
     assert "captured" not in run("intake", "--port", "0", *options).stderr
 

@@ -120,7 +120,7 @@ def answer(
         lines.append("Connection: keep-alive")
     text = "\r\n".join(lines)
     if not text.count("\r") == text.count("\n") == len(lines) - 1:
-        raise ValueError("a line end in a header of the answer")
+        raise ValueError("a header of the answer has a line end in it")
     return text.encode("latin-1") + b"\r\n\r\n" + body
 
 
