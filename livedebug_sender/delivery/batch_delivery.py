@@ -115,6 +115,11 @@ class BatchDelivery:
                 if result.outcome is Outcome.RETRY:
                     self._outages.gave_up(self._host(), self._track.value)
 
+    def reserve_threads(self) -> None:
+        """See to the threads of the additional endpoints while some can be started."""
+        for endpoint in self._endpoints.endpoints_for(self._track)[1:]:
+            self._dual_shipping.worker(endpoint).reserve_thread()
+
     def abort(self) -> None:
         """Abort the request under way, so that its thread returns."""
         if self._transport is not None:

@@ -6,6 +6,7 @@ stalls takes nothing from the others, nor from the primary.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 #: The bounds of what may wait for one additional endpoint are the queue's over this.
 ADDITIONAL_SHARE = 4
+#: Since CPython 3.12 no thread can be started once the program has come to its end.
+_NO_THREADS_AT_EXIT = sys.version_info >= (3, 12)
 #: Seconds after which a waiting `close` looks again, should nobody wake it.
 _LOOK_AGAIN = 0.25
 
@@ -93,6 +96,10 @@ class AdditionalEndpointWorker:
         self._at_work_ident: int | None = None
         # Set when the worker leaves.
         self._left = AutoResetEvent()
+        # The thread in reserve: is there one, was the work handed to it, and what wakes it.
+        self._has_reserve = False
+        self._is_handed_over = False
+        self._reserve_needed = AutoResetEvent()
 
     def put(self, request: Request, size: int) -> None:
         """Queue a request of `size` bytes, or count it as failed if too much waits."""
@@ -124,7 +131,16 @@ class AdditionalEndpointWorker:
 
     @property
     def is_working(self) -> bool:
-        return self._at_work_ident is not None
+        return self._at_work_ident is not None or self._is_handed_over
+
+    def reserve_thread(self) -> None:
+        """Start a thread that sleeps until no other can be started, at the exit say.
+
+        Without it all endpoints would share the thread that ends the program, on which
+        nothing bounds a look-up of a name.
+        """
+        if _NO_THREADS_AT_EXIT and not self._has_reserve and not self._state.closed:
+            self._has_reserve = self._start_thread(self._work_when_needed, "livedebug-reserve")
 
     @property
     def is_idle(self) -> bool:
@@ -154,6 +170,7 @@ class AdditionalEndpointWorker:
             transport.abort()
             if idle:
                 transport.close()
+        self._reserve_needed.set()
         if self._executor is not None:
             # Not waited for: this may be its own thread, or its thread may be stuck.
             self._executor.shutdown(wait=False, cancel_futures=True)
@@ -165,14 +182,28 @@ class AdditionalEndpointWorker:
             if self._executor is None:
                 self._executor = self._new_executor(1, "livedebug-additional")
             submit_unjoined(self._executor, self._work)
-        # Interpreter shutdown, a thread limit: `finish` does the work.
+        # Interpreter shutdown, a thread limit: the reserve does the work, or else `finish`.
         except (ImportError, RuntimeError) as error:
             reraise_of_signal_handler(error)
-            return False
+            if self._has_reserve:
+                self._is_handed_over = True
+                self._reserve_needed.set()
+            return self._has_reserve
         return True
 
+    def _work_when_needed(self) -> None:
+        """What the thread in reserve does."""
+        try:
+            while not self._state.closed:
+                self._reserve_needed.wait(None)
+                self._work()
+                self._is_handed_over = False
+                self._left.set()
+        finally:
+            self._has_reserve = self._is_handed_over = False
+
     def _work(self, deadline: float | None = None) -> None:
-        if self.is_working:
+        if self._at_work_ident is not None:
             return
         mine, release = False, self._at_work.release
         try:

@@ -161,6 +161,8 @@ class TrackWorker:
                 self._begins_by = -math.inf
                 self._no_thread_before = now + _THREAD_AGAIN
                 self._queue.unattended()
+        if started:
+            self._delivery.reserve_threads()
         return started
 
     def request_flush(self) -> int:
