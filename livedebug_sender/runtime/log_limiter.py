@@ -147,6 +147,8 @@ def _write(level: int, message: str, *arguments: object) -> None:
     """Write a line; what the host's log filters raise is not passed on."""
     try:
         logger.log(level, message, *arguments)
-    except Exception as error:  # a filter's; those of a handler `logging` prints
+    except KeyboardInterrupt:
+        raise  # the user's
+    except BaseException as error:  # a filter's; those of a handler `logging` prints
         if raised_by_signal_handler(error):
             raise

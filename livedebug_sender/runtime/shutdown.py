@@ -45,10 +45,25 @@ def registered() -> tuple[Closeable, ...]:
 
 
 def close_all() -> None:
-    """Close what is still open, all at once, so that the longest timeout is the whole."""
-    closing = [(one, one.begin_close()) for one in registered()]
+    """Close what is still open, all at once, so that the longest timeout is the whole.
+
+    Raises:
+        BaseException: the first that came up in any of them; the others were closed still.
+    """
+    problems: list[BaseException] = []
+    closing: list[tuple[Closeable, float]] = []
+    for one in registered():
+        try:
+            closing.append((one, one.begin_close()))
+        except BaseException as error:  # of a host's signal handler
+            problems.append(error)
     for one, deadline in closing:
-        one.finish_close(deadline)
+        try:
+            one.finish_close(deadline)
+        except BaseException as error:
+            problems.append(error)
+    if problems:
+        raise problems[0]
 
 
 def _hook_into_multiprocessing() -> None:

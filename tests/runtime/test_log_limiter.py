@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import threading
@@ -137,14 +138,17 @@ def test_each_of_many_threads_is_counted_and_no_line_is_written_twice() -> None:
     assert sum(counted) == 8000
 
 
-def test_a_filter_that_raises_costs_its_line_only(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError, SystemExit])
+def test_a_filter_that_raises_costs_its_line_only(
+    caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
     limiter = LogLimiter()
     limiter.note("bad", "bad")
     limiter.note("good", "good")
 
     def refuse(record: logging.LogRecord) -> bool:
         if record.getMessage() == "bad":
-            raise RuntimeError("the host's")
+            raise error("the host's")
         return True
 
     logger.addFilter(refuse)

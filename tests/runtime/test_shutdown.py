@@ -48,6 +48,24 @@ def test_what_is_registered_begins_to_close_before_any_is_waited_for() -> None:
     assert not set(doors) & set(shutdown.registered())
 
 
+@pytest.mark.parametrize("step", ["begin_close", "finish_close"])
+def test_one_that_raises_keeps_no_other_from_its_close(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def strike(*_: object) -> float:
+        shutdown.unregister(doors[0])
+        raise SystemExit(step)
+
+    log: list[str] = []
+    doors = [Door(log, "a"), Door(log, "b")]
+    monkeypatch.setattr(doors[0], step, strike)
+    for door in doors:
+        shutdown.register(door)
+    with pytest.raises(SystemExit, match=step):
+        shutdown.close_all()
+    assert [line for line in log if "b" in line.split()] == ["begin b", "finish b by 7.0"]
+
+
 def test_a_fork_closes_nothing_of_its_parents() -> None:
     log: list[str] = []
     door = Door(log, "a")
@@ -133,7 +151,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(make_sender: Make) -> N
         # No further call: nobody flushes.
         assert until(lambda: {"n": 2} in intake.elements())
         assert until(lambda: sender.stats().delivered == 2)
-        assert worker not in workers()
+        assert until(lambda: worker not in workers())
 
 
 def test_a_fault_that_stays_costs_the_batch_and_not_the_worker(make_sender: Make) -> None:
