@@ -7,16 +7,21 @@ host's log filters and callbacks raise comes up in the same places, and must not
 
 from __future__ import annotations
 
+import inspect
 import signal
 from functools import partial
-from types import CodeType
+from itertools import pairwise
+from types import CodeType, FrameType
 
 #: Exceptions in a chain of causes that are looked at; it may be a circle.
 _MAX_CAUSES = 20
 
 
 def raised_by_signal_handler(error: BaseException) -> bool:
-    """Whether the exception came out of a signal handler that is registered now."""
+    """Whether the exception came out of a signal handler.
+
+    Of one that is registered now, or that was and took itself out before it raised.
+    """
     return _of_signal_handler(error) is not None
 
 
@@ -41,13 +46,28 @@ def _of_signal_handler(error: BaseException | None) -> BaseException | None:
     for _ in range(_MAX_CAUSES):
         if error is None:
             return None
-        traceback = error.__traceback__
+        traceback, interrupted = error.__traceback__, None
         while traceback is not None:
-            if traceback.tb_frame.f_code in handlers:
+            frame = traceback.tb_frame
+            if frame.f_code in handlers or _is_called_as_handler(frame, interrupted):
                 return error
-            traceback = traceback.tb_next
+            traceback, interrupted = traceback.tb_next, frame
         error = error.__cause__
     return None
+
+
+def _is_called_as_handler(frame: FrameType, caller: FrameType | None) -> bool:
+    """Was a function given a signal's number and its caller's frame, as handlers are?"""
+    code, given = frame.f_code, frame.f_locals
+    has_varargs = bool(code.co_flags & inspect.CO_VARARGS)
+    arguments: list[object] = []
+    for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + has_varargs]:
+        value = given.get(name)
+        arguments += value if type(value) is tuple else [value]
+    return any(
+        type(number) is int and second is caller is not None
+        for number, second in pairwise(arguments)
+    )
 
 
 def _code_of(handler: object) -> CodeType | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -16,6 +17,8 @@ def without_faults(hook: AroundRequest, log: LogLimiter) -> AroundRequest:
     """The same, but what it raises is noted, and the request made as without it."""
 
     def note(error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt) and _is_main_thread():
+            raise error  # the user's
         reraise_of_signal_handler(error)  # in `flush` or `close`, on the host's thread
         log.note("around_request", f"around_request raised {type(error).__name__}")
 
@@ -38,3 +41,7 @@ def without_faults(hook: AroundRequest, log: LogLimiter) -> AroundRequest:
                 note(error)
 
     return around
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

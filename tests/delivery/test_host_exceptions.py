@@ -152,6 +152,21 @@ def test_it_reaches_the_host_out_of_close(kind: str) -> None:
     storm(True, kind, "close", 0.001)
 
 
+def test_a_handler_that_takes_itself_out_and_ends_the_program_does_so_out_of_enqueue() -> None:
+    script = """
+        import signal
+        def end(number, frame):
+            signal.signal(number, signal.SIG_DFL)
+            sys.exit(7)
+        signal.signal(signal.SIGTERM, end)
+        class Terminated(dict):
+            def items(self):
+                signal.raise_signal(signal.SIGTERM)
+        sender.enqueue("logs", Terminated(a=1))
+    """
+    assert run(script, "http://127.0.0.1:9").returncode == 7
+
+
 def test_around_request_that_raises_a_cancellation_costs_no_payload(make_sender: Make) -> None:
     def hook() -> None:
         raise asyncio.CancelledError

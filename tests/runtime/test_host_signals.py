@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -32,6 +34,43 @@ def of_handler() -> Iterator[TimeOut]:
         signal.raise_signal(signal.SIGALRM)
     yield raised.value
     signal.signal(signal.SIGALRM, before)
+
+
+def take_out(number: int) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    raise TimeOut
+
+
+def gets_all(*given: object) -> None:
+    take_out(signal.SIGALRM)
+
+
+def gets_two(number: int, frame: FrameType | None) -> None:
+    take_out(number)
+
+
+class HasMethod:
+    def gets_two(self, number: int, frame: FrameType | None) -> None:
+        take_out(number)
+
+
+@pytest.mark.parametrize("handler", [gets_all, gets_two, HasMethod().gets_two])
+def test_a_handler_that_takes_itself_out_before_it_raises_is_known(handler: Any) -> None:
+    before = signal.signal(signal.SIGALRM, handler)
+    with pytest.raises(TimeOut) as raised:
+        signal.raise_signal(signal.SIGALRM)
+    signal.signal(signal.SIGALRM, before)
+    assert raised_by_signal_handler(raised.value)
+
+
+def test_a_function_that_looks_at_its_callers_frame_is_no_handler() -> None:
+    def look(number: int) -> None:
+        frame = sys._getframe(1)
+        raise TimeOut(frame.f_lineno + number)
+
+    with pytest.raises(TimeOut) as raised:
+        look(14)
+    assert not raised_by_signal_handler(raised.value)
 
 
 def wrapped(error: Exception) -> TimeOut:

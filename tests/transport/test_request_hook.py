@@ -13,6 +13,8 @@ import pytest
 from servers import Arrived, RecordingServer, Reply
 
 from livedebug_sender import ConfigError, Endpoint, Sender
+from livedebug_sender.runtime.log_limiter import LogLimiter
+from livedebug_sender.transport.request_hook import without_faults
 from livedebug_sender.untraced import untraced_by_ddtrace, untraced_by_opentelemetry
 
 Make = Callable[..., Sender]
@@ -60,6 +62,27 @@ def test_each_request_is_made_within_the_hook_and_on_a_thread_of_the_sender(
     assert all(count >= 1 for count in within)
     assert threading.current_thread().name not in hook.entered
     assert not hook.within
+
+
+def test_ctrl_c_within_the_hook_reaches_the_main_thread_and_ends_no_other() -> None:
+    def interrupt() -> AbstractContextManager[None]:
+        raise KeyboardInterrupt
+
+    noted = LogLimiter()
+    around = without_faults(interrupt, noted)
+    with pytest.raises(KeyboardInterrupt), around():
+        pass
+    made: list[int] = []
+
+    def make_request() -> None:
+        with around():
+            made.append(1)
+
+    thread = threading.Thread(target=make_request)
+    thread.start()
+    thread.join()
+    assert made == [1]
+    assert "KeyboardInterrupt" in noted.due()[0].text
 
 
 class FailsAtTheEnd:
