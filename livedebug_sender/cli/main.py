@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
@@ -9,7 +11,6 @@ from importlib.util import find_spec
 import click
 
 from ..version import __version__
-from .output import make_writable
 
 #: Where each subcommand is; one of a module that is not there is not offered.
 COMMANDS = {
@@ -92,4 +93,7 @@ def cli() -> None:
 
     Ends with 0: done; 1: not (wholly) done; 2: wrong use.
     """
-    make_writable()
+    # As the output of errors does from the start: under LC_ALL=C, or in a pipe with another
+    # encoding, what it lacks would raise.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

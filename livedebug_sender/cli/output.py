@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from typing import Any
@@ -23,16 +22,6 @@ def plain(text: str, style: str = "") -> Text:
     """Text as it is (no markup in it), but for what would steer a terminal."""
     shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
     return Text(shown, style)
-
-
-def make_writable() -> None:
-    """Let the standard output take every character, whatever its encoding: as its escape.
-
-    That of errors does from the start; this one, under ``LC_ALL=C`` or in a pipe with another
-    encoding, would raise.
-    """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def print_json(value: Any) -> None:

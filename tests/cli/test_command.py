@@ -113,6 +113,18 @@ def test_forward_says_at_its_start_what_it_would_come_to_need(
     assert 'pip install "livedebug-sender[forwarder]"' in ended.stderr
 
 
+def test_forward_needs_no_more_than_its_own_extra() -> None:
+    """It brings click, and neither rich nor jsonschema."""
+    code = (
+        "import sys; sys.modules['rich'] = sys.modules['jsonschema'] = None\n"
+        "sys.argv = ['livedebug-sender', 'forward', '--help']\n"
+        "from livedebug_sender.__main__ import main; sys.exit(main())"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "--listen" in ended.stdout
+
+
 def test_without_click_the_command_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['click'] = None\n"
