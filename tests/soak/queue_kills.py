@@ -156,6 +156,17 @@ def forwarder(queue: str, port: int, intake: str, *arguments: str) -> Iterator[s
         process.wait()
 
 
+def wait_for_health(port: int) -> None:
+    while True:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/health")
+            connection.getresponse().read()
+            return
+        except OSError:
+            time.sleep(0.1)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=25)
@@ -192,6 +203,7 @@ def main() -> int:
         while clients.confirmed - intake.ids.keys() and time.monotonic() - begun < 300:
             time.sleep(0.2)
         drained = time.monotonic() - begun
+        wait_for_health(port)  # else it may not heed a signal yet
         last.send_signal(signal.SIGTERM)
         code = last.wait(30)
     lost = len(clients.confirmed - intake.ids.keys())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -26,9 +28,13 @@ def url() -> str:
     return new_topic(shared_hosts())
 
 
-def in_kafka(intake: str, url: str, **options: Any) -> Any:
+@contextmanager
+def in_kafka(intake: str, url: str, **options: Any) -> Iterator[Any]:
+    """With its queue open: that may take longer than a client waits."""
     options.setdefault("kafka_min_replicas", 1)
-    return running(intake, queue=url, **options)
+    with running(intake, queue=url, **options) as forwarder:
+        forwarder.app.start()
+        yield forwarder
 
 
 def samples(forwarder: Any) -> dict[str, float]:
@@ -41,14 +47,12 @@ def test_what_was_taken_waits_for_the_next_forwarder_and_keeps_its_id(url):
     with RecordingServer(503) as intake, in_kafka(intake.url, url) as forwarder:
         for path in ROUTES:
             assert forwarder.post(path, path.encode()).status == 202
-        forwarder.app.start()
         # One of them may be tried again before another is for the first time.
         arrived = intake.wait_for(lambda all_: len({one.body for one in all_}) == 4)
         before = {r.body: r.headers["dd-request-id"] for r in arrived}
         forwarder.stop()
         assert forwarder.delivered is True  # nothing is lost
     with RecordingServer() as intake, in_kafka(intake.url, url) as forwarder:
-        forwarder.app.start()
         intake.wait_for(lambda all_: len({one.body for one in all_}) == 4)
         assert until(lambda: samples(forwarder)["queue_items"] == 0, PATIENCE)
     assert {r.body: r.headers["dd-request-id"] for r in intake.requests} == before
@@ -57,8 +61,6 @@ def test_what_was_taken_waits_for_the_next_forwarder_and_keeps_its_id(url):
 def test_two_forwarders_on_one_topic_deliver_each_request_once(url):
     with RecordingServer() as intake:
         with in_kafka(intake.url, url) as first, in_kafka(intake.url, url) as second:
-            first.app.start()
-            second.app.start()
             for n in range(100):
                 assert (first, second)[n % 2].post(ROUTES[n % 4], b"[%d]" % n).status == 202
             intake.wait_for(lambda all_: len({one.body for one in all_}) == 100)
@@ -90,5 +92,4 @@ def test_a_refused_key_drops_nothing(url):
         intake.wait_for(1)
         assert until(lambda: samples(forwarder)["queue_items"] == 10, PATIENCE)
     with RecordingServer() as intake, in_kafka(intake.url, url) as forwarder:
-        forwarder.app.start()
         intake.wait_for(lambda all_: len({one.body for one in all_}) == 10)
