@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType
 
 from ..runtime.host_signals import reraise_of_signal_handler
@@ -71,13 +71,18 @@ class Recount:
 
     def _putting(self) -> bool:
         """Is any thread in the middle of a put?"""
-        for top in sys._current_frames().values():
-            frame: FrameType | None = top
-            while frame is not None:
-                if frame.f_code is self._put:
-                    return True
-                frame = frame.f_back
-        return False
+        # Without a variable for a frame: one of them is this call's own, and a frame that
+        # holds itself would keep those below it, the host's too, until the next collection.
+        return any(
+            code is self._put for top in sys._current_frames().values() for code in _codes(top)
+        )
+
+
+def _codes(frame: FrameType | None) -> Iterator[CodeType]:
+    """The code of a frame, and of those below it."""
+    while frame is not None:
+        yield frame.f_code
+        frame = frame.f_back
 
 
 def _sum(amounts: Iterable[Amount]) -> Amount:

@@ -17,7 +17,7 @@ from ..protocol.request import Request
 from ..runtime.host_signals import reraise_of_signal_handler
 from .client import HTTPClient
 from .deadline import RequestDeadline
-from .failures import TIMED_OUT, causes, reason, tls_failed
+from .failures import TIMED_OUT, causes, is_cut, reason, tls_failed
 from .http1 import ProtocolError, RawResponse
 from .response import MAX_READ, NoResponse, TimedOut
 
@@ -44,6 +44,7 @@ class SessionClient:
     def send(self, request: Request, max_body: int, *, whole: bool) -> RawResponse:
         """As `HTTPClient.send`."""
         self.bytes_sent = 0
+        cut = False
         try:
             until = self._deadline.until(request.endpoint.timeout)
             timeout = self._deadline.remaining(until)
@@ -62,13 +63,15 @@ class SessionClient:
                 reraise_of_signal_handler(cause)
             problem = _reason(error)
             self.bytes_sent = len(request.body) if _may_have_sent(error) else 0
+            # A session doesn't say whether all of the request was written.
+            cut = bool(self.bytes_sent) and any(is_cut(cause) for cause in causes(error))
         except (ProtocolError, ValueError) as error:  # what can't be parsed
             reraise_of_signal_handler(error)
             problem = reason(error)
         # Raised out here, so that it doesn't carry the request with its headers along.
         kind = TimedOut if problem == TIMED_OUT else NoResponse
         host = urlsplit(request.endpoint.url).netloc
-        raise kind(f"{problem} ({host})", bytes_sent=self.bytes_sent)
+        raise kind(f"{problem} ({host})", bytes_sent=self.bytes_sent, cut_after_body=cut)
 
     def close(self) -> None:
         self._session.close()

@@ -149,6 +149,23 @@ def test_forgotten_senders_leave_no_threads_and_no_engines(make_sender: Make) ->
         assert len(shutdown.registered()) == engines
 
 
+def test_a_sender_is_gone_with_its_last_reference_though_it_was_flushed() -> None:
+    config = SenderConfig()
+    with RecordingServer() as server:
+        config.set_endpoint(Endpoint(server.url))
+        sender = Sender(config)
+        sender.enqueue("logs", b"{}")
+        gone = weakref.ref(sender)
+        gc.disable()
+        try:
+            assert sender.flush(20)
+            assert sender.stats().delivered == 1
+            del sender
+            assert gone() is None
+        finally:
+            gc.enable()
+
+
 def test_a_session_factory_that_fails_once_costs_no_payload(make_sender: Make) -> None:
     import requests
 

@@ -10,6 +10,7 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
+import requests
 from sample_data import KEY
 from servers import Arrived, RawServer, RecordingServer, Reply, cut, drip, free_port, hang
 
@@ -355,8 +356,9 @@ def test_a_payload_that_crashes_the_intake_takes_no_others_with_it(make_sender: 
         assert (stats.delivered, stats.dropped) == (19, {"undeliverable": 1})
 
 
+@pytest.mark.parametrize("session_factory", [None, requests.Session], ids=["own", "session"])
 def test_a_payload_that_makes_the_intake_cut_the_connection_takes_no_others_with_it(
-    make_sender: Make,
+    make_sender: Make, session_factory: Callable[[], requests.Session] | None
 ) -> None:
     def answer(request: Arrived) -> int:
         if {"n": 7} in request.elements:
@@ -364,7 +366,7 @@ def test_a_payload_that_makes_the_intake_cut_the_connection_takes_no_others_with
         return 202
 
     with RecordingServer(answer) as intake:
-        sender = make_sender(intake.url, linger=600, retry_for=4)
+        sender = make_sender(intake.url, linger=600, retry_for=4, session_factory=session_factory)
         for number in range(20):
             sender.enqueue("logs", {"n": number})
         assert sender.flush(40)
