@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..transport.light_environment import environment_of
+from ..transport.routes import Routes
 from ..units import parse_seconds
 from .counters import ENDING, Column, Counters
 from .info import agent_headers, info_page
@@ -42,6 +44,7 @@ class Forwarder:
         settings: of this worker: its share of the bounds of the queue.
         column, published: what it shares with other workers, and which worker it is;
             None: it is alone.
+        routes: to the intakes; None: by the environment.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Forwarder:
         column: Column | None = None,
         published: Published | None = None,
         worker: int = 0,
+        routes: Routes | None = None,
     ) -> None:
         self._settings = settings
         self._column = column or Counters(SLOTS).column()
@@ -59,8 +63,11 @@ class Forwarder:
         self._in_flight = InFlightLimit(
             self._column, settings.max_at_once, settings.max_at_once_bytes
         )
-        self._stored = StoreAndForward(settings) if settings.mode == STORE_AND_FORWARD else None
-        self._mode = self._stored or PassThrough(settings)
+        if routes is None:
+            routes = Routes(environment_of)
+        stores = settings.mode == STORE_AND_FORWARD
+        self._stored = StoreAndForward(settings, routes) if stores else None
+        self._mode = self._stored or PassThrough(settings, routes)
         self._ending = False
         self._info_page = info_page(settings)
         self._agent_headers = agent_headers(self._info_page)

@@ -7,7 +7,9 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -153,6 +155,8 @@ def _serve(settings: Settings, addresses: Sequence[str], as_json: bool) -> bool:
 
 
 def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
+    from ..transport.light_environment import environment_of
+    from ..transport.routes import Routes
     from .application import Forwarder
     from .counters import Column, Counters
     from .metrics import SLOTS
@@ -160,10 +164,15 @@ def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
     from .server import Server, Supervisor
 
     workers = settings.processes
+    # Found here, so that all workers share what that loads: certificates above all.
+    routes = Routes(environment_of)
+    for endpoint in chain.from_iterable(settings.destinations.values()):
+        with suppress(OSError, ValueError):  # told when a request goes there
+            routes.to(endpoint)
     counters = Counters(SLOTS, workers)
     if workers == 1:
         column = counters.column()
-        app = Forwarder(settings, column)
+        app = Forwarder(settings, column, routes=routes)
         server = Server(app, settings, listen, column)
         server.start()
         return server
@@ -172,6 +181,6 @@ def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
 
     def new_forwarder(index: int, column: Column) -> Forwarder:
         published.clear(index)  # of one that was here before
-        return Forwarder(of_worker, column, published, index)
+        return Forwarder(of_worker, column, published, index, routes)
 
     return Supervisor(new_forwarder, settings, listen, workers, counters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from urllib.parse import urlsplit
 
 from ..delivery.dual_shipping import ADDITIONAL_SHARE, AdditionalEndpointWorker, DualShipping
@@ -25,12 +26,16 @@ MAX_ANSWER = 1024 * 1024
 
 
 class PassThrough:
-    """Forwards on the thread of the request."""
+    """Forwards on the thread of the request.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        routes: to the intakes.
+    """
+
+    def __init__(self, settings: Settings, routes: Routes) -> None:
         self._settings = settings
         self._log = LogLimiter()
-        self._routes = Routes()
+        self._new_transport = partial(Transport, routes=routes)
         # Transports that nobody uses now; each serves one request at a time.
         self._idle: deque[Transport] = deque()
         self._dual_shipping = DualShipping(self._new_worker)
@@ -80,7 +85,7 @@ class PassThrough:
             # The one used last: its connection is the least likely to have gone stale.
             transport = self._idle.pop()
         except IndexError:
-            transport = Transport(routes=self._routes)
+            transport = self._new_transport()
         deadline = monotonic() + primary.timeout
         try:
             answer = transport.exchange(request, max_body=MAX_ANSWER, deadline=deadline)
@@ -93,7 +98,9 @@ class PassThrough:
     def _new_worker(self, endpoint: Endpoint) -> AdditionalEndpointWorker:
         requests = max(1, self._settings.queue_items // ADDITIONAL_SHARE)
         size = self._settings.queue_bytes // ADDITIONAL_SHARE
-        return AdditionalEndpointWorker(endpoint, requests, size, Transport, self._log, monotonic)
+        return AdditionalEndpointWorker(
+            endpoint, requests, size, self._new_transport, self._log, monotonic
+        )
 
 
 def _told_length(answer: RawResponse) -> str | None:

@@ -54,7 +54,7 @@ class RouteDelivery:
         dual_shipping: DualShipping,
         counts: DeliveryCounts,
         problems: LogLimiter,
-        new_transport: Callable[[], Transport] = Transport,
+        new_transport: Callable[[], Transport],
     ) -> None:
         self._route = route
         self._primary, *self._additional = endpoints

@@ -6,6 +6,8 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from types import MappingProxyType
 
 from ..delivery.capacity import FLOODS
@@ -14,6 +16,7 @@ from ..errors import ConfigError
 from ..protocol.endpoint import Endpoint
 from ..runtime.log_limiter import LogLimiter
 from ..stats import Stats
+from ..transport.routes import Routes
 from ..transport.transport import Transport
 from .queue.opening import open_queue
 from .queue.request_queue import (
@@ -48,10 +51,14 @@ class StoreAndForward:
     """Forwards from a queue.
 
     Each process opens it for itself, at `start` or when its first request comes.
+
+    Args:
+        routes: to the intakes.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, routes: Routes) -> None:
         self._settings = settings
+        self._new_transport = partial(Transport, routes=routes)
         # Guards: opening and closing.
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
@@ -142,7 +149,7 @@ class StoreAndForward:
             if problem and time.monotonic() < again_at:  # while this one waited for the lock
                 raise ConfigError(problem)
             try:
-                opened = _Opened(self._settings)
+                opened = _Opened(self._settings, self._new_transport)
             except ConfigError as error:
                 self._failed = (str(error), time.monotonic() + _OPEN_AGAIN)
                 raise
@@ -167,8 +174,9 @@ def _unavailable(words: str, retry_after: int) -> HTTPError:
 class _Opened:
     """The queue and the threads of one process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, new_transport: Callable[[], Transport]) -> None:
         self.process = os.getpid()
+        self._new_transport = new_transport
         self.problems = LogLimiter()
         self.queue: RequestQueue = open_queue(settings.queue, queue_options(settings))
         self._settings = settings
@@ -184,6 +192,7 @@ class _Opened:
                 self._dual_shipping,
                 self._counts,
                 self.problems,
+                new_transport,
             )
             for path, route in ROUTES.items()
         ]
@@ -242,7 +251,7 @@ class _Opened:
             endpoint,
             requests,
             size if in_memory else min(size, _MAX_ADDITIONAL_BYTES),
-            Transport,
+            self._new_transport,
             self.problems,
             time.monotonic,
         )

@@ -1,27 +1,32 @@
 """How requests to an endpoint travel: host, port, proxy, certificates. No connection yet.
 
-Proxies and CA bundles come from the environment, by `requests`' own rules (its session is
-asked), and are read once for each origin: the environment may change while a host runs,
-and asking at every request costs more than the request.
+Proxies and CA bundles come from the environment, by `requests`' own rules, and are read once
+for each origin: the environment may change while a host runs, and asking at every request
+costs more than the request.
 """
 
 from __future__ import annotations
 
 import base64
 import os
+import re
 import ssl
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-import requests
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
-from urllib3.util import create_urllib3_context, parse_url
-
 from ..protocol.endpoint import Endpoint, socket_path
 from ..runtime.host_signals import reraise_of_signal_handler
+from ..runtime.lazy_import import load
 from .failures import ProxyFailed, TLSFailed
 
+#: Tells the URL of the proxy for an origin, None for none, and the path of the CA bundle.
+Environment = Callable[[str], tuple[str | None, str]]
+
+#: A host that needs no encoding, and maybe a port.
+_PLAIN = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
+_RULES = f"{__package__}.requests_rules"
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080}
 _SOCKS = ("socks4", "socks4a", "socks5", "socks5h")
 _PROXY_SCHEMES = ("http", "https", *_SOCKS)
@@ -84,9 +89,14 @@ class ResolvedRoute:
 
 
 class Routes:
-    """Finds routes, and remembers them; may be shared among threads."""
+    """Finds routes, and remembers them; may be shared among threads.
 
-    def __init__(self) -> None:
+    Args:
+        environment: None: as `requests` has it, which is imported for that.
+    """
+
+    def __init__(self, environment: Environment | None = None) -> None:
+        self._environment: Environment = environment or load(_RULES, "environment_of")
         # No lock: what two threads find at once is the same.
         self._by_url: dict[str, ResolvedRoute] = {}
         self._by_origin: dict[str, ResolvedRoute] = {}
@@ -118,16 +128,16 @@ class Routes:
         if endpoint.scheme == "unix":
             path = socket_path(endpoint)
             return ResolvedRoute(origin, "localhost", 80, "localhost", unix_path=path)
-        url = parse_url(origin)
-        host = (url.host or "").strip("[]")
+        host, given_port = _host_and_port(origin)
+        host = host.strip("[]")
         if not host:
             raise ValueError("no host")
         scheme = endpoint.scheme
-        port = url.port or _DEFAULT_PORTS[scheme]
+        port = given_port or _DEFAULT_PORTS[scheme]
         name = host.rstrip(".")
         name = f"[{name}]" if ":" in name else name
         host_header = name if port == _DEFAULT_PORTS[scheme] else f"{name}:{port}"
-        proxy_url, bundle = _environment(origin)
+        proxy_url, bundle = self._environment(origin)
         proxy = None if proxy_url is None else parse_proxy(proxy_url)
         tls_proxy = proxy is not None and proxy.scheme == "https"
         # For plain HTTP, HTTP proxies take the request itself; for TLS, they make a tunnel.
@@ -146,8 +156,7 @@ class Routes:
 
     def _context(self, bundle: str) -> ssl.SSLContext:
         if bundle not in self._contexts:
-            context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-            context.set_alpn_protocols(["http/1.1"])
+            context = new_tls_context()
             try:
                 if os.path.isdir(bundle):
                     context.load_verify_locations(capath=bundle)
@@ -160,13 +169,27 @@ class Routes:
         return self._contexts[bundle]
 
 
-def _environment(origin: str) -> tuple[str | None, str]:
-    """The proxy for an origin, and the CA bundle."""
-    with requests.Session() as session:
-        settings = session.merge_environment_settings(origin, {}, True, None, None)
-    verify = settings["verify"]
-    bundle = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
-    return select_proxy(origin, settings["proxies"]) or None, bundle
+def new_tls_context() -> ssl.SSLContext:
+    """For a client, without certificates yet; what urllib3 makes by default."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificates and their names
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_TICKET
+    if sys.version_info >= (3, 13):
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+    context.post_handshake_auth = True
+    context.hostname_checks_common_name = False
+    context.set_alpn_protocols(["http/1.1"])
+    if key_log := os.environ.get("SSLKEYLOGFILE"):
+        context.keylog_filename = os.path.expandvars(key_log)
+    return context
+
+
+def _host_and_port(origin: str) -> tuple[str, int | None]:
+    parts = urlsplit(origin)
+    if _PLAIN.fullmatch(parts.netloc):
+        return parts.hostname or "", parts.port
+    parse: Callable[[str], tuple[str, int | None]] = load(_RULES, "host_and_port")
+    return parse(origin)
 
 
 def parse_proxy(url: str) -> Proxy:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from servers import RecordingServer
 
 from livedebug_sender.forwarder.server.memory import KEPT, FreedMemory
 
@@ -51,3 +54,25 @@ def test_what_a_backlog_took_goes_back_to_the_system():
     full, kept, now = map(int, ran.stdout.split())
     assert full - kept < 20_000_000  # by itself it would not
     assert full - now > 80_000_000
+
+
+FORWARDED = """
+import sys
+from running_forwarder import ROUTES, running
+with running(sys.argv[1]) as forwarder:
+    print(forwarder.post(ROUTES[2]).status)
+print([name for name in ("requests", "urllib3") if name in sys.modules])
+"""
+
+
+def test_requests_is_not_loaded_where_no_proxy_is_named():
+    kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    tests = str(Path(__file__).parents[1])
+    with RecordingServer() as intake:
+        ran = subprocess.run(
+            [sys.executable, "-c", FORWARDED, intake.url],
+            env={**kept, "PYTHONPATH": tests, "NO_PROXY": "localhost"},
+            capture_output=True,
+            text=True,
+        )
+    assert ran.stdout.split("\n", 1) == ["202", "[]\n"], ran.stderr

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sample_requests import request_to
 from servers import RecordingServer
+from urllib3.util import create_urllib3_context
 
 from livedebug_sender import Endpoint
+from livedebug_sender.transport import light_environment, requests_rules
 from livedebug_sender.transport.failures import ProxyFailed, TLSFailed
 from livedebug_sender.transport.response import NoResponse
-from livedebug_sender.transport.routes import Proxy, Routes, parse_proxy
+from livedebug_sender.transport.routes import Proxy, Routes, new_tls_context, parse_proxy
 from livedebug_sender.transport.transport import Transport
 
 
@@ -102,3 +108,53 @@ def test_what_is_wrong_with_a_certificate_is_said(server_tls: ssl.SSLContext) ->
         with pytest.raises(NoResponse, match="TLS failed: ") as raised:
             Transport().post(request_to(plain.url.replace("http", "https")))
         assert "certificate" not in str(raised.value)
+
+
+def test_the_context_for_tls_is_the_one_that_urllib3_makes() -> None:
+    ours, theirs = new_tls_context(), create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    for name in (
+        *("options", "verify_flags", "verify_mode", "check_hostname", "protocol"),
+        *("minimum_version", "maximum_version", "post_handshake_auth", "keylog_filename"),
+        "hostname_checks_common_name",
+    ):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert ours.get_ciphers() == theirs.get_ciphers()
+
+
+VARIABLES = {
+    name: st.none() | st.sampled_from(values)
+    for names, values in (
+        (
+            ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"),
+            ("", "http://proxy.test:1", "proxy.test", "socks5://[::1]:2"),
+        ),
+        (
+            ("no_proxy", "NO_PROXY"),
+            ("", "*", "agent.test", ".test", "10.0.0.0/8", "other.test, agent.test:8126"),
+        ),
+        (("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), ("", "/some/bundle.pem")),
+    )
+    for name in names
+}
+
+
+@given(
+    st.fixed_dictionaries(VARIABLES),
+    st.sampled_from(["http", "https"]),
+    st.sampled_from(["agent.test", "agent.test:8126", "10.1.2.3", "[::1]:8126", "localhost"]),
+)
+def test_the_environment_says_the_same_with_and_without_requests(variables, scheme, host):
+    given = {name: value for name, value in variables.items() if value is not None}
+    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    with patch.dict(os.environ, {**kept, **given}, clear=True):
+        origin = f"{scheme}://{host}"
+        assert light_environment.environment_of(origin) == requests_rules.environment_of(origin)
+
+
+@pytest.mark.parametrize(
+    "host", ["Agent.Test", "agent.test.:1", "a_b-c", "10.0.0.1:8126", "[::1]", "[::FFFF:1.2.3.4]:7"]
+)
+def test_a_plain_host_is_read_as_urllib3_reads_it(host: str) -> None:
+    name, port = requests_rules.host_and_port(f"http://{host}")
+    route = Routes().to(Endpoint(f"http://{host}"))
+    assert (route.host, route.port) == (name.strip("[]"), port or 80)

@@ -259,6 +259,9 @@ class Supervisor:
             # Or it would not see the supervisor's end, nor the others' ends.
             for one in (ours, *(other.channel for other in self._processes if other)):
                 one.close()
+            # Or their clients would not see that another worker hung up.
+            for one in self._held:
+                one.close()
             code = self._work(index, theirs, tell)
         except ConfigError as error:
             if tell is None:
