@@ -148,6 +148,43 @@ def enqueue(url: str, count: int, size: int, times: int) -> Figures:
     return figures
 
 
+#: A snapshot that is not encoded yet, some 1 KB.
+MAPPING = {
+    "service": "shop",
+    "debugger": {
+        "snapshot": {
+            "id": "0b1a6f6e-9a3e-4e7d-8d0c-2f2f5b3f8f10",
+            "timestamp": 1_790_000_000_000,
+            "captures": {
+                "lines": {
+                    "42": {
+                        "locals": {
+                            f"local_{n}": {"type": "str", "value": "x" * 20} for n in range(16)
+                        }
+                    }
+                }
+            },
+        }
+    },
+}
+
+
+@contender
+def enqueue_mapping(url: str, count: int, times: int) -> Figures:
+    """What `enqueue` encodes itself."""
+    with new_sender(url) as sender:
+        return _calls(
+            lambda: sender.flush(30) and sender.enqueue, ("snapshots", MAPPING), count, times
+        )
+
+
+@contender
+def encode_mapping(count: int, times: int) -> Figures:
+    """The encoding of that alone."""
+    encoder = json.JSONEncoder(separators=(",", ":"))
+    return _calls(lambda: encoder.encode, (MAPPING,), count, times)
+
+
 def _calls(fresh: Callable[[], Any], arguments: Any, count: int, times: int) -> Figures:
     spent = []
     for _ in range(times):
@@ -518,7 +555,12 @@ def import_cost(times: int) -> Figures:
     ours = [_python("import livedebug_sender") - _python("pass") for _ in range(times)]
     requests = [_python("import requests") - _python("pass") for _ in range(times)]
     middle = sorted(ours)[times // 2]
-    return {"ms": middle * 1000, "ratio": middle / sorted(requests)[times // 2]}
+    return {
+        "ms": middle * 1000,
+        "ratio": middle / sorted(requests)[times // 2],
+        "cpu": middle,
+        "requests": sorted(requests)[times // 2],
+    }
 
 
 @contender
