@@ -69,6 +69,9 @@ _FULL_DISK = """
     from livedebug_sender import Endpoint, Sender, SenderConfig
     path = sys.argv[1]
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    # Or an import would leave a compiled module behind that is cut off, and that every program
+    # after this one fails to load (Pythons before 3.12.8 and 3.13.1 don't look).
+    sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
     config = SenderConfig()
     config.set_endpoint(Endpoint("file://" + path))
