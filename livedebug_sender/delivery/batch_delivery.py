@@ -221,10 +221,16 @@ class BatchDelivery:
             endpoints = self._endpoints.endpoints_for(self._track)
             agent_v2 = path_of(endpoints[0], self._track) == V2_PATH
         result = self._post(batch, endpoints[0], agent_v2, retry)
-        if agent_v2 and self._is_downgrade(result, endpoints[0]):
+        if not agent_v2 or not self._is_downgrade(result, endpoints[0]):
+            return result
+        # The host may change its endpoints at any moment: another one has not said that.
+        if self._endpoints.endpoints_for(self._track)[0] == endpoints[0]:
             self._capabilities.downgrade(_host_of(endpoints[0]))
-            endpoints = self._endpoints.endpoints_for(self._track)
-            result = self._post(batch, endpoints[0], False, True)
+        endpoints = self._endpoints.endpoints_for(self._track)
+        agent_v2 = path_of(endpoints[0], self._track) == V2_PATH
+        result = self._post(batch, endpoints[0], agent_v2, True)
+        if result.outcome is Outcome.DOWNGRADE:
+            return result._replace(outcome=Outcome.RETRY)
         return result
 
     def _is_downgrade(self, result: AttemptResult, agent: Endpoint) -> bool:

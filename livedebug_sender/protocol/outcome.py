@@ -34,7 +34,7 @@ def outcome_of(status: int, *, payloads: int, agent_v2: bool) -> Outcome:
         payloads: how many were in the batch; a single one can't be split.
         agent_v2: was it an agent's ``/debugger/v2/input``, which an old one lacks?
     """
-    outcome = _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, Outcome.REJECTED)
+    outcome = _usual_outcome(status)
     if outcome is Outcome.SPLIT and payloads < 2:
         return Outcome.REJECTED
     if outcome is Outcome.DOWNGRADE and not agent_v2:
@@ -42,9 +42,19 @@ def outcome_of(status: int, *, payloads: int, agent_v2: bool) -> Outcome:
     return outcome
 
 
+def _usual_outcome(status: int) -> Outcome:
+    # Not by `get`: without the interpreter's lock that takes one of the dict (3.13), which a
+    # forked child finds taken for ever if another thread had it at that moment.
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status // 100 in _BY_CLASS:
+        return _BY_CLASS[status // 100]
+    return Outcome.REJECTED
+
+
 def speaks_of_payload(status: int) -> bool:
     """Is a rejection with this status about the payload, and not about its endpoint?"""
-    return _BY_STATUS.get(status) is Outcome.SPLIT
+    return _usual_outcome(status) is Outcome.SPLIT
 
 
 def hints_at_crash(status: int) -> bool:

@@ -14,7 +14,7 @@ import requests
 from sample_data import KEY
 from servers import Arrived, RawServer, RecordingServer, Reply, cut, drip, free_port, hang
 
-from livedebug_sender import Endpoint, Sender
+from livedebug_sender import Endpoint, Sender, SenderConfig
 from livedebug_sender.delivery import retry as backoff
 
 Make = Callable[..., Sender]
@@ -164,6 +164,46 @@ def test_an_agent_without_v2_gets_the_batch_on_the_diagnostics_route(
         assert {r.headers["content-type"] for r in delivered} == {"application/json"}
         assert len([r for r in agent.posts if r.path == "/debugger/v2/input"]) == 1
     assert "has no /debugger/v2/input" in caplog.text
+
+
+def test_an_endpoint_that_is_set_while_an_old_agent_answers_is_not_taken_for_one() -> None:
+    config = SenderConfig()
+
+    def old_agent(arrived: Arrived) -> int:
+        config.set_endpoint(Endpoint(new.url))
+        return 404
+
+    with RecordingServer(old_agent) as old, RecordingServer() as new:
+        config.set_endpoint(Endpoint(old.url))
+        with Sender(config, linger=0.02) as sender:
+            sender.enqueue("logs", b"{}")
+            assert sender.flush(10)
+            assert sender.stats().delivered == 1
+        assert [r.path for r in new.posts] == ["/debugger/v2/input"]
+
+
+def test_a_downgrade_that_the_host_undoes_at_once_costs_no_payload() -> None:
+    class Undone(SenderConfig):
+        times = 0
+
+        def downgrade_to_diagnostics_endpoint(self) -> bool:
+            changed = super().downgrade_to_diagnostics_endpoint()
+            if self.times < 2:
+                self.times += 1
+                self.reset_endpoints()
+            return changed
+
+    def old_agent(arrived: Arrived) -> int:
+        return 202 if arrived.path == "/debugger/v1/diagnostics" else 404
+
+    with RecordingServer(old_agent) as agent:
+        config = Undone()
+        config.set_endpoint(Endpoint(agent.url))
+        with Sender(config, linger=0.02) as sender:
+            for _ in range(3):
+                sender.enqueue("logs", b"{}")
+            assert sender.flush(20)
+            assert sender.stats().delivered == 3
 
 
 @pytest.mark.parametrize("readable", [True, False], ids=["with /info", "without /info"])

@@ -7,12 +7,12 @@ import os
 import random
 import signal
 import threading
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from livedebug_sender import Sender, Stats
+from livedebug_sender.runtime.clock import monotonic
 
 try:
     from freezegun import freeze_time
@@ -130,10 +130,10 @@ class Load:
 
     def _feed(self, n: int, rate: float) -> None:
         chance = random.Random()
-        began = time.monotonic()
+        began = monotonic()
         done = 0
         while not self.over.wait(0.01):
-            for _ in range(int((time.monotonic() - began) * rate) - done):
+            for _ in range(int((monotonic() - began) * rate) - done):
                 one = n + done * THREADS
                 if one >= self.ids:
                     return
