@@ -257,7 +257,7 @@ def test_an_answer_that_never_ends_or_comes_is_no_answer(
     make_sender: Make, fault: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with RawServer(fault) as intake:
-        sender = make_sender(intake.url, timeout=0.2, retry_for=0.5)
+        sender = make_sender(intake.url, timeout=0.2, retry_for=1.5)
         sender.enqueue("logs", b"{}")
         assert sender.flush(10)
         assert sender.stats().dropped == {"undeliverable": 1}
