@@ -11,6 +11,7 @@
 ``batch_delivery``    a batch at the primary endpoint: tried, retried, split, settled
 ``payload_requests``  a batch as a request
 ``retry``             when to try again
+``backoff``           the numbers of it
 ``downgrade``         agents without the newer route
 ``dual_shipping``     additional endpoints
 ``ledger``            the accounts of a track; ``totals`` those of all tracks

@@ -9,15 +9,9 @@ from typing import TypeVar
 
 import tenacity
 
-Result = TypeVar("Result")
+from .backoff import FIRST, LONGEST, SPREAD
 
-#: The wait before the n-th retry is drawn evenly from 0 to FIRST * 2 ** (n - 1) seconds,
-#: but never to more than LONGEST. Drawing from 0 on ("full jitter") spreads a fleet of
-#: senders best over the time after an outage.
-FIRST = 0.5
-LONGEST = 30.0
-#: A ``Retry-After`` is followed by so many times as long at most.
-SPREAD = 1.25
+Result = TypeVar("Result")
 
 
 def wait_before_retry(retry: int, retry_after: float | None = None) -> float:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..delivery.retry import FIRST, LONGEST, SPREAD
+from ..delivery.backoff import FIRST, LONGEST, SPREAD
 
 #: Seconds between two probes of an intake that refuses the key.
 KEY_REFUSED_DELAY = 60.0

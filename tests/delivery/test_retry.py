@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated_retries import World
 
-from livedebug_sender.delivery.retry import LONGEST
+from livedebug_sender.delivery.backoff import LONGEST
 from livedebug_sender.protocol.outcome import Outcome, outcome_of
 from livedebug_sender.protocol.retry_after import parse_retry_after
 

@@ -15,7 +15,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from livedebug_sender.delivery.retry import LONGEST, retry_until
+from livedebug_sender.delivery.backoff import LONGEST
+from livedebug_sender.delivery.retry import retry_until
 from livedebug_sender.options import Options
 
 DOCS = Path(__file__).parent.parent.parent / "docs"

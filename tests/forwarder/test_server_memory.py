@@ -61,7 +61,7 @@ import sys
 from running_forwarder import ROUTES, running
 with running(sys.argv[1]) as forwarder:
     print(forwarder.post(ROUTES[2]).status)
-print([name for name in ("requests", "urllib3") if name in sys.modules])
+print([name for name in ("requests", "urllib3", "tenacity") if name in sys.modules])
 """
 
 
