@@ -23,9 +23,9 @@ export function payloadRow(one) {
   const told = one.message || one.exception;
   const seen = [one.probe, told, one.service, one.function, place];
   const isHidden = one.excerpt && !seen.some((text) => text.toLowerCase().includes(shown.text.toLowerCase()));
-  return row(one.kind, [one.status && badge(one.status), spot(one.probe || one.function || NAMES[one.kind] || one.kind, "name")],
+  return row(one.kind, spot(one.probe || one.function || NAMES[one.kind] || one.kind, "name"),
     spot(isHidden ? one.excerpt : told, "message"), one.at, one.size,
-    [place && spot(place, "place"), one.function && one.probe && spot(one.function, "place"), one.service && spot(one.service, "service"),
+    [one.status && badge(one.status), place && spot(place, "place"), one.function && one.probe && spot(one.function, "place"), one.service && spot(one.service, "service"),
       one.exception && one.kind === "snapshot" && h("span.flag.bad", { title: one.exception }, one.exception.split(":")[0]),
       one.findings?.length > 0 && h("span.flag", { title: one.findings.join("\n") }, plural(one.findings.length, "finding"))], one.answered);
 }
