@@ -222,9 +222,9 @@ class AdditionalEndpointWorker:
             except RuntimeError as error:  # not ours
                 reraise_of_signal_handler(error)
             self._left.set()
-        if self._state.waiting and deadline is None:
-            self._ensure_working()  # put while this one was leaving
-        elif self._when_idle is not None:
+            if self._state.waiting and deadline is None:
+                self._ensure_working()  # put while this one was leaving, or it was killed
+        if self._when_idle is not None and (deadline is not None or not self._state.waiting):
             self._when_idle()
 
     def _send_next(self, deadline: float | None) -> bool:
@@ -250,7 +250,9 @@ class AdditionalEndpointWorker:
         except DeliveryError as error:
             problem = f"gives no answer: {error}"
             self._log.debug("%s %s", self._name, problem)
-        except Exception as error:  # best effort must not end its thread
+        except BaseException as error:  # best effort must not end its thread
+            if deadline is not None and not isinstance(error, Exception):
+                raise  # on the host's thread
             reraise_of_signal_handler(error)
             problem = f"failed: {type(error).__name__}"
         if problem:

@@ -24,11 +24,13 @@ from .payload_queue import PayloadQueue
 from .recount import Recount
 from .work_deadline import OutOfTime, WorkDeadline
 
-#: Seconds between two tries to start a thread where none could be started, where it was
-#: killed, or where it does not begin.
+#: Seconds between two tries to start a thread where none could be started or where it does
+#: not begin, and between the beginning of one that was killed and the work of the next.
 _THREAD_AGAIN = 1.0
 #: Seconds after which a thread that has not begun is given up.
 _BEGINS_WITHIN = 2.0
+#: Times that a thread which is about to end goes on though it is killed again.
+_STRIKES = 100
 #: Seconds after which a waiting `flush` looks whether somebody is still at work.
 _LOOK_AGAIN = 0.25
 
@@ -86,6 +88,8 @@ class TrackWorker:
         #: That thread's number; written by it.
         self._at_work_ident: int | None = None
         self._no_thread_before = -math.inf
+        #: After a kill: when the next thread may go to work.
+        self._rests_until = -math.inf
         #: Until then a thread that was started is waited for.
         self._begins_by = -math.inf
 
@@ -230,36 +234,48 @@ class TrackWorker:
 
     def _run(self) -> None:
         """The body of the track's own thread."""
-        killed, mine, release = True, False, self._at_work.release
+        killed = True
         try:
             # Waited for: whoever does the work may be about to leave.
             if not self._at_work.acquire(timeout=_THREAD_AGAIN):
                 killed = False
                 return
-            mine = True
             self._at_work_ident = threading.get_ident()
-            # Should this thread be killed, the next one is not started at once.
-            self._no_thread_before = self._clock() + _THREAD_AGAIN
-            self._begins_by = -math.inf
+            self._begins_by = self._no_thread_before = -math.inf
             self._queue.attended()
+            # It waits here, and not the killed one in its end, which may be struck again.
+            rest = self._rests_until - self._clock()
+            self._rests_until = self._clock() + max(0.0, rest) + _THREAD_AGAIN
+            self._queue.sleep(rest)
             self.ledger.report_left_over()
             while self._step():
                 pass
             self._delivery.close()
             killed = False
         finally:
-            try:
-                if killed:
-                    self._queue.sleep(self._no_thread_before - self._clock())
-            finally:
-                if mine:
-                    self._at_work_ident = None
-                try:
-                    release()
-                except RuntimeError as error:  # not ours
-                    reraise_of_signal_handler(error)
-            self._look_after_leaving()
+            if not killed:
+                self._rests_until = -math.inf
+            for _ in range(_STRIKES):
+                if self._leave():
+                    break
         self._when_done()
+
+    def _leave(self) -> bool:
+        """Let go of the work, and see to who goes on; False if this thread was struck meanwhile.
+
+        A killer may strike until the thread is gone.
+        """
+        try:
+            if self._at_work_ident == threading.get_ident():
+                self._at_work_ident = None
+            try:
+                self._at_work.release()
+            except RuntimeError:  # not ours, or not any more
+                pass
+            self._look_after_leaving()
+        except BaseException:
+            return False
+        return True
 
     def _step(self) -> bool:
         """Gather a batch and deliver it; False when the track is done for good."""

@@ -4,6 +4,7 @@ import ctypes
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -152,6 +153,36 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(make_sender: Make) -> N
         assert until(lambda: {"n": 2} in intake.elements())
         assert until(lambda: sender.stats().delivered == 2)
         assert until(lambda: worker not in workers())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="kills as CPython does")
+def test_a_worker_that_is_killed_until_it_is_gone_is_replaced(make_sender: Make) -> None:
+    before = set(workers())
+    answering = threading.Event()
+
+    def answer(request: Arrived) -> int:
+        answering.wait(10)
+        return 202
+
+    def kill_until_gone() -> None:
+        while worker.is_alive():
+            kill(worker)
+            time.sleep(0.001)
+
+    with RecordingServer(answer) as intake:
+        sender = make_sender(intake.url)
+        sender.enqueue("logs", b'{"n":1}')
+        intake.wait_for(1)
+        (worker,) = set(workers()) - before
+        sender.enqueue("logs", b'{"n":2}')
+        killer = threading.Thread(target=kill_until_gone)
+        killer.start()
+        answering.set()
+        killer.join(20)
+        # No further call: nobody flushes.
+        assert until(lambda: sender.stats().delivered == 2)
+        assert not worker.is_alive()
 
 
 def test_a_fault_that_stays_costs_the_batch_and_not_the_worker(make_sender: Make) -> None:
