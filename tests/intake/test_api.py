@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +18,14 @@ from sample_data import KEY, SAMPLES
 
 from livedebug_sender import Sender, Track
 from livedebug_sender.demo import sample_payloads
+from livedebug_sender.intake.app import create_app
+from livedebug_sender.intake.faults import FaultInjection
+from livedebug_sender.intake.findings import PayloadFindings
 from livedebug_sender.intake.server import Intake
 from livedebug_sender.intake.store import Store
 
 V2 = "/debugger/v2/input"
+PAGE = Path(__file__).parents[2] / "docs" / "intake.rst"
 
 
 @pytest.fixture
@@ -49,6 +56,31 @@ def get(intake: Intake, path: str, **arguments: Any) -> Any:
 def post(intake: Intake, body: bytes, **headers: str) -> None:
     given = {"Content-Type": "application/json", **headers}
     requests.post(f"{intake.url}{V2}", data=body, headers=given, timeout=10)
+
+
+def test_the_docs_have_each_route_and_no_other() -> None:
+    app = create_app(
+        Store(),
+        loopback=True,
+        max_body=1,
+        faults=FaultInjection,
+        inject=print,
+        probes=None,
+        findings=PayloadFindings(),
+        stopping=threading.Event(),
+    )
+    routes = {
+        (method, re.sub(r"<.*?>", "N", rule.rule))
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/intake/")
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    told = {
+        (method, re.sub(r"[0-9.]+", "N", path))
+        for methods, path in re.findall(r"^``([A-Z`, ]+) (/intake/[^`?]+)", PAGE.read_text(), re.M)
+        for method in methods.replace("``", "").split(", ")
+    }
+    assert told == routes
 
 
 def test_the_state_counts_what_came(full: Intake) -> None:

@@ -402,7 +402,9 @@ def test_the_rate_has_an_axis_a_hover_and_filters_by_a_click(page: Page) -> None
     labels = page.run(
         "return [...document.querySelectorAll('#chart text')].map(t => t.textContent)"
     )
-    assert labels == ["\u22122 min", "\u22121 min", "now", "50", "0"]
+    assert labels[:3] == ["\u22122 min", "\u22121 min", "now"]
+    # The most in a column, rounded up: 19 where a loaded machine took seconds for all 41.
+    assert labels[3:] in (["20", "0"], ["50", "0"])
     hover = (
         "const [bar] = document.querySelectorAll('#chart rect');"
         "const {x, y} = bar.getBoundingClientRect();"
