@@ -15,7 +15,7 @@ _M_ARENA_MAX = -8
 
 #: Bytes by which a process may grow before what it freed is given back, and seconds between
 #: two times: a page that is given back costs a fault when it is needed again.
-KEPT = 16 * MiB
+KEPT = 4 * MiB
 _EVERY = 5.0
 
 
