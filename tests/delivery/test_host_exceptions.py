@@ -116,7 +116,8 @@ STORM = """
         lost = sum(one.dropped[why] for why in ("rejected", "undeliverable", "shutdown"))
         assert 3 == one.enqueued + one.dropped["closed"], one
         assert one.enqueued == one.delivered + lost, one
-    print(1 + stats.delivered + sum(one.stats().delivered for one in closing), strikes)
+    cut = sum(one.stats().dropped["shutdown"] for one in closing)
+    print(1 + stats.delivered + sum(one.stats().delivered for one in closing), cut)
 """
 
 
@@ -125,11 +126,12 @@ def storm(threads: bool, kind: str, names: str, span: float) -> None:
     with RecordingServer() as intake:
         done = run(STORM.replace("PARAMETERS", parameters), intake.url, timeout=100)
         assert done.returncode == 0, done.stderr[-3000:]
-        delivered = int(done.stdout.split()[0])
+        delivered, cut = map(int, done.stdout.split())
         # A request that was cut may have arrived, and is made again.
         assert len(intake.elements()) >= delivered
         if threads:
-            assert len(intake.elements()) == delivered
+            # On a busy machine a `close` may run out of time in the middle of a request.
+            assert len(intake.elements()) <= delivered + cut
 
 
 @pytest.mark.parametrize("names", ["enqueue encode", "enqueue stats", "enqueue flush stats"])
