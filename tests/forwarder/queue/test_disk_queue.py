@@ -278,8 +278,7 @@ def test_a_file_that_cannot_be_opened_now_waits_and_is_not_taken_for_damaged(tmp
 
     with monkeypatch.context() as patched:
         patched.setattr(segment, "connect_sealed", fail)
-        assert queue.take(ROUTE, 0.2) is None
-    assert len(failures) > 1
+        assert until(lambda: queue.take(ROUTE, 0.05) is None and len(failures) > 1)
     assert queue.take(ROUTE, PATIENCE).request.body == b"kept"
     assert queue.stats().set_aside == 0
     queue.close(5)
@@ -360,7 +359,8 @@ def fill_up(path: Path) -> None:
 
 
 @pytest.mark.parametrize("by_others", [False, True])
-def test_a_full_disk_refuses_and_loses_nothing_it_confirmed(small_disk, by_others):
+def test_a_full_disk_refuses_and_loses_nothing_it_confirmed(small_disk, by_others, monkeypatch):
+    monkeypatch.setattr(writer, "IDLE", 3600.0)  # seconds
     queue = opened(small_disk / "queue", max_bytes=1 << 30)
     confirmed = set()
 
@@ -384,7 +384,7 @@ def test_a_full_disk_refuses_and_loses_nothing_it_confirmed(small_disk, by_other
     assert arrived == confirmed
     (small_disk / "theirs").unlink(missing_ok=True)
     confirmed.clear()
-    assert until(lambda: fill() > 50, writer.IDLE / 2)  # at once, not when it was idle
+    assert until(lambda: fill() > 50, PATIENCE)  # at once, not when it was idle
     queue.close(5)
     queue = opened(small_disk / "queue")
     assert {request.request_id for request in taken_from(queue)} == confirmed
