@@ -37,8 +37,16 @@ ID = re.compile(rb'"id":(\d+),')
 LOST = ("rejected", "undeliverable", "shutdown")
 REFUSED = ("queue_full", "too_large", "invalid", "closed")
 MAX_PAYLOAD = 120
-#: An answer that comes before the request has left, a killer, a signal: beside the statuses.
-EARLY, KILLED, STRUCK = "early", "killed", "struck"
+REFUSED_PAYLOADS = [
+    (Track.LOGS, b"no JSON"),
+    ("odd", b"{}"),
+    (Track.SYMDB, b""),
+    *((track, b"[%s]" % (b"1" * 1000)) for track in Track),
+]
+#: A killer, a signal: beside the statuses, and those of answers that come before the request
+#: has left.
+KILLED, STRUCK = "killed", "struck"
+EARLY = {"early 403": 403, "early 413": 413, "early 503": 503}
 
 
 class Killed(BaseException):
@@ -88,9 +96,9 @@ class StrikingMapping(Mapping[str, Any]):
 
 
 tracks = st.sampled_from(list(Track))
-answers = st.sampled_from(
-    [202, 202, 400, 401, 413, 429, 500, 503, NO_ANSWER, CUT, EARLY, KILLED, STRUCK]
-)
+statuses = st.sampled_from([202, 202, 400, 401, 413, 429, 500, 503, *EARLY])
+faults = st.sampled_from([NO_ANSWER, CUT, KILLED, STRUCK])
+answers = st.tuples(statuses | faults, st.sampled_from([None, "0", "5", "soon"]))
 #: Which entry is struck; mostly none.
 entries = st.none() | st.integers(0, 40)
 
@@ -112,8 +120,16 @@ class Delivery(RuleBasedStateMachine):
         self.handler = signal.signal(signal.SIGUSR1, self._on_signal)
         logging.getLogger("livedebug_sender").disabled = True
 
-    @initialize(items=st.integers(1, 20), batch=st.integers(1, 8), linger=st.sampled_from([0, 0.1]))
-    def begin(self, items: int, batch: int, linger: float) -> None:
+    @initialize(
+        items=st.integers(1, 20),
+        batch=st.integers(1, 8),
+        linger=st.sampled_from([0, 0.1]),
+        script=st.lists(answers, min_size=4, max_size=20),
+    )
+    def begin(
+        self, items: int, batch: int, linger: float, script: list[tuple[int | str, str | None]]
+    ) -> None:
+        self.answers = list(script)
         self.engine = new_engine(
             self,
             self._on_drop,
@@ -159,7 +175,7 @@ class Delivery(RuleBasedStateMachine):
             strike()
         if answer in (NO_ANSWER, CUT):
             raise NoResponse("timed out", cut_after_body=answer == CUT)
-        status, sent = (413, 1) if answer == EARLY else (int(answer), len(body))
+        status, sent = (EARLY[answer], 1) if answer in EARLY else (int(answer), len(body))
         if status == 202:
             self.acknowledged.update(int(one) for one in ID.findall(body))
         return Response(status, retry_after, b"", None, sent)
@@ -184,13 +200,9 @@ class Delivery(RuleBasedStateMachine):
                     self.unsure += 1  # the strike came before it was put, or after
                     self.blows += 1
 
-    @rule(what=st.sampled_from([(Track.LOGS, b"no JSON"), ("odd", b"{}"), (Track.SYMDB, b"")]))
-    def enqueue_invalid(self, what: tuple[object, bytes]) -> None:
+    @rule(what=st.sampled_from(REFUSED_PAYLOADS))
+    def enqueue_what_is_refused(self, what: tuple[object, bytes]) -> None:
         assert self._offer(*what) is False
-
-    @rule(track=tracks)
-    def enqueue_too_large(self, track: Track) -> None:
-        assert self._offer(track, b"[%s]" % (b"1" * 1000)) is False
 
     @rule()
     def enqueue_what_is_struck_while_it_is_encoded(self) -> None:
@@ -202,13 +214,20 @@ class Delivery(RuleBasedStateMachine):
 
     # ---- time, answers, work ----
 
-    @rule(more=st.lists(st.tuples(answers, st.sampled_from([None, "0", "5", "soon"])), max_size=6))
+    @rule(more=st.lists(answers, min_size=1, max_size=6))
     def will_answer(self, more: list[tuple[int | str, str | None]]) -> None:
         self.answers += more
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 4.0, 30.0]))
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
+
+    @precondition(lambda self: self.threads)
+    @rule(nth=entries)
+    def run_a_thread_then_another(self, nth: int | None) -> None:
+        self.run_a_thread(nth)
+        if self.threads:
+            self.run_a_thread(None)
 
     @precondition(lambda self: self.threads)
     @rule(nth=entries)
