@@ -85,6 +85,8 @@ def arrived_through_an_outage(
 ) -> Counter[str]:
     """What arrives of the shop, by its probe, while all is answered 503 for 4 s.
 
+    And its symbols, which only this sender is to bring, if it is installed.
+
     Args:
         start: of ddtrace: ``auto`` (`import ddtrace.auto`) or ``run`` (`ddtrace-run`).
         install: the adapter ``before`` ddtrace is started, ``after`` it, or ``never``.
@@ -111,6 +113,9 @@ def arrived_through_an_outage(
             "DD_TRACE_AGENT_URL": intake.url,
             "DD_DYNAMIC_INSTRUMENTATION_ENABLED": "true",
             "DD_DYNAMIC_INSTRUMENTATION_PROBE_FILE": str(folder / "probes.json"),
+            "DD_SYMBOL_DATABASE_UPLOAD_ENABLED": "true",
+            "_DD_SYMBOL_DATABASE_FORCE_UPLOAD": "true",  # no remote configuration here
+            "DD_SYMBOL_DATABASE_INCLUDES": "orders",
             "DD_TRACE_ENABLED": "false",
             "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
             "DD_REMOTE_CONFIGURATION_ENABLED": "false",
@@ -128,9 +133,16 @@ def arrived_through_an_outage(
         assert done.returncode == 0, done.stderr
         snapshots = [
             payload["debugger"]["snapshot"]
-            for payload in intake.payloads()
-            if "snapshot" in payload["debugger"]
+            for track in ("snapshots", "logs")
+            for payload in intake.payloads(track)
         ]
+        uploaders = {
+            one.headers.get("user-agent", "").partition("/")[0]
+            for one in intake.requests
+            if "symdb" in one.tracks and 200 <= one.status < 300
+        }
+    if install != "never":
+        assert uploaders == {"livedebug-sender"}
     ids = {snapshot["id"]: snapshot["probe"]["id"] for snapshot in snapshots}
     return Counter(ids.values())
 

@@ -60,6 +60,8 @@ def install() -> Sender:
     if SignalUploader._instance is not None:  # ddtrace-run has started it
         SignalUploader._instance._sender = queued
         DynamicInstrumentation._instance._status_logger._sender = queued
+    if symbols.SymbolDatabaseUploader._instance is not None:
+        symbols.SymbolDatabaseUploader._instance._context._sender = queued
     # What is registered last runs first: ddtrace flushes, then the sender closes.
     atexit.register(DynamicInstrumentation.disable)
     return sender
