@@ -324,8 +324,7 @@ class Engine:
         return [(worker.ledger, track in FLOODS) for track, worker in self._workers.items()]
 
     def _count_pending(self) -> int:
-        looks = [worker.ledger.look() for worker in self._workers.values()]
-        return sum(state.in_flight + waiting for state, waiting in looks)
+        return sum(worker.ledger.look()[1] for worker in self._workers.values())
 
     def _count_dropped(self) -> int:
         lost = [worker.ledger.state.lost.values() for worker in self._workers.values()]

@@ -138,9 +138,12 @@ class Ledger:
         return self._state.abandoned
 
     def look(self) -> tuple[LedgerState, int]:
-        """The state, and how many payloads wait in the queue, at one moment."""
+        """The state, and how many payloads are in the queue or in flight, at one moment.
+
+        The number is not to be taken from the state later: what is gathered grows in place.
+        """
         with self._lock:
-            return self._state, len(self._queue)
+            return self._state, self._state.in_flight + len(self._queue)
 
     def held(self) -> tuple[object, Amount]:
         """What really is in the queue and in flight, without a lock, and a fingerprint of it.
@@ -154,8 +157,8 @@ class Ledger:
 
     def enqueued(self) -> int:
         """How many payloads ever were put."""
-        state, waiting = self.look()
-        return state.resolved + state.in_flight + waiting
+        state, pending = self.look()
+        return state.resolved + pending
 
     # ---- moves, by the thread that does the work ----
 

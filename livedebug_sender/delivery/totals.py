@@ -22,9 +22,9 @@ def stats_of(
     dropped = Counter(refused)
     delivered = pending = requests = retries = bytes_sent = 0
     for ledger in ledgers:
-        state, waiting = ledger.look()
+        state, held = ledger.look()
         delivered += state.delivered
-        pending += state.in_flight + waiting
+        pending += held
         dropped.update(state.lost)
         requests += ledger.requests.made
         retries += ledger.requests.retried

@@ -284,10 +284,8 @@ class TrackWorker:
             self._recount.run()
         self._gathering.run(wait=not self._deadline.closing)
         self._delivery.run()
-        state, waiting = self.ledger.look()
-        return not state.abandoned and bool(
-            waiting or state.in_flight or not self._deadline.closing
-        )
+        state, pending = self.ledger.look()
+        return not state.abandoned and bool(pending or not self._deadline.closing)
 
     def _work_here(self, watermark: int, until: float) -> bool:
         """Do the worker's work on the calling thread; False when the time is over."""
@@ -325,6 +323,6 @@ class TrackWorker:
         if self._at_work_ident is not None:
             return
         self._queue.unattended()
-        state, waiting = self.ledger.look()
-        if state.in_flight or waiting:
+        _, pending = self.ledger.look()
+        if pending:
             self.ensure_running()  # put while we were leaving, or left by a thread that was killed

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 
 from servers import RecordingServer
 
-from livedebug_sender import Sender
+from livedebug_sender import Sender, Track
+from livedebug_sender.delivery.capacity import QueueCapacity
+from livedebug_sender.delivery.drops import DropReporter
+from livedebug_sender.delivery.ledger import Ledger, LedgerState
+from livedebug_sender.delivery.payload_queue import PayloadQueue
+from livedebug_sender.delivery.totals import stats_of
 from livedebug_sender.runtime.atomic import STEP, AtomicInteger
+from livedebug_sender.runtime.auto_reset_event import AutoResetEvent
 from livedebug_sender.runtime.clock import monotonic
+from livedebug_sender.runtime.log_limiter import LogLimiter
 
 Make = Callable[..., Sender]
 THREADS = 8
@@ -105,3 +113,20 @@ def test_from_many_threads_the_sums_hold_at_every_moment(make_sender: Make) -> N
         assert stats.enqueued + refused == THREADS * EACH
         assert (stats.pending, stats.pending_bytes) == (0, 0)
         assert len(intake.elements()) == stats.delivered
+
+
+def test_what_the_worker_takes_out_of_the_queue_during_a_look_is_not_counted_twice() -> None:
+    capacity = QueueCapacity(100, 1000)
+    queue = PayloadQueue(capacity, AutoResetEvent())
+
+    class LedgerAtWork(Ledger):
+        def look(self) -> tuple[LedgerState, int]:
+            before = super().look()
+            self.gather(100)
+            return before
+
+    ledger = LedgerAtWork(Track.LOGS, queue, capacity, DropReporter(None, LogLimiter()))
+    for _ in range(5):
+        queue.put(b"{}")
+    stats = stats_of(Counter(), [ledger], 10, (0, 0))
+    assert (stats.enqueued, stats.pending) == (5, 5)
