@@ -33,11 +33,15 @@ def merge(payloads: Sequence[bytes], *, multipart: bool) -> bytes | Body:
     ``bytes`` if it fits one piece, else a `Body`.
     """
     parts = [part for text in payloads if (part := text if text[0] == _OBJECT else inside(text))]
+    opening = _MULTIPART_HEAD + b"[" if multipart else b"["
+    closing = b"]" + _MULTIPART_TAIL if multipart else b"]"
     parts = parts or [b""]
-    parts[0] = (_MULTIPART_HEAD if multipart else b"") + b"[" + parts[0]
-    parts[-1] += b"]" + (_MULTIPART_TAIL if multipart else b"")
-    body = Body(parts)
-    return b",".join(parts) if len(body) <= PIECE else body
+    body = Body(parts, opening, closing)
+    if len(body) > PIECE:
+        return body
+    parts[0] = opening + parts[0]
+    parts[-1] += closing
+    return b",".join(parts)
 
 
 def inside(payload: bytes) -> bytes:
@@ -50,9 +54,12 @@ def inside(payload: bytes) -> bytes:
 class Body:
     """Parts with commas between them; may be iterated, and sent, again."""
 
-    def __init__(self, parts: Sequence[bytes]) -> None:
+    def __init__(self, parts: Sequence[bytes], opening: bytes, closing: bytes) -> None:
         self._parts = parts
-        self._length = sum(map(len, parts)) + len(parts) - 1
+        self._opening = opening
+        self._closing = closing
+        commas = len(parts) - 1
+        self._length = len(opening) + sum(map(len, parts)) + commas + len(closing)
 
     def __len__(self) -> int:
         return self._length
@@ -65,9 +72,11 @@ class Body:
         parts = self._parts
         count = max(1, PIECE * len(parts) // self._length)
         last = (len(parts) - 1) // count * count
+        yield self._opening
         for start in range(0, last, count):
             if count == 1:  # large ones go out as they are: a copy of each costs its size
                 yield from (parts[start], b",")
             else:
                 yield b",".join([*parts[start : start + count], b""])
-        yield b",".join(parts[last:])
+        yield parts[last] if last == len(parts) - 1 else b",".join(parts[last:])
+        yield self._closing

@@ -58,16 +58,18 @@ def _of_signal_handler(error: BaseException | None) -> BaseException | None:
 
 def _is_called_as_handler(frame: FrameType, caller: FrameType | None) -> bool:
     """Was a function given a signal's number and its caller's frame, as handlers are?"""
+    if caller is None:
+        # The function that caught the exception. Looked into, it would have a copy of its
+        # variables (until Python 3.12), and this exception in it: a circle, which keeps all that
+        # its callers have in hand, batches too, until the garbage collector comes.
+        return False
     code, given = frame.f_code, frame.f_locals
     has_varargs = bool(code.co_flags & inspect.CO_VARARGS)
     arguments: list[object] = []
     for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + has_varargs]:
         value = given.get(name)
         arguments += value if type(value) is tuple else [value]
-    return any(
-        type(number) is int and second is caller is not None
-        for number, second in pairwise(arguments)
-    )
+    return any(type(number) is int and second is caller for number, second in pairwise(arguments))
 
 
 def _code_of(handler: object) -> CodeType | None:

@@ -114,8 +114,9 @@ class ResponseReader:
         self._head_only = head_only
         self._informational = 0
         # What reads the next bytes. It takes all bytes there are; returns those that are
-        # the next one's to read; and holds back what it can't read without more.
-        self._read = self._read_head
+        # the next one's to read; and holds back what it can't read without more. A function, not
+        # a bound method, which would make a circle for the garbage collector of each answer.
+        self._read = ResponseReader._read_head
         self._held = b""
         self._searched = 0  # bytes of the head in which there is no end
         self._left = 0  # bytes of the body, or of the chunk, still to come
@@ -134,7 +135,7 @@ class ResponseReader:
         if self._held:
             data, self._held = self._held + data, b""
         while data and not self.complete:
-            data = self._read(data)
+            data = self._read(self, data)
         if data:
             self.surplus = True
             self.reusable = False
@@ -149,14 +150,14 @@ class ResponseReader:
 
     def partial(self) -> RawResponse | None:
         """What there is of an answer that came to an early end; None without a whole head."""
-        if self.status is None or self._read == self._read_head:
+        if self.status is None or self._read == ResponseReader._read_head:
             return None
         return self.response()
 
     def _end(self) -> None:
         if not self.started:
             raise IncompleteResponse("the connection was closed before an answer came")
-        if self._read != self._read_until_end:
+        if self._read != ResponseReader._read_until_end:
             self.reusable = False
             raise IncompleteResponse("the connection was closed in the middle of the answer")
         self.complete = True
@@ -211,14 +212,14 @@ class ResponseReader:
         elif codings and codings.rpartition(",")[2].strip() == "chunked":
             # With a length as well, one of the two is a lie: read this one, but no more.
             self.reusable = keeps and not lengths and not http10
-            self._read = self._read_chunk_size
+            self._read = ResponseReader._read_chunk_size
         elif codings or not lengths:
-            self._read = self._read_until_end
+            self._read = ResponseReader._read_until_end
         else:
             self._left = _content_length(lengths)
             self.reusable = keeps
             self.complete = self._left == 0
-            self._read = self._read_sized
+            self._read = ResponseReader._read_sized
 
     # ---- the body ----
 
@@ -258,13 +259,13 @@ class ResponseReader:
             if size is None:
                 raise ProtocolError("the size of a chunk of the answer can't be read")
             self._left = int(size[1], 16)
-            self._read = self._read_chunk if self._left else self._read_trailers
+            self._read = ResponseReader._read_chunk if self._left else ResponseReader._read_trailers
         return rest
 
     def _read_chunk(self, data: bytes) -> bytes:
         rest = self._take(data)
         if not self._left:
-            self._read = self._read_chunk_end
+            self._read = ResponseReader._read_chunk_end
             self._overhead -= 16  # a real chunk earns its line
         return rest
 
@@ -273,7 +274,7 @@ class ResponseReader:
         if line:
             if line not in (b"\r\n", b"\n"):
                 raise ProtocolError("a chunk of the answer is longer than its size")
-            self._read = self._read_chunk_size
+            self._read = ResponseReader._read_chunk_size
         return rest
 
     def _read_trailers(self, data: bytes) -> bytes:
