@@ -262,7 +262,6 @@ def test_the_container_headers_are_on_every_request(
             assert "transfer-encoding" not in request.headers
 
 
-
 CIRCLES = """
     import gc
     sender = Sender(config, linger=0, max_payload_bytes=2**22)
