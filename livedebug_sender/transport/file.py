@@ -15,6 +15,7 @@ from ..protocol.body import Body
 from ..protocol.request import Request
 from ..runtime.clock import monotonic
 from ..runtime.host_signals import reraise_of_signal_handler
+from .deadline import RequestDeadline
 from .response import NoResponse, Response
 
 if sys.platform != "win32":
@@ -28,7 +29,7 @@ _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _APPEND |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
-def write_record(request: Request) -> Response:
+def write_record(request: Request, deadline: RequestDeadline) -> Response:
     """Append a request to its endpoint's file.
 
     Raises:
@@ -43,12 +44,12 @@ def write_record(request: Request) -> Response:
         raise NoResponse(f"can't write to {path}: {error.strerror}") from None
     try:
         if stat.S_ISREG(os.fstat(file).st_mode):
-            whole = _append(file, path, line, request.endpoint.timeout)
+            whole = _append(file, path, line, request.endpoint.timeout, deadline)
         else:  # a terminal, a pipe
-            whole = os.write(file, line) == len(line)
+            whole = _write(file, line, deadline)
     except OSError as error:
         reraise_of_signal_handler(error)
-        raise NoResponse(f"can't write to {path}: {error.strerror}") from None
+        raise NoResponse(f"can't write to {path}: {error.strerror or error}") from None
     finally:
         os.close(file)
     if not whole:
@@ -56,24 +57,31 @@ def write_record(request: Request) -> Response:
     return Response(200, None, b"", bytes_sent=len(request.body))
 
 
-def _append(file: int, path: str, line: bytes, timeout: float) -> bool:
+def _append(file: int, path: str, line: bytes, timeout: float, deadline: RequestDeadline) -> bool:
     """Add a line to a file that other processes may be adding lines to; False if it was cut.
 
     An incomplete line is removed again, under a lock. Where no lock can be had, or a crash
     left an incomplete line, the next line begins with a line end of its own.
     """
-    locked = _lock(file, timeout)
+    locked = _lock(file, timeout, deadline)
     before = os.fstat(file).st_size
     if not _ends_with_a_line(file, path, before):
         line = b"\n" + line
     whole = False
     try:
         # One write to a file opened for appending: lines aren't mixed, lock or no lock.
-        whole = os.write(file, line) == len(line)
+        whole = _write(file, line, deadline)
     finally:
         if locked and not whole:
             os.ftruncate(file, before)
     return whole
+
+
+def _write(file: int, line: bytes, deadline: RequestDeadline) -> bool:
+    """Write it at once; False if it was cut."""
+    # While the lock was waited for, `close` may have returned.
+    deadline.remaining(deadline.at)
+    return os.write(file, line) == len(line)
 
 
 def _ends_with_a_line(file: int, path: str, size: int) -> bool:
@@ -92,7 +100,7 @@ def _ends_with_a_line(file: int, path: str, size: int) -> bool:
         return True
 
 
-def _lock(file: int, timeout: float) -> bool:
+def _lock(file: int, timeout: float, deadline: RequestDeadline) -> bool:
     """Lock the file until it is closed; False where that takes too long."""
     if sys.platform == "win32":
         return False
@@ -101,6 +109,7 @@ def _lock(file: int, timeout: float) -> bool:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            deadline.remaining(deadline.at)
             if monotonic() >= until:
                 return False
             time.sleep(_LOCK_NAP)

@@ -73,7 +73,8 @@ class Transport:
             NoResponse: `TimedOut`, if it is that.
         """
         if request.endpoint.scheme == "file":
-            return write_record(request)
+            self._set_deadline(deadline)
+            return write_record(request, self._deadline)
         raw = self._send(request, deadline, MAX_READ, whole=False)
         return Response(
             raw.status,
@@ -119,8 +120,11 @@ class Transport:
     def _send(
         self, request: Request, deadline: float | None, max_body: int, *, whole: bool
     ) -> RawResponse:
-        self._deadline.at = float("inf") if deadline is None else deadline
+        self._set_deadline(deadline)
         if self._around_request is None:
             return self._client.send(request, max_body, whole=whole)
         with self._around_request():
             return self._client.send(request, max_body, whole=whole)
+
+    def _set_deadline(self, at: float | None) -> None:
+        self._deadline.at = float("inf") if at is None else at

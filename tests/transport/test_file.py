@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sample_data import KEY
 from sample_requests import request_to
+from waiting import until
 
-from livedebug_sender import Track
+from livedebug_sender import Endpoint, Sender, SenderConfig, Track
 from livedebug_sender.transport.response import NoResponse
 from livedebug_sender.transport.transport import Transport
 
@@ -151,3 +153,23 @@ def test_a_pipe_gets_lines_too_and_one_that_nobody_reads_holds_nobody_up(
         assert len(os.read(reader, 65536).splitlines()) == 2
     finally:
         os.close(reader)
+
+
+def test_what_waits_for_a_locked_file_is_not_written_once_close_has_returned(
+    tmp_path: Path,
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "lines"
+    config = SenderConfig()
+    config.set_endpoint(Endpoint(f"file://{path}", timeout=60.0))
+    sender = Sender(config, linger=0.0)
+    with open(path, "wb") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        sender.enqueue("logs", b"{}")
+        assert not sender.flush(0.1)
+        (worker,) = [one for one in threading.enumerate() if one.name == "livedebug-logs"]
+        assert not sender.close(0.1)
+        assert path.read_bytes() == b""
+    assert until(lambda: worker not in threading.enumerate())
+    assert sender.stats().dropped["shutdown"] == 1
+    assert path.read_bytes() == b""
