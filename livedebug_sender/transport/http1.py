@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import NamedTuple
 
 #: Bounds of an answer, body aside: bytes of a head (and of all trailers), header lines,
@@ -109,7 +110,7 @@ class ResponseReader:
         self.surplus = False
         self.started = False
         self._headers: HeaderLines = ()
-        self._body: list[bytes] = []
+        self._body = BytesIO()  # pieces of a byte or two take many times their size
         self._room = max_body
         self._head_only = head_only
         self._informational = 0
@@ -145,8 +146,7 @@ class ResponseReader:
         """The answer, or what there is of it once there is a status."""
         if self.status is None:
             raise IncompleteResponse("there is no answer yet")
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        return RawResponse(self.status, self._headers, body)
+        return RawResponse(self.status, self._headers, self._body.getvalue())
 
     def partial(self) -> RawResponse | None:
         """What there is of an answer that came to an early end; None without a whole head."""
@@ -248,7 +248,7 @@ class ResponseReader:
             self.oversized = self.complete = True
             self.reusable = False
         self._room -= len(piece)
-        self._body.append(piece)
+        self._body.write(piece)
 
     # ---- chunks (RFC 9112, 7.1) ----
 

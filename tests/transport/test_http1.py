@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 from typing import Any
 
@@ -219,6 +220,20 @@ def test_chunks_that_can_not_be_read_are_a_fault(body: bytes, size: int) -> None
 def test_many_small_chunks_are_read() -> None:
     came = OK + CHUNKED + b"\r\n" + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n"
     assert read(came, 1000, max_body=50_000).response().body == b"x" * 50_000
+
+
+def test_a_body_in_small_chunks_takes_no_more_memory_than_its_bound() -> None:
+    reader = ResponseReader(100_000)
+    reader.feed(OK + CHUNKED + b"\r\n")
+    tracemalloc.start()
+    try:
+        for _ in range(50):
+            reader.feed(b"2\r\nxy\r\n" * 1000)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 200_000
+    assert reader.response().body == b"xy" * 50_000
 
 
 @pytest.mark.parametrize("size", [0, 1])
