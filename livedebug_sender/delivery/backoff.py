@@ -1,11 +1,28 @@
-"""The numbers of the waits between retries, apart from `retry`: that loads tenacity."""
+"""How long to wait before a retry: full jitter, bounded, and never less than the server asks.
+
+For the sender's retries (see `retry`) and for those of the forwarder's stored requests.
+"""
 
 from __future__ import annotations
+
+import random
 
 #: The wait before the n-th retry is drawn evenly from 0 to FIRST * 2 ** (n - 1) seconds,
 #: but never to more than LONGEST. Drawing from 0 on ("full jitter") spreads a fleet of
 #: senders best over the time after an outage.
 FIRST = 0.5
 LONGEST = 30.0
-#: A ``Retry-After`` is followed by so many times as long at most.
+#: A ``Retry-After`` is extended by a random factor of at most that, so that the senders that
+#: were given the same one do not come back at the same moment.
 SPREAD = 1.25
+
+
+def wait_before_retry(retry: int, retry_after: float | None = None) -> float:
+    """Seconds to wait before the n-th retry, from 1 on.
+
+    Args:
+        retry_after: seconds that the server asked for; 0 and None: it did not ask.
+    """
+    if retry_after:
+        return retry_after * random.uniform(1, SPREAD)
+    return random.uniform(0, min(LONGEST, FIRST * 2 ** min(retry - 1, 30)))

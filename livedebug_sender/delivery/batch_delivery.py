@@ -16,6 +16,7 @@ from ..runtime.clock import wall_clock
 from ..runtime.host_signals import reraise_of_signal_handler
 from ..runtime.log_reporter import LogReporter
 from ..transport.response import NoResponse
+from .backoff import wait_before_retry
 from .downgrade import AgentCapabilities, DowngradableEndpoints
 from .dual_shipping import DualShipping
 from .ledger import Batch, Ledger
@@ -39,12 +40,12 @@ class RequestFactory(Protocol):
 
 
 class AttemptResult(NamedTuple):
-    """What one attempt came to.
+    """The result of one attempt.
 
     Attributes:
         detail: human-readable.
-        retry_after: seconds, by the answer's ``Retry-After``.
-        crash: may the request have crashed the server?
+        retry_after: seconds, from the answer's ``Retry-After``.
+        crash: whether the request may have crashed the server.
     """
 
     outcome: Outcome
@@ -56,8 +57,8 @@ class AttemptResult(NamedTuple):
 class BatchDelivery:
     """Takes one track's batches to the primary endpoint, one after the other.
 
-    They stay in the `Ledger` until they are settled, so that another thread can go on where
-    one ended.
+    They stay in the `Ledger` until they are settled, so that another thread can continue where
+    one was killed.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class BatchDelivery:
         self._log = log
         self._clock = clock
         self._transport: Transport | None = None
-        #: Failures since the last answer, of parts of a halved batch.
+        #: Consecutive failures of the halves of a suspect batch.
         self._failures = 0
 
     def run(self) -> None:
@@ -116,7 +117,7 @@ class BatchDelivery:
                     self._outages.gave_up(self._host(), self._track.value)
 
     def reserve_threads(self) -> None:
-        """See to the threads of the additional endpoints while some can be started."""
+        """Start the reserve threads of the additional endpoints while threads can be started."""
         for endpoint in self._endpoints.endpoints_for(self._track)[1:]:
             self._dual_shipping.worker(endpoint).reserve_thread()
 
@@ -176,9 +177,9 @@ class BatchDelivery:
 
         Its halves are put behind what else is left of the batch.
         """
-        wait = lazy_import.load("livedebug_sender.delivery.retry", "wait_before_retry")
         self._failures += 1
-        seconds = min(wait(self._failures, result.retry_after), self._seconds_left(batch))
+        wait = wait_before_retry(self._failures, result.retry_after)
+        seconds = min(wait, self._seconds_left(batch))
         end = self._deadline.of_retries()
         if end is not None and self._clock() + seconds >= end:
             self._ledger.settle(batch, "shutdown", result.detail)

@@ -1,29 +1,16 @@
-"""When to try again: full jitter, bounded, and as the server asks. `tenacity` does the rest."""
+"""Repeating an attempt until it succeeds or its time is over; `tenacity` does the loop."""
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable
 from typing import TypeVar
 
 import tenacity
 
-from .backoff import FIRST, LONGEST, SPREAD
+from .backoff import wait_before_retry
 
 Result = TypeVar("Result")
-
-
-def wait_before_retry(retry: int, retry_after: float | None = None) -> float:
-    """Seconds to wait before the n-th retry, from 1 on.
-
-    Args:
-        retry_after: seconds that the server asked for; 0 and None: it did not ask.
-    """
-    if retry_after:
-        # Never before the time that was asked for, and not all of a fleet at one moment.
-        return retry_after * random.uniform(1, SPREAD)
-    return random.uniform(0, min(LONGEST, FIRST * 2 ** min(retry - 1, 30)))
 
 
 def retry_until(
@@ -36,14 +23,15 @@ def retry_until(
     wait: Callable[[float], None],
     clock: Callable[[], float],
 ) -> Result:
-    """Attempt until there is a result that needs no other try, or time is over.
+    """Attempt until a result needs no retry, or the time is over.
 
     Args:
-        should_retry: should an attempt with this result be repeated?
-        retry_after: seconds that came with it as ``Retry-After``; they are obeyed.
-        give_up_at: no attempt starts after that (seconds of `clock`), but the first.
-        shutdown_deadline: None, or the end of a shutdown: no attempt starts after it.
-        wait: waits so many seconds, or less if there is a reason to.
+        should_retry: whether an attempt with this result is to be repeated.
+        retry_after: the result's ``Retry-After`` in seconds; the next attempt waits for it.
+        give_up_at: when to stop retrying (seconds of `clock`); the first attempt is always made.
+        shutdown_deadline: the end of a shutdown, after which no attempt starts; None while
+            there is none.
+        wait: waits for that many seconds, or less if a shutdown or the like cuts it short.
 
     Returns:
         The last attempt's result.
@@ -63,7 +51,7 @@ def retry_until(
 
     def seconds(state: tenacity.RetryCallState) -> float:
         wanted = wait_before_retry(state.attempt_number, retry_after(last[0]))
-        # Not past the end: a batch that was told to wait for longer is dropped on time.
+        # Not past the end: a batch that would have to wait for longer is dropped on time.
         return max(0.0, min(wanted, give_up_at - clock()))
 
     def stop(state: tenacity.RetryCallState) -> bool:

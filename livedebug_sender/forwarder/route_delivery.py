@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from ..delivery.backoff import wait_before_retry
 from ..delivery.dual_shipping import DualShipping
 from ..errors import DeliveryError
 from ..protocol.endpoint import Endpoint
@@ -19,7 +20,7 @@ from ..runtime.log_limiter import LogLimiter
 from ..transport.transport import Transport
 from .queue.request_queue import RequestQueue, Taken
 from .rewriting import Head, outgoing_request
-from .route_gate import KEY_REFUSED_DELAY, RouteGate, backoff
+from .route_gate import KEY_REFUSED_DELAY, RouteGate
 from .routes import Route
 
 logger = logging.getLogger("livedebug_sender")
@@ -109,7 +110,7 @@ class RouteDelivery:
                 self._deliver(taken, transport)
             except Exception as error:  # ours; the thread has to go on
                 logger.error("a delivery failed: %s", type(error).__name__)
-                self._queue.release(taken, backoff(taken.redeliveries + 1))
+                self._queue.release(taken, wait_before_retry(taken.redeliveries + 1))
             finally:
                 self._under_way.discard(id(transport))
         transport.close()
@@ -156,7 +157,7 @@ class RouteDelivery:
             delay = self._gate.failed(turn, retry_after, at_least)
             # Later than the next probe: a request that brings the intake down must not be
             # the only one that is ever tried.
-            self._queue.release(taken, delay + backoff(taken.redeliveries + 1))
+            self._queue.release(taken, delay + wait_before_retry(taken.redeliveries + 1))
             self._say_down(outcome, problem)
             return
         if self._gate.succeeded():

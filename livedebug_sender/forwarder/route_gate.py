@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable
 
-from ..delivery.backoff import FIRST, LONGEST, SPREAD
+from ..delivery.backoff import wait_before_retry
 
 #: Seconds between two probes of an intake that refuses the key.
 KEY_REFUSED_DELAY = 60.0
-
-
-def backoff(failures: int, retry_after: float | None = None) -> float:
-    """Seconds to wait after so many failures in a row, with full jitter.
-
-    Args:
-        retry_after: what the intake asked for; never less than that, and up to a quarter more.
-    """
-    if retry_after:
-        return retry_after * random.uniform(1, SPREAD)
-    return random.uniform(0, min(LONGEST, FIRST * 2.0 ** min(failures - 1, 16)))
 
 
 class RouteGate:
@@ -47,7 +35,7 @@ class RouteGate:
         """Wait until a request may go.
 
         Returns:
-            What to `leave` with; None: the gate is closed.
+            The turn, for `failed`; None: the gate is closed.
         """
         with self._changed:
             while not self._closed:
@@ -61,10 +49,10 @@ class RouteGate:
             return None
 
     def succeeded(self) -> bool:
-        """A request was answered, whatever the answer says of that request.
+        """A request was answered: delivered or rejected.
 
         Returns:
-            Is the route up again, after it was down?
+            Whether the route was down before.
         """
         with self._changed:
             was_down = self._probe_at is not None
@@ -79,8 +67,8 @@ class RouteGate:
         """A request found the route down; seconds until the next may go.
 
         Args:
-            turn: what `enter` gave. What began before the route was known to be down says
-                nothing new.
+            turn: what `enter` returned. A request that began before the route was known to be
+                down says nothing new.
             at_least: seconds until the next probe.
         """
         with self._changed:
@@ -88,7 +76,7 @@ class RouteGate:
                 self._turn += 1
                 self._failures += 1
                 self._probing = False
-                delay = max(at_least, backoff(self._failures, retry_after))
+                delay = max(at_least, wait_before_retry(self._failures, retry_after))
                 self._probe_at = self._clock() + delay
                 self._changed.notify_all()
             return max(0.0, (self._probe_at or 0.0) - self._clock())

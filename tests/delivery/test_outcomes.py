@@ -15,7 +15,7 @@ from sample_data import KEY
 from servers import Arrived, RawServer, RecordingServer, Reply, cut, drip, free_port, hang
 
 from livedebug_sender import Endpoint, Sender, SenderConfig
-from livedebug_sender.delivery import retry as backoff
+from livedebug_sender.delivery import backoff
 
 Make = Callable[..., Sender]
 

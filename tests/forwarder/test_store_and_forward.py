@@ -13,7 +13,8 @@ from sample_data import KEY
 from servers import Arrived, RawServer, RecordingServer, free_port, hang
 from waiting import until
 
-from livedebug_sender.forwarder import Forwarder, Settings, route_gate, store_and_forward
+from livedebug_sender.delivery import backoff
+from livedebug_sender.forwarder import Forwarder, Settings, store_and_forward
 from livedebug_sender.forwarder.queue.opening import open_queue
 
 SMALL = {"max_body_bytes": 1000, "queue_bytes": 600_000, "connections": 1}
@@ -21,7 +22,7 @@ SMALL = {"max_body_bytes": 1000, "queue_bytes": 600_000, "connections": 1}
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(route_gate, "FIRST", 0.02)  # seconds until the first probe, at most
+    monkeypatch.setattr(backoff, "FIRST", 0.02)  # seconds until the first probe, at most
 
 
 def storing(intake: str, *additional: str, **options: Any) -> Any:

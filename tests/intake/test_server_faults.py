@@ -23,7 +23,7 @@ def intake() -> Iterator[Intake]:
 def test_told_to_fail_it_fails_and_a_sender_gets_through_all_the_same(
     intake: Intake, make_sender: Callable[..., Sender], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livedebug_sender.delivery.retry.FIRST", 0.01)
+    monkeypatch.setattr("livedebug_sender.delivery.backoff.FIRST", 0.01)
     intake.inject("503 twice, then good")
     sender = make_sender(intake.url)
     sender.enqueue("logs", [{"n": 1}])

@@ -16,7 +16,8 @@ from servers import PATIENCE, Arrived, RawServer, RecordingServer, free_port, ha
 from waiting import until
 
 from livedebug_sender import ConfigError
-from livedebug_sender.forwarder import Forwarder, Settings, route_gate
+from livedebug_sender.delivery import backoff
+from livedebug_sender.forwarder import Forwarder, Settings
 
 NOWHERE = "http://127.0.0.1:9"
 #: Requests of a route that may be under way at once.
@@ -25,7 +26,7 @@ CONNECTIONS = 4
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(route_gate, "FIRST", 0.02)  # seconds until the first probe, at most
+    monkeypatch.setattr(backoff, "FIRST", 0.02)  # seconds until the first probe, at most
 
 
 def on_disk(intake: str, folder: Path, *additional: str, **options: Any) -> Any:
