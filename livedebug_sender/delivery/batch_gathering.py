@@ -52,7 +52,7 @@ class BatchGathering:
         self._watermark = max(self._watermark, watermark)
 
     def run(self, *, wait: bool) -> None:
-        """Make a batch of what is in the queue, if there is anything; see `Ledger`.
+        """Make a batch of the payloads in the queue, if there are any; see `Ledger`.
 
         Args:
             wait: for a first payload, and `linger` for more.
@@ -74,7 +74,7 @@ class BatchGathering:
         ledger.close_batch(self._count_that_fits(size))
 
     def _gather(self) -> int:
-        """Move what there is out of the queue; bytes that are gathered now."""
+        """Move payloads out of the queue, as many as fit; returns the bytes gathered so far."""
         self._ledger.gather(self._max_items)
         return sum(map(len, self._ledger.state.gathered))
 
@@ -90,7 +90,7 @@ class BatchGathering:
         )
 
     def _prune(self, max_size: int) -> int:
-        """Prune what is too large; what can't be pruned is rejected."""
+        """Prune payloads that are too large; those that can't be pruned are rejected."""
         for item in [one for one in self._ledger.state.gathered if len(one) > max_size]:
             pruned = prune(cast("bytes", item), max_size)
             detail = f"more than {max_size} bytes, though pruned"
@@ -98,7 +98,7 @@ class BatchGathering:
         return sum(map(len, self._ledger.state.gathered))
 
     def _count_that_fits(self, size: int) -> int:
-        """How many of what is gathered fit a batch; the first always does."""
+        """How many of the gathered payloads fit into a batch; the first always does."""
         gathered = self._ledger.state.gathered
         if size <= self._max_bytes or not gathered:
             return len(gathered)

@@ -1,8 +1,8 @@
-"""How much a sender may hold, and holds: items and bytes, over all its tracks.
+"""The bounds of a sender, and how much it holds: items and bytes, over all its tracks.
 
-What waits and what is in flight both count. Counters that are changed without a lock: a
-thread that is interrupted between a counter and the queue may leave a payload counted that
-is not queued. So they only bound; the accounts are in the ledgers.
+Payloads that wait and payloads in flight both count. The counters are changed without a lock:
+a thread that is interrupted between a counter and the queue may leave a payload counted that
+is not queued. So they only serve the bounds; the accounts are in the ledgers.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Amount(NamedTuple):
 class QueueCapacity:
     """The bounds of one sender: of everything, and of what comes in floods.
 
-    A payload is counted in before the bounds are checked, and before it is queued: of two at
-    once of which only one fits, both may be refused, but never both be taken.
+    A payload is counted in before the bounds are checked, and before it is queued. If two are
+    put at once and only one fits, both may be refused, but they are never both accepted.
     """
 
     def __init__(self, max_items: int, max_bytes: int) -> None:
@@ -39,8 +39,8 @@ class QueueCapacity:
         self.flood_bound = Amount(flood_items, int(max_bytes * FLOOD_SHARE))
         self._items = AtomicInteger()
         self._bytes = AtomicInteger()
-        # What of that does not come in floods. The rest is a flood's, which so has to change
-        # two counters a payload and not four.
+        # The part that does not come in floods. The rest is the floods': so a snapshot or log
+        # changes two counters, and not four.
         self._steady_items = AtomicInteger()
         self._steady_bytes = AtomicInteger()
         #: Count in, as ``add_items(1, STEP)`` and ``add_bytes(size, STEP)``; each returns
@@ -57,7 +57,7 @@ class QueueCapacity:
         self._steady_bytes.add(size, STEP)
 
     def release(self, items: int, size: int, *, flood: bool) -> None:
-        """Count out, in an order in which a flood never seems smaller than it is."""
+        """Count out, in such an order that the floods' part never seems smaller than it is."""
         if not flood:
             self._steady_bytes.add(-size, STEP)
             self._steady_items.add(-items, STEP)
@@ -65,7 +65,7 @@ class QueueCapacity:
         self._items.add(-items, STEP)
 
     def exceeded(self, *, flood: bool) -> bool:
-        """Is more counted in than the bound of such a track allows?"""
+        """Whether more is counted in than the bound of such a track allows."""
         items, size = self.held()
         if items > self.bound.items or size > self.bound.size:
             return True
@@ -83,11 +83,11 @@ class QueueCapacity:
         return items * 2 >= self.bound.items or size * 2 >= self.bound.size
 
     def counts(self) -> tuple[Amount, Amount]:
-        """What is held in all, and what of it does not come in floods."""
+        """What is held in all, and the part of it that does not come in floods."""
         return self.held(), Amount(self._steady_items.read(), self._steady_bytes.read())
 
     def correct(self, total: Amount, steady: Amount) -> None:
-        """Count out what is counted in too much (or in, what is missing)."""
+        """Subtract what was counted in too much; negative amounts are added."""
         self._steady_bytes.add(-steady.size, STEP)
         self._steady_items.add(-steady.items, STEP)
         self._bytes.add(-total.size, STEP)

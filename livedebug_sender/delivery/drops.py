@@ -1,4 +1,7 @@
-"""Drops: counted, logged, and told to the owner of the sender."""
+"""Drops: refused payloads are counted here, and every drop is logged and reported.
+
+Payloads that are lost after they were queued are counted in the track's `Ledger`.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +38,10 @@ class DropCounter:
 
 
 class DropReporter:
-    """Tells the owner of the sender, and the log, of each drop."""
+    """Reports each drop to `on_drop`, and to the log."""
 
     def __init__(self, on_drop: OnDrop | None, log: LogLimiter) -> None:
-        # Called with a `Track`, or with the str that was given if it is no track.
+        # Called with a `Track`, or with the given str if that is not a known track.
         self._on_drop: Callable[[Any, str, int], object] | None = on_drop
         self._log = log
         # Threads that are inside `on_drop` now: a drop that the callback itself causes
@@ -47,7 +50,7 @@ class DropReporter:
 
     def report(self, track: str, reason: str, count: int, detail: str = "") -> None:
         words = f"payloads dropped ({track}, {reason})" + (f": {detail}" if detail else "")
-        key = track if track in _TRACKS else None  # or odd names would pile up
+        key = track if track in _TRACKS else None  # or each unknown name would be kept
         self._log.note((key, reason), words, count)
         me = threading.get_ident()
         if self._on_drop is None or me in self._inside:

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from ..protocol.request import Request
     from ..transport.transport import Transport
 
-#: The bounds of what may wait for one additional endpoint are the queue's over this.
+#: The bounds of what may wait for one additional endpoint are those of the queue divided by that.
 ADDITIONAL_SHARE = 4
-#: Since CPython 3.12 no thread can be started once the program has come to its end.
+#: Since CPython 3.12 no thread can be started once the interpreter's shutdown has begun.
 _NO_THREADS_AT_EXIT = sys.version_info >= (3, 12)
-#: Seconds after which a waiting `close` looks again, should nobody wake it.
+#: Seconds after which a waiting `close` checks again, should nothing wake it.
 _LOOK_AGAIN = 0.25
 
 
@@ -44,8 +44,9 @@ class EndpointState(NamedTuple):
     """Where the requests to one endpoint are.
 
     Attributes:
-        waiting: with their sizes; the first one may be under way.
-        closed: what was left is counted as failed; nothing counts any more.
+        waiting: requests with their sizes; the first one may be in flight.
+        closed: whether the requests that were left are counted as failed; then nothing is
+            counted any more.
     """
 
     waiting: tuple[tuple[Request, int], ...] = ()
@@ -96,7 +97,7 @@ class AdditionalEndpointWorker:
         self._at_work_ident: int | None = None
         # Set when the worker leaves.
         self._left = AutoResetEvent()
-        # The thread in reserve: is there one, was the work handed to it, and what wakes it.
+        # The reserve thread: whether there is one, whether it was given the work, its wake.
         self._has_reserve = False
         self._is_handed_over = False
         self._reserve_needed = AutoResetEvent()
@@ -106,7 +107,7 @@ class AdditionalEndpointWorker:
         with self._lock:
             state = self._state
             held = sum(waiting for _, waiting in state.waiting)
-            # `>`: one more than the bound, for the first may be under way.
+            # `>`: one more than the bound, since the first may be in flight.
             too_much = len(state.waiting) > self._max_requests or held + size > self._max_bytes
             fits = not state.closed and not (held and too_much)
             if fits:
@@ -134,10 +135,10 @@ class AdditionalEndpointWorker:
         return self._at_work_ident is not None or self._is_handed_over
 
     def reserve_thread(self) -> None:
-        """Start a thread that sleeps until no other can be started, at the exit say.
+        """Start a thread that sleeps until no other can be started, as at the exit.
 
         Without it all endpoints would share the thread that ends the program, on which
-        nothing bounds a look-up of a name.
+        the look-up of a name can't be bounded in time.
         """
         if _NO_THREADS_AT_EXIT and not self._has_reserve and not self._state.closed:
             self._has_reserve = self._start_thread(self._work_when_needed, "livedebug-reserve")
@@ -147,13 +148,13 @@ class AdditionalEndpointWorker:
         return not self._state.waiting and not self.is_working
 
     def begin_close(self) -> None:
-        """See to it that a thread sends what is waiting, if one can be started."""
+        """Start a thread that sends what is waiting, if none is at work and one can be started."""
         if self._state.waiting and not self.is_working and not self._ensure_working():
             # An executor takes no more work during the interpreter's shutdown.
             self._start_thread(self._work, "livedebug-additional")
 
     def finish(self, deadline: float) -> None:
-        """Have what is waiting sent, until `deadline`; on this thread, if no other does."""
+        """Wait until what is waiting is sent, or `deadline`; send it here if no thread does."""
         while not self.is_idle and (left := deadline - self._clock()) > 0:
             if self.is_working:
                 self._left.wait(min(left, _LOOK_AGAIN))
@@ -192,7 +193,7 @@ class AdditionalEndpointWorker:
         return True
 
     def _work_when_needed(self) -> None:
-        """What the thread in reserve does."""
+        """The body of the reserve thread."""
         try:
             while not self._state.closed:
                 self._reserve_needed.wait(None)
@@ -229,7 +230,7 @@ class AdditionalEndpointWorker:
 
     def _send_next(self, deadline: float | None) -> bool:
         """Send the next request; False if there is none."""
-        # It waits until it is sent: so what a signal handler raises meanwhile loses nothing.
+        # It stays in `waiting` until it is sent, so an exception of a signal handler loses nothing.
         if not self._state.waiting:
             return False
         arrived = self._send(self._state.waiting[0][0], deadline)
@@ -270,7 +271,7 @@ class AdditionalEndpointWorker:
 
 
 def _problem(status: int, endpoint: Endpoint) -> str:
-    """What an answer says of an additional endpoint; empty if it took the request."""
+    """Why an additional endpoint did not accept a request; empty if it did."""
     outcome = outcome_of(status, payloads=1, agent_v2=False)
     if outcome is Outcome.DELIVERED:
         return ""
@@ -305,10 +306,10 @@ class DualShipping:
         return all(worker.is_idle for worker in self.workers)
 
     def close(self, deadline: float, clock: Callable[[], float]) -> None:
-        """Have what is waiting sent, to all at once; count what is left as failed.
+        """Wait until what is waiting is sent, to all at once; count what is left as failed.
 
-        Where no thread can be started, each endpoint has its share of the time that is left,
-        so that one that hangs takes nothing from the others.
+        Where no thread can be started, each endpoint gets an equal share of the time that is
+        left, so that one that hangs takes no time from the others.
         """
         workers = self.workers
         for worker in workers:

@@ -50,12 +50,12 @@ class Engine:
     """Takes payloads, and has each track's worker deliver them.
 
     Args:
-        endpoints: where to; may change.
+        endpoints: where payloads go; may change.
         requests: encodes payloads and builds requests.
         options: the bounds, times and callbacks.
-        announce: called with the log, once, when the first payload comes.
-        new_transport: makes what sends one worker's requests; called on its thread. None:
-            a `Transport`.
+        announce: called with the log, once, when the first payload is enqueued.
+        new_transport: makes the transport of one worker, on its thread; by default a
+            `Transport`.
         clock, start_thread, new_executor, new_event: the real ones, unless a test simulates
             them.
     """
@@ -101,7 +101,7 @@ class Engine:
         self._outages = Outages(self.log, self._count_dropped, clock)
         self._dual_shipping = DualShipping(self._new_additional_worker)
         self._workers = {track: self._new_track_worker(track) for track in Track}
-        self._open_tracks = OpenTracks(self._find)
+        self._open_tracks = OpenTracks(self._open_track)
         self._retired = False
 
     # ---- parts ----
@@ -180,7 +180,7 @@ class Engine:
     # ---- in ----
 
     def enqueue(self, track: object, payload: object, content_type: object) -> bool:
-        """Queue a payload; False, and the reason counted, if that can't be."""
+        """Queue a payload. If it is refused, count the reason and return False."""
         try:
             self._open_tracks[track].put(payload, content_type)
         except EnqueueRejected as rejected:
@@ -201,8 +201,8 @@ class Engine:
             return False
         return True
 
-    def _find(self, track: object) -> TrackWorker:
-        """The worker of a track that takes payloads; `EnqueueRejected` if there is none."""
+    def _open_track(self, track: object) -> TrackWorker:
+        """The worker of a track that accepts payloads, else `EnqueueRejected`; announces once."""
         if self.closed:
             raise EnqueueRejected("closed", "the sender was closed")
         worker: TrackWorker | None = self._workers.get(track)  # type: ignore[call-overload]
@@ -273,7 +273,7 @@ class Engine:
         return not self.stats().dropped["shutdown"]
 
     def retire(self) -> None:
-        """The owner is gone: deliver what is queued by the usual rules, then end."""
+        """The `Sender` was garbage-collected: deliver what is queued as usual, then end."""
         self._retired = True
         self._shut()
         for worker in self._workers.values():
@@ -281,7 +281,7 @@ class Engine:
         self._end_if_done()
 
     def _end_if_done(self) -> None:
-        """The end of an engine that nobody closes; until then it is closed at exit."""
+        """End a retired engine once nothing is left; until then it is closed at exit."""
         if self._retired and not self._count_pending() and self._dual_shipping.is_idle:
             self._dual_shipping.close(self._clock(), self._clock)
             self.log.close()
@@ -296,7 +296,8 @@ class Engine:
         watermarks = [worker.request_flush() for worker in workers]
         done = True
         for n, (worker, watermark) in enumerate(zip(workers, watermarks, strict=True)):
-            # For work that is done on this thread, one track after the other.
+            # Where no thread can be started, the tracks are worked on here, one after the
+            # other: each gets an equal share of the time that is left.
             now = self._clock()
             share = now + (deadline - now) / (len(workers) - n)
             done = worker.wait_until_settled(watermark, deadline, share) and done

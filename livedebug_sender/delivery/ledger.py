@@ -1,4 +1,4 @@
-"""The accounts of one track: where every payload is, and what became of it.
+"""The accounts of one track: where every payload is, and whether it was delivered or lost.
 
 A payload is in the track's queue, in flight (its worker has it), or resolved: delivered or
 lost. All but the queue is one immutable `LedgerState`, and every change of it one assignment. So
@@ -27,7 +27,7 @@ MAX_CRASHES = 3
 
 @dataclass
 class Batch:
-    """Payloads that share a request, and what they went through so far."""
+    """Payloads that share a request, and the history of their attempts."""
 
     items: Sequence[Item]
     #: When it was first tried (seconds of the clock); None: not yet. The parts of a split
@@ -46,9 +46,9 @@ class Batch:
 
     @property
     def is_suspect(self) -> bool:
-        """Does it seem to hold a payload that crashes the intake, and have others to be spared?
+        """Whether one of its payloads seems to crash the intake, and delays others.
 
-        A part of a split batch counts too: the other part waits for it.
+        Those are the others in the batch or, for a part of a split batch, the other parts.
         """
         return self.crashes >= MAX_CRASHES and (len(self.items) > 1 or self.is_part)
 
@@ -61,7 +61,7 @@ class Batch:
 
 
 class Drop(NamedTuple):
-    """Payloads that are lost; to be reported to the log and to `on_drop`."""
+    """Payloads that are lost, to be reported to the log and to `on_drop`."""
 
     reason: str
     payloads: int
@@ -140,15 +140,15 @@ class Ledger:
     def look(self) -> tuple[LedgerState, int]:
         """The state, and how many payloads are in the queue or in flight, at one moment.
 
-        The number is not to be taken from the state later: what is gathered grows in place.
+        Do not compute the number from the state later: the list of gathered payloads grows.
         """
         with self._lock:
             return self._state, self._state.in_flight + len(self._queue)
 
     def held(self) -> tuple[object, Amount]:
-        """What really is in the queue and in flight, without a lock, and a fingerprint of it.
+        """A fingerprint of the queue and the state, and what they hold, without a lock.
 
-        If two calls find the same fingerprint, nothing moved between them.
+        If two calls return the same fingerprint, nothing moved between them.
         """
         state, waiting = self._state, self._queue.sizes()
         size = sum(waiting) + sum(map(len, state.gathered)) + sum(b.size for b in state.batches)
@@ -156,7 +156,7 @@ class Ledger:
         return (id(state), len(state.gathered), len(waiting)), held
 
     def enqueued(self) -> int:
-        """How many payloads ever were put."""
+        """How many payloads were put so far."""
         state, pending = self.look()
         return state.resolved + pending
 
@@ -227,7 +227,7 @@ class Ledger:
         self._tell_watchers()
 
     def report_left_over(self) -> None:
-        """Report the drops that a killed worker has counted and not reported."""
+        """Report the drops that a killed worker counted and did not report."""
         for drop in self._state.unreported:
             self._report(drop)
 

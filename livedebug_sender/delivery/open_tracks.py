@@ -1,4 +1,4 @@
-"""Which tracks take payloads now."""
+"""The workers of the tracks that accept payloads."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from .worker import TrackWorker
 
 
 class OpenTracks(dict[object, TrackWorker]):
-    """The workers that take payloads, by track, each found when it is first asked for.
+    """A cache of the workers that accept payloads, by track, filled on demand.
 
-    A look-up takes a quarter of the time of `find`, which every `enqueue` would have to call.
-    Found ones stay until a close: the endpoint of a track may change, but is never taken away.
+    A look-up takes a quarter of the time of `open_track`, which else every `enqueue` would have
+    to call. Entries stay until a close: the endpoint of a track may change, but is never removed.
     """
 
-    def __init__(self, find: Callable[[object], TrackWorker]) -> None:
-        self._find = find
+    def __init__(self, open_track: Callable[[object], TrackWorker]) -> None:
+        self._open_track = open_track
 
     def __missing__(self, track: object) -> TrackWorker:
-        worker = self._find(track)
+        worker = self._open_track(track)
         self[worker.track] = worker
         try:
-            return self._find(track)
+            return self._open_track(track)
         except EnqueueRejected:  # closed in between
             self.clear()
             raise

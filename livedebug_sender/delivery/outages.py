@@ -1,9 +1,9 @@
-"""What the log says of endpoints in trouble: that they are, and, once over, what it cost.
+"""The log's lines about outages: one when an endpoint fails, one when it recovers.
 
 An outage of a host, or of one path there, begins with the first request that fails, of any
-track. It is over with a success, once each track that failed has since succeeded or given its
-batch up. So a host that takes one track and refuses another is in trouble all the time, instead
-of recovering and failing with every request.
+track. It ends with a success, once each track that failed has since succeeded or given up its
+batch. So a host that accepts one track and refuses another is in a lasting outage, and does not
+recover and fail again with every request.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class _Outage:
 
 
 class Outages:
-    """The hosts that a sender has trouble with, each by any name.
+    """The outages of the hosts of a sender. A host may be named by any text.
 
     Args:
-        dropped: how many payloads were lost so far, for whatever reason.
-        lost: how the log says that.
+        dropped: returns how many payloads were dropped so far, for whatever reason.
+        lost: the words of the log for one dropped payload, and for several.
     """
 
     def __init__(
@@ -59,10 +59,11 @@ class Outages:
         self._outages: dict[str, _Outage] = {}
 
     def failed(self, host: str, track: str, how: str, *, final: bool = False) -> None:
-        """A request failed: `how` continues "HOST ...".
+        """A request failed.
 
         Args:
-            final: it will not be tried again.
+            how: completes the log's line, which begins with the host.
+            final: whether the request will not be retried.
         """
         with self._lock:
             outage = self._outages.setdefault(host, _Outage(self._clock(), self._dropped_before))
@@ -74,7 +75,7 @@ class Outages:
         self._log.note(self._kind(host), f"{host} {how}")
 
     def watching(self, host: str, track: str, request: Request) -> AbstractContextManager[None]:
-        """While a request is under way: should it last long, that is told of."""
+        """While a request is under way: log a line if it takes long."""
         timeout = request.endpoint.timeout
         longest = timeout * (1 + len(request.body) // BYTES_PER_TIMEOUT)
         return self._log.watching(
@@ -82,7 +83,7 @@ class Outages:
         )
 
     def is_slow(self, host: str, track: str, seconds: float, timeout: float) -> None:
-        """A request is under way for longer than usual."""
+        """A request has been under way for longer than usual."""
         with self._lock:
             began = self._clock() - seconds
             outage = self._outages.setdefault(host, _Outage(began, self._dropped_before))

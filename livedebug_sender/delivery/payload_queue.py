@@ -2,8 +2,8 @@
 
 Not a `queue.Queue`: that takes a lock in `put`, which deadlocks when a signal handler or a
 finalizer puts while the same thread is inside `put`, and wakes its consumer for every item.
-Here `put` is one call that can't be interrupted, and the consumer is woken only when it is
-of use.
+Here `put` is one call that can't be interrupted, and the consumer is woken only when there is
+something for it to do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..protocol.payload import Item
 from ..runtime.auto_reset_event import AutoResetEvent
 from .capacity import QueueCapacity
 
-#: Exceeded by whatever is held: the consumer sleeps, or there is none.
+#: Is always exceeded, so that every put wakes: the consumer sleeps, or there is none.
 _ALWAYS = (-1, -1)
 
 
@@ -35,8 +35,8 @@ class PayloadQueue:
         bound = capacity.bound_of(flood=flood)
         self._when_full = (bound.items, bound.size)
         #: Items and bytes: if more than that is held, a producer calls `wants_wake` and
-        #: checks its bound. For a flood it may be for nothing, since its bound is compared
-        #: here with all that is held.
+        #: checks its bound. A flood's bound is compared here with all that is held, so it may
+        #: check too early.
         self.wake_threshold: tuple[int, int] = _ALWAYS
         #: Put an item. Check `wake_threshold` after it: the consumer sets it before it looks
         #: for items, so that one of the two sees what the other did.
@@ -54,7 +54,7 @@ class PayloadQueue:
                 continue
 
     def wants_wake(self) -> bool:
-        """Does the consumer want to be woken for what is held now?"""
+        """Whether the consumer has to be woken for what is held now."""
         items, size = self._capacity.held()
         wake_items, wake_size = self.wake_threshold
         return items > wake_items or size > wake_size
@@ -87,7 +87,7 @@ class PayloadQueue:
         self.wake_threshold = self._when_full
 
     def wait_for_more(self, items: int, size: int, timeout: float) -> None:
-        """Consumer: wait until about so much more came in, or half of a bound is in use."""
+        """Consumer: wait until about that much more was put, or half of a bound is in use."""
         held, bound = self._capacity.held(), self._capacity.bound
         self.wake_threshold = (
             min(held.items + items, (bound.items + 1) // 2) - 1,

@@ -1,4 +1,4 @@
-"""Until when the work on one track may go on, and how it waits."""
+"""How long the work on one track may go on, and how it waits between retries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .payload_queue import PayloadQueue
 
 
 class OutOfTime(Exception):
-    """The caller on whose thread the work is done has no time left; nothing is lost."""
+    """The work is done on the thread of a caller whose timeout is over; nothing is lost."""
 
 
 class WorkDeadline:
@@ -23,13 +23,14 @@ class WorkDeadline:
         self._queue = queue
         self._ledger = ledger
         self._clock = clock
-        #: No more is taken: what is here is sent, then the worker ends.
+        #: No more payloads are accepted: what is queued is sent, then the worker ends.
         self.closing = False
         #: No request goes on after that (seconds of the clock).
         self.shutdown_deadline = math.inf
-        #: Until when the caller of `flush` or `close`, on whose thread the work is done, can
-        #: wait; None while a thread of ours does the work.
+        #: The deadline of the caller of `flush` or `close` on whose thread the work is done;
+        #: None while the worker's own thread does it.
         self.borrowed_until: float | None = None
+        #: Whether the wait that was under way when the close began was cut short.
         self._had_last_try = False
 
     def close_by(self, deadline: float) -> None:
@@ -37,19 +38,19 @@ class WorkDeadline:
         self.closing = True
 
     def of_request(self) -> float | None:
-        """When a request has to be back, apart from its own timeout; None: no matter when."""
+        """When a request has to end, apart from its own timeout; None: no such deadline."""
         until = min(self.shutdown_deadline, self.borrowed_until or math.inf)
         return None if until == math.inf else until
 
     def of_retries(self) -> float | None:
-        """The end of a shutdown, after which no attempt starts; None while there is none."""
+        """The end of the shutdown, after which no attempt starts; None before a close."""
         return self.shutdown_deadline if self.closing else None
 
     def wait(self, seconds: float) -> None:
-        """Wait before a retry; not at all before the first one after a close began.
+        """Wait before a retry. A close cuts the first wait short, for one last attempt.
 
         Raises:
-            OutOfTime: the time of the caller who does the work is over.
+            OutOfTime: the timeout of the caller on whose thread the work is done is over.
         """
         end = self._clock() + seconds
         while not self._ledger.abandoned:

@@ -1,8 +1,8 @@
-"""One track's way through the sender: put, gathered into batches, delivered.
+"""A track's worker: takes its payloads, and has them gathered into batches and delivered.
 
-Each track has a worker of its own, so that one track's trouble never holds up another's.
-Its work is done by one thread at a time: by its own, started with the first payload, or,
-where no thread can be started, by the caller of `flush` or `close`.
+Each track has its own worker, so that one track that fails never delays another. Its work is
+done by one thread at a time: by its own, started with the first payload, or, where no thread
+can be started, by the caller of `flush` or `close`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from .payload_queue import PayloadQueue
 from .recount import Recount
 from .work_deadline import OutOfTime, WorkDeadline
 
-#: Seconds between two tries to start a thread where none could be started or where it does
-#: not begin, and between the beginning of one that was killed and the work of the next.
+#: Seconds before another attempt to start a thread, after one could not be started or did not
+#: begin; also from the beginning of a thread that was killed until the next one works.
 _THREAD_AGAIN = 1.0
-#: Seconds after which a thread that has not begun is given up.
+#: Seconds after which a thread that was started and has not begun to run is given up.
 _BEGINS_WITHIN = 2.0
-#: Times that a thread which is about to end goes on though it is killed again.
+#: How often a thread that is killed repeats its cleanup if it is killed again meanwhile.
 _STRIKES = 100
-#: Seconds after which a waiting `flush` looks whether somebody is still at work.
+#: Seconds after which a waiting `flush` checks again that a thread is at work.
 _LOOK_AGAIN = 0.25
 
 
@@ -43,7 +43,7 @@ class TrackWorker:
         max_text: bytes of the largest JSON text that is queued as it is; 0: all payloads
             have to be encoded.
         max_item: bytes of the largest payload that is queued.
-        when_done: called on the worker's thread when it ends for good: the sender was closed.
+        when_done: called on the worker's thread when it ends because the sender was closed.
     """
 
     def __init__(
@@ -85,12 +85,13 @@ class TrackWorker:
         # that thread itself. Re-entrant, since the release of such a lock fails on a thread
         # that does not hold it: it can stand in a `finally`, whatever was interrupted before.
         self._at_work = threading.RLock()
-        #: That thread's number; written by it.
+        #: That thread's ident; written by that thread.
         self._at_work_ident: int | None = None
+        #: No attempt to start a thread is made before that (seconds of the clock).
         self._no_thread_before = -math.inf
-        #: After a kill: when the next thread may go to work.
+        #: After a kill: when the next thread may start to work.
         self._rests_until = -math.inf
-        #: Until then a thread that was started is waited for.
+        #: Until then no other thread is started: one was, and has not begun to run yet.
         self._begins_by = -math.inf
 
     # ---- called by anybody ----
@@ -141,7 +142,7 @@ class TrackWorker:
         return item
 
     def ensure_running(self) -> bool:
-        """See to it that a thread does the work; False if only the caller's could."""
+        """Wake the worker's thread, or start one; False if no thread can be started."""
         if self._at_work_ident is not None:
             self._queue.wake()
             return True
@@ -170,7 +171,11 @@ class TrackWorker:
         return started
 
     def request_flush(self) -> int:
-        """Have nothing that is queued now linger; how many payloads were enqueued until now."""
+        """Let no payload that is queued now linger.
+
+        Returns:
+            The watermark: how many payloads were enqueued so far.
+        """
         watermark = self.ledger.enqueued()
         self._gathering.request_flush(watermark)
         if watermark > self.ledger.state.settled:
@@ -183,9 +188,7 @@ class TrackWorker:
         Where no thread can be started, do the work here, until `share`.
         """
         ledger = self.ledger
-        if (
-            self._at_work_ident == threading.get_ident()
-        ):  # called by `on_drop`, on the worker's thread
+        if self._at_work_ident == threading.get_ident():  # `on_drop` calls `flush`
             return ledger.state.settled >= watermark
         settled = ledger.watch(watermark)
         try:
@@ -225,7 +228,7 @@ class TrackWorker:
                 release()
             except RuntimeError as error:  # not ours
                 reraise_of_signal_handler(error)
-        # What a `put` that was under way still queues is abandoned: by that `put`, which now
+        # A concurrent `put` may still queue a payload. It is abandoned by that `put`, which now
         # finds the queue unattended, or here.
         self._queue.unattended()
         self.ledger.abandon()
@@ -243,7 +246,7 @@ class TrackWorker:
             self._at_work_ident = threading.get_ident()
             self._begins_by = self._no_thread_before = -math.inf
             self._queue.attended()
-            # It waits here, and not the killed one in its end, which may be struck again.
+            # This thread waits, and not the killed one in its cleanup: that may be killed again.
             rest = self._rests_until - self._clock()
             self._rests_until = self._clock() + max(0.0, rest) + _THREAD_AGAIN
             self._queue.sleep(rest)
@@ -261,9 +264,9 @@ class TrackWorker:
         self._when_done()
 
     def _leave(self) -> bool:
-        """Let go of the work, and see to who goes on; False if this thread was struck meanwhile.
+        """Release the work; False if this thread was killed again meanwhile.
 
-        A killer may strike until the thread is gone.
+        A killer may repeat its kill until the thread is gone.
         """
         try:
             if self._at_work_ident == threading.get_ident():
@@ -272,7 +275,7 @@ class TrackWorker:
                 self._at_work.release()
             except RuntimeError:  # not ours, or not any more
                 pass
-            self._look_after_leaving()
+            self._restart_if_pending()
         except BaseException:
             return False
         return True
@@ -316,10 +319,11 @@ class TrackWorker:
                 release()
             except RuntimeError as error:  # not ours
                 reraise_of_signal_handler(error)
-            self._look_after_leaving()
+            self._restart_if_pending()
         return True
 
-    def _look_after_leaving(self) -> None:
+    def _restart_if_pending(self) -> None:
+        """Mark the queue unattended, and start another thread if payloads are left."""
         if self._at_work_ident is not None:
             return
         self._queue.unattended()
