@@ -175,19 +175,19 @@ ANSWERS: dict[str, bytes] = {
     "no HTTP": b"nonsense\r\n\r\n",
 }
 
-_STRICT = "requests that two servers could read in two ways are refused"
-_CHUNKS = "a body that can't be read is the tracer's fault, a 400"
-_REDIRECT = "paths are not tidied up by a redirect"
+_STRICT = "ambiguous requests are refused"
+_CHUNKS = "a malformed body is answered with a 400"
+_REDIRECT = "paths are not normalised by a redirect"
 #: What differs, by case, in the words of the docs.
 DIFFERENT: dict[str, str] = {
-    "long tags": "the tags in a query end with a whole one",
-    "a key in the query": "keys, tokens, secrets and passwords in the query stay behind",
-    "a header with an underscore": "a header with an underscore in its name stays behind",
-    "an expectation": "``Expect`` stays behind",
+    "long tags": "tags in a query are cut at the last whole tag",
+    "a key in the query": "query parameters whose names are those of keys, tokens, secrets or passwords",
+    "a header with an underscore": "headers with an underscore in their names",
+    "an expectation": "``Expect``, as the body has been received already",
     "two slashes": _REDIRECT,
     "dots": _REDIRECT,
-    "a PUT": "any other method than ``POST`` is a 405",
-    "a GET": "any other method than ``POST`` is a 405",
+    "a PUT": "methods other than ``POST`` get a 405",
+    "a GET": "methods other than ``POST`` get a 405",
     "bad: CL and TE": _STRICT,
     "bad: CL twice the same": _STRICT,
     "bad: TE in HTTP/1.0": _STRICT,
@@ -196,8 +196,8 @@ DIFFERENT: dict[str, str] = {
     "bad: a chunk of a bad size": _CHUNKS,
     "bad: a chunk that is longer": _CHUNKS,
     "answer: without a type": "no ``Content-Type`` is guessed",
-    "answer: 100 and 200": "1xx answers are not handed on",
-    "answer: cut in the body": "a short answer that is cut in its body goes on as far as it came",
+    "answer: 100 and 200": "1xx answers are not passed on",
+    "answer: cut in the body": "the part of a truncated answer that arrived is passed on",
 }
 #: And in every request whose tracer names no encodings; taken out before comparing.
 ACCEPT_ENCODING = "``Accept-Encoding`` is ``identity`` where the tracer names none"
