@@ -23,13 +23,14 @@ def test_on_a_terminal_there_is_a_bar_with_what_was_delivered() -> None:
     assert "500" in out
 
 
-def test_elsewhere_there_is_none() -> None:
+def test_without_a_terminal_or_when_it_is_not_wanted_there_is_no_bar() -> None:
     assert "delivered" not in bar_on(False)
     assert "delivered" not in bar_on(True, shown=False)
 
 
-def test_words_are_counted() -> None:
-    assert (counted(1, "payload"), counted(1000, "payload")) == ("1 payload", "1,000 payloads")
+def test_a_noun_is_in_the_plural_unless_the_count_is_one() -> None:
+    counts = [counted(n, "payload") for n in (0, 1, 1000)]
+    assert counts == ["0 payloads", "1 payload", "1,000 payloads"]
 
 
 def test_what_could_steer_a_terminal_is_shown_as_its_escape() -> None:

@@ -58,7 +58,9 @@ INVALID: list[Any] = [
 
 
 @pytest.mark.parametrize("payload", INVALID, ids=lambda p: type(p).__name__)
-def test_what_is_no_json_on_its_face_is_dropped_as_invalid(make_sender: Make, payload: Any) -> None:
+def test_a_payload_that_is_not_a_json_object_or_array_is_invalid(
+    make_sender: Make, payload: Any
+) -> None:
     sender = make_sender(NOBODY)
     assert sender.enqueue("logs", payload) is False
     assert sender.stats().dropped == {"invalid": 1}
@@ -68,6 +70,7 @@ def test_what_is_no_json_on_its_face_is_dropped_as_invalid(make_sender: Make, pa
 def test_a_payload_too_deep_to_encode_is_dropped_as_invalid(make_sender: Make) -> None:
     sender = make_sender(NOBODY)
     assert sender.enqueue("logs", deep()) is False
+    assert sender.stats().dropped == {"invalid": 1}
 
 
 @pytest.mark.parametrize(
@@ -133,9 +136,12 @@ def test_symdb_needs_a_content_type_that_can_be_a_header(
 
 
 @pytest.mark.parametrize("body", [b"", "text", {}, None])
-def test_a_symdb_body_is_bytes(make_sender: Make, body: Any) -> None:
+def test_a_symdb_body_that_is_not_bytes_or_is_empty_is_invalid(
+    make_sender: Make, body: Any
+) -> None:
     sender = make_sender(NOBODY)
     assert sender.enqueue("symdb", body, content_type="a/b") is False
+    assert sender.stats().dropped == {"invalid": 1}
 
 
 def test_a_track_without_an_endpoint_is_invalid() -> None:

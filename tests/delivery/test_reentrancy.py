@@ -108,13 +108,17 @@ def test_the_queue_gives_in_order_what_was_put_and_no_more_than_asked() -> None:
     assert (batch, len(waiting)) == ([b"1", b"2", b"3"], 0)
 
 
-def test_waking_often_wakes_once() -> None:
-    waiting = PayloadQueue(QueueCapacity(10, 100), AutoResetEvent())
+def test_five_wakes_end_one_sleep_and_not_the_next() -> None:
+    event = AutoResetEvent()
+    waiting = PayloadQueue(QueueCapacity(10, 100), event)
     for _ in range(5):
         waiting.wake()
-    waiting.sleep(None)
-    waiting.sleep(0.01)
-    waiting.sleep(-1)
+    assert event.wait(0.001)
+    assert not event.wait(0.001)
+    waiting.wake()
+    waiting.sleep(10)
+    assert not event.wait(0.001)  # it was that wake that ended the sleep
+    waiting.sleep(-1)  # over before it began
 
 
 def test_a_busy_consumer_is_not_woken_and_a_lingering_one_only_for_a_full_batch() -> None:
