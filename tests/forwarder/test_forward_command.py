@@ -201,7 +201,7 @@ def test_a_stale_socket_is_taken_over_and_a_live_one_is_not(short_dir):
         assert ask(f"unix:{path}", "GET", "/health")[0] == 200
 
 
-def test_a_taken_port_is_said_in_clear_words():
+def test_a_port_in_use_ends_it_with_1_and_is_named():
     with RecordingServer() as intake:
         arguments = ("--listen", f"127.0.0.1:{intake.port}")
         with forwarding(intake.url, *arguments) as process:
@@ -226,7 +226,7 @@ def test_a_taken_port_is_said_in_clear_words():
         (["--timeout", "-1"], {"DD_API_KEY": KEY}, "--timeout is '-1'; expected: a time"),
     ],
 )
-def test_an_invalid_option_is_said_in_clear_words(arguments, variables, words):
+def test_an_invalid_option_ends_it_with_2_and_is_named(arguments, variables, words):
     result = CliRunner().invoke(forward, arguments, env=variables)
     assert result.exit_code == 2
     assert words in result.output
@@ -339,7 +339,7 @@ def test_kafka_that_cannot_be_reached_is_said_before_it_forwards(monkeypatch, ca
     assert "forwarding" not in caplog.text
 
 
-def test_gunicorn_fails_at_once_and_in_clear_words_without_a_key():
+def test_gunicorn_fails_at_once_without_a_key_and_names_its_variable():
     command = (sys.executable, "-m", "gunicorn", "--preload", "livedebug_sender.forwarder:app")
     with started(command, {"DD_API_KEY": ""}) as process:
         status, said = process.wait_for_exit()

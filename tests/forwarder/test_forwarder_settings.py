@@ -167,7 +167,7 @@ def test_options_come_from_the_environment_and_what_is_given_wins():
         ),
     ],
 )
-def test_an_invalid_setting_is_refused_in_clear_words(variables, words):
+def test_an_invalid_setting_is_refused_and_named(variables, words):
     with pytest.raises(ConfigError, match=re.compile(words, re.DOTALL)) as raised:
         Settings.from_env({**MINIMAL, **variables})
     assert KEY not in str(raised.value)

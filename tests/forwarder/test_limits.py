@@ -58,11 +58,11 @@ def test_a_body_that_cannot_be_measured_is_a_411():
     ("length", "status"),
     [("6", 413), ("9" * 5000, 413), ("5", 400), ("-1", 400), ("+3", 400), ("٣", 400), ("3,3", 400)],
 )
-def test_lengths_that_lie_or_are_none_are_refused(length, status):
+def test_a_wrong_or_malformed_content_length_is_refused(length, status):
     assert refused(5, b"123", CONTENT_LENGTH=length) == status
 
 
-def test_what_was_in_hand_is_given_back_whatever_happens():
+def test_a_place_in_flight_is_released_after_success_error_and_refusal():
     in_flight = InFlightLimit(Counters(FIRST_METRIC).column(), 1, 10)
     with pytest.raises(ZeroDivisionError), in_flight.place_for(10):
         _ = 1 / 0 * in_flight.read()[0]
@@ -87,7 +87,7 @@ def test_the_time_to_close_in_may_have_a_unit_and_is_checked():
         assert app.close("500ms")
 
 
-def test_what_was_not_foreseen_is_a_500_without_a_word_of_the_request(caplog):
+def test_an_unexpected_exception_is_a_500_that_shows_nothing_of_the_request(caplog):
     with RecordingServer() as intake:
         app = Forwarder(Settings.from_env(environ(intake.url)))
         seen: list[str] = []

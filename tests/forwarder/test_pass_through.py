@@ -219,7 +219,7 @@ def test_an_answer_cut_for_a_client_of_http_1_0_just_ends():
     ],
     ids=["no HTTP", "no status", "no header", "no length"],
 )
-def test_an_answer_that_is_none_is_a_502(answer):
+def test_a_malformed_answer_is_a_502(answer):
     server = RawServer(lambda sock, _: sock.sendall(answer))
     with server as intake, running(intake.url) as forwarder:
         assert forwarder.post(ROUTES[2]).status == 502

@@ -59,7 +59,7 @@ def test_it_serves_several_addresses_at_once(short_dir):
         ("no-such-host.invalid:8126", "can't listen on"),
     ],
 )
-def test_an_address_that_cannot_be_had_is_said_in_clear_words(address, words):
+def test_an_address_that_is_not_available_is_named(address, words):
     with pytest.raises(ConfigError, match=words):
         served([address])
 

@@ -170,7 +170,7 @@ def test_the_proxys_credentials_go_to_the_proxy_alone(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "socks5h"])
-def test_a_proxy_that_is_not_there_is_said_to_be_the_trouble(
+def test_a_proxy_that_can_not_be_reached_is_named_as_the_cause(
     transport: Transport, use_proxy: Callable[[str], None], scheme: str
 ) -> None:
     use_proxy(f"{scheme}://user:secret@127.0.0.1:{free_port()}")
@@ -180,7 +180,7 @@ def test_a_proxy_that_is_not_there_is_said_to_be_the_trouble(
 
 
 @pytest.mark.parametrize("url", ["ftp://proxy.test:1", "http://", "http://proxy.test:port"])
-def test_a_proxy_that_can_not_be_one_is_said_to_be_the_trouble(
+def test_an_invalid_proxy_is_named_as_the_cause(
     transport: Transport, use_proxy: Callable[[str], None], url: str
 ) -> None:
     use_proxy(url)

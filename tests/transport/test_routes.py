@@ -55,7 +55,9 @@ def test_the_environment_is_read_once_for_an_origin(monkeypatch: pytest.MonkeyPa
     assert routes.to(Endpoint("http://agent.test:81/a")).proxy == Proxy("http", "proxy.test", 1)
 
 
-def test_hosts_that_no_proxy_names_are_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hosts_listed_in_the_variable_no_proxy_are_reached_directly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://proxy.test:1")
     monkeypatch.setenv("NO_PROXY", "agent.test,10.0.0.0/8")
     monkeypatch.setenv("no_proxy", "agent.test,10.0.0.0/8")
@@ -89,7 +91,7 @@ def test_no_password_of_a_proxy_is_shown() -> None:
     assert "secret" not in str(raised.value)
 
 
-def test_a_ca_bundle_that_is_not_there_is_said_to_be_the_trouble(
+def test_a_missing_ca_bundle_is_named_as_the_cause(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     missing = tmp_path / "missing.pem"
@@ -100,7 +102,7 @@ def test_a_ca_bundle_that_is_not_there_is_said_to_be_the_trouble(
         Transport().post(request_to("https://intake.test"))
 
 
-def test_what_is_wrong_with_a_certificate_is_said(server_tls: ssl.SSLContext) -> None:
+def test_the_error_says_why_a_certificate_is_refused(server_tls: ssl.SSLContext) -> None:
     untrusted = pytest.raises(NoResponse, match=r"certificate can't be verified: .*issuer")
     with RecordingServer(tls=server_tls) as server, untrusted:
         Transport().post(request_to(server.url))
