@@ -181,7 +181,7 @@ _REDIRECT = "paths are not normalised by a redirect"
 #: What differs, by case, in the words of the docs.
 DIFFERENT: dict[str, str] = {
     "long tags": "tags in a query are cut at the last whole tag",
-    "a key in the query": "query parameters whose names are those of keys, tokens, secrets or passwords",
+    "a key in the query": "query parameters whose names are those of keys, tokens, secrets or",
     "a header with an underscore": "headers with an underscore in their names",
     "an expectation": "``Expect``, as the body has been received already",
     "two slashes": _REDIRECT,

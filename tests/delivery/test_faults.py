@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import trustme
 
 #: How long the trouble lasts, in seconds.
-TROUBLE = 1.0
+TROUBLE = 0.5
 TRACKS = ("logs", "snapshots", "diagnostics")
 COUNT = 300
 

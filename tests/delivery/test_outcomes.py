@@ -388,7 +388,7 @@ def test_a_payload_that_crashes_the_intake_takes_no_others_with_it(make_sender: 
         return 500 if {"n": 7} in request.elements else 202
 
     with RecordingServer(answer) as intake:
-        sender = make_sender(intake.url, linger=600, retry_for=4)
+        sender = make_sender(intake.url, linger=600, retry_for=2)
         for number in range(20):
             sender.enqueue("logs", {"n": number})
         assert sender.flush(40)
@@ -406,7 +406,7 @@ def test_a_payload_that_makes_the_intake_cut_the_connection_takes_no_others_with
         return 202
 
     with RecordingServer(answer) as intake:
-        sender = make_sender(intake.url, linger=600, retry_for=4, session_factory=session_factory)
+        sender = make_sender(intake.url, linger=600, retry_for=2, session_factory=session_factory)
         for number in range(20):
             sender.enqueue("logs", {"n": number})
         assert sender.flush(40)
