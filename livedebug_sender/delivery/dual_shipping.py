@@ -107,8 +107,8 @@ class AdditionalEndpointWorker:
         with self._lock:
             state = self._state
             held = sum(waiting for _, waiting in state.waiting)
-            # `>`: one more than the bound, since the first may be in flight.
-            too_much = len(state.waiting) > self._max_requests or held + size > self._max_bytes
+            # The first may be in flight: it counts, too.
+            too_much = len(state.waiting) >= self._max_requests or held + size > self._max_bytes
             fits = not state.closed and not (held and too_much)
             if fits:
                 self._state = state._replace(waiting=(*state.waiting, (request, size)))
