@@ -9,7 +9,7 @@ import stat
 import sys
 import time
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ..protocol.body import Body
 from ..protocol.request import Request
@@ -36,7 +36,7 @@ def write_record(request: Request, deadline: RequestDeadline) -> Response:
         NoResponse: not all of the line could be written; then none of it is left there.
     """
     line = _line(request)
-    path = urlsplit(request.endpoint.url).path
+    path = unquote(urlsplit(request.endpoint.url).path)
     try:
         file = os.open(path, _APPEND, 0o666)
     except OSError as error:

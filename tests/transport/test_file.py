@@ -44,6 +44,12 @@ def test_a_file_gets_a_line_for_each_request_without_the_key(
     assert KEY not in path.read_text()
 
 
+def test_a_path_may_be_percent_encoded_as_in_any_uri(transport: Transport, tmp_path: Path) -> None:
+    path = tmp_path / "Jürgen's 100% lines"
+    transport.post(request_to(path.as_uri()))
+    assert [record["body"] for record in lines_of(path)] == ["[{}]"]
+
+
 def test_a_file_that_can_not_be_written_is_no_answer(transport: Transport, tmp_path: Path) -> None:
     with pytest.raises(NoResponse, match="can't write"):
         transport.post(request_to(f"file://{tmp_path}/missing/file"))
