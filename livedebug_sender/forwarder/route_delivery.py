@@ -131,7 +131,7 @@ class RouteDelivery:
             answer = transport.post(request, deadline=time.monotonic() + self._primary.timeout)
             outcome = outcome_of(answer.status, payloads=1, agent_v2=False)
             problem = f"answered {answer.status}"
-            retry_after = parse_retry_after(answer.retry_after, time.time())
+            retry_after = parse_retry_after(answer.retry_after, time.time(), answer.date)
         except DeliveryError as error:
             outcome, problem = Outcome.RETRY, str(error)
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -113,6 +115,19 @@ def test_a_failed_request_is_tried_again_with_the_same_id():
             requests = intake.wait_for(3)
     assert len({request.headers["dd-request-id"] for request in requests}) == 1
     assert {request.body for request in requests} == {b"[1]"}
+
+
+def test_a_date_to_come_back_at_is_relative_to_the_intakes_own_clock():
+    ahead = time.time() + 3600
+    date, then = formatdate(ahead, usegmt=True), formatdate(ahead + 1, usegmt=True)
+    head = f"HTTP/1.1 503 Later\r\nDate: {date}\r\nRetry-After: {then}\r\n"
+
+    def answer(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(f"{head}Content-Length: 0\r\n\r\n".encode())
+
+    with RawServer(answer) as intake, storing(intake.url) as forwarder:
+        forwarder.post(ROUTES[2])
+        assert until(lambda: intake.connections >= 2)
 
 
 def test_an_intake_that_comes_up_later_gets_everything():
