@@ -45,6 +45,9 @@ _OPEN_AGAIN = 5
 _LOOK = 0.02
 #: Seconds for deliveries that were cut to see that, and for the queue to close at the least.
 _CUT = 0.5
+#: Of the time to close: deliveries are cut so long before its end, for the queue to close and the
+#: process to end within it (seconds, and the largest share).
+_LAST, _LAST_SHARE = 0.5, 0.25
 
 
 class StoreAndForward:
@@ -225,19 +228,20 @@ class _Opened:
 
     def close(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
+        cut_at = deadline - min(_LAST, timeout * _LAST_SHARE)
         if not self.queue.durable:
-            while self.queue.stats().items and time.monotonic() < deadline:
+            while self.queue.stats().items and time.monotonic() < cut_at:
                 time.sleep(_LOOK)
         for route in self._routes:
             route.stop()
-        while any(route.under_way for route in self._routes) and time.monotonic() < deadline:
+        while any(route.under_way for route in self._routes) and time.monotonic() < cut_at:
             time.sleep(_LOOK)
         for route in self._routes:
             route.abort()
-        while any(route.under_way for route in self._routes) and time.monotonic() < deadline + _CUT:
+        while any(route.under_way for route in self._routes) and time.monotonic() < cut_at + _CUT:
             time.sleep(_LOOK)
-        self._lost = self.queue.close(max(_CUT, deadline - time.monotonic()))
-        self._dual_shipping.close(deadline, time.monotonic)
+        self._lost = self.queue.close(max(_CUT, cut_at - time.monotonic()))
+        self._dual_shipping.close(cut_at, time.monotonic)
         if self._lost:
             self.problems.note("shutdown", "stored requests dropped (shutdown)", self._lost)
         self.problems.report(final=True)

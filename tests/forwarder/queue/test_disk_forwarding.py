@@ -6,6 +6,7 @@ import itertools
 import json
 import stat
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from waiting import until
 
 from livedebug_sender import ConfigError
 from livedebug_sender.delivery import backoff
-from livedebug_sender.forwarder import Forwarder, Settings
+from livedebug_sender.forwarder import Forwarder, Settings, store_and_forward
 
 NOWHERE = "http://127.0.0.1:9"
 #: Requests of a route that may be under way at once.
@@ -70,6 +71,18 @@ def test_a_stop_in_the_middle_of_a_delivery_leaves_it_on_the_disk(tmp_path):
     with RecordingServer() as intake, on_disk(intake.url, tmp_path) as forwarder:
         forwarder.app.start()
         assert intake.wait_for(1)[0].body == b"[1]"
+
+
+def test_a_delivery_under_way_is_cut_in_time_for_the_queue_to_close(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_and_forward, "_LAST", 3.0)
+    monkeypatch.setattr(store_and_forward, "_LAST_SHARE", 0.75)
+    with RawServer(hang) as intake, on_disk(intake.url, tmp_path, timeout=60, grace=4.0) as app:
+        assert app.post(ROUTES[2], b"[1]").status == 202
+        assert intake.arrived.wait(15)
+        begun = time.monotonic()
+        app.stop()
+        assert time.monotonic() - begun < 4
+    assert app.delivered is True
 
 
 @pytest.mark.parametrize("status", [401, 403])
