@@ -171,8 +171,12 @@ def test_neither_key_nor_credentials_of_the_tracer_are_on_the_disk(tmp_path):
     assert KEY.encode() not in stored
 
 
-def test_only_its_user_can_look_into_the_folder(tmp_path):
+@pytest.mark.parametrize("made_before", [False, True])
+def test_only_its_user_can_look_into_the_folder(tmp_path, made_before):
     folder = tmp_path / "queue"
+    if made_before:  # by systemd, say; and at the root of a file system
+        (folder / "lost+found").mkdir(0o700, parents=True)
+        folder.chmod(0o755)
     intake = RecordingServer(lambda one: 400 if one.body == b"[0]" else 503)
     with intake, on_disk(intake.url, folder) as forwarder:
         forwarder.post(ROUTES[2], b"[0]")

@@ -19,6 +19,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -77,8 +78,10 @@ class QueueFolder:
         self.path = path
         self.adopted: list[LockedFolder] = []
         try:
-            for folder in (path, *(path / name for name in _SHARED)):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _close_to_others(path)
+            for name in _SHARED:
+                (path / name).mkdir(mode=0o700, exist_ok=True)
             with _locked(path / LOCK):
                 self.adopted = list(_lock_the_dead(path))
                 self.own = _make_own(path)
@@ -125,6 +128,19 @@ class QueueFolder:
             with suppress(OSError):
                 folder.remove()
             folder.release()
+
+
+def _close_to_others(path: Path) -> None:
+    """Let nobody but its user into a folder that was made before, with wider rights.
+
+    Not into one in which anything else lies: `/var/lib`, given by mistake, has to stay open.
+    """
+    if not stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return
+    ours = {LOCK, *_SHARED, "lost+found"}
+    if all(one.name in ours or _PROCESS.fullmatch(one.name) for one in path.iterdir()):
+        with suppress(OSError):  # somebody else's; what is made in it is for its user only
+            path.chmod(0o700)
 
 
 @contextmanager
