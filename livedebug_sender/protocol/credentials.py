@@ -26,9 +26,13 @@ _KNOWN = frozenset(
     )
 )
 # Other vendors' headers, by the words in their names.
-_SOUNDS_LIKE_ONE = re.compile(r"(token|secret|password|api-?key|jwt|assertion)\b")
-#: Names a test's session for the tracers' test agent; it gives access to nothing.
-_NONE = frozenset(("x-datadog-test-session-token",))
+_SOUNDS_LIKE_ONE = re.compile(
+    r"(token|secret|passw(or)?d|(api|auth|access|private)-?key|jwt|assertion|auth|authorization|"
+    r"authentication|credentials?|signature|session-?id|oidc-data)\b"
+)
+#: Name a test's session for the tracers' test agent, and a run of a tracer; they give access to
+#: nothing.
+_NONE = frozenset(("x-datadog-test-session-token", "dd-session-id"))
 # The intakes take a key from the query, too.
 _FIELD = re.compile(r"(api|app|application)[-_]?key$|token$|secret$|password$", re.IGNORECASE)
 

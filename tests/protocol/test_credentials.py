@@ -11,7 +11,10 @@ from livedebug_sender.protocol.credentials import is_credential, is_credential_f
     "name",
     ["Authorization", "Proxy-Authorization", "Cookie", "DD-API-KEY", "dd-application-key"]
     + ["X-Vault-Token", "X-Access-Token", "X-Client-Secret", "X-Own-Apikey", "X-Own-Api-Key"]
-    + ["X-Password", "Cf-Access-Jwt-Assertion", "X-Goog-Iap-Jwt-Assertion"],
+    + ["X-Password", "Cf-Access-Jwt-Assertion", "X-Goog-Iap-Jwt-Assertion", "X-Authorization"]
+    + ["X-Forwarded-Authorization", "X-Auth", "X-Auth-Key", "X-Access-Key", "X-Private-Key"]
+    + ["X-Passwd", "X-Amz-Signature", "X-Session-Id", "X-Amzn-Oidc-Data", "Authentication"]
+    + ["X-Credentials"],
 )
 def test_a_header_that_is_or_sounds_like_a_credential_is_one(name: str) -> None:
     assert is_credential(name)
@@ -21,6 +24,7 @@ def test_a_header_that_is_or_sounds_like_a_credential_is_one(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["Content-Type", "X-Tokens", "X-Datadog-Test-Session-Token", "Datadog-Container-ID"]
+    + ["DD-Session-ID", "X-Author", "Authority", "X-Forwarded-For", "Sec-Fetch-Site", "Accept"]
     + ["DD-REQUEST-ID", "DD-EVP-ORIGIN", "X-Datadog-Additional-Tags", "User-Agent", ""],
 )
 def test_a_header_that_opens_nothing_is_none(name: str) -> None:
