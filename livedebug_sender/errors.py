@@ -30,7 +30,8 @@ class PayloadRejected(SenderError):
     """
 
     def __init__(self, status: int, body: str, kind: Kind) -> None:
-        super().__init__(f"the {kind} endpoint answered {status}: {body:.200}")
+        said = _in_one_line(body[:200])
+        super().__init__(f"the {kind} endpoint answered {status}: {said}")
         self.status = status
         self.body = body
         self.kind: Kind = kind
@@ -54,3 +55,8 @@ class EnqueueRejected(Exception):
     def __init__(self, reason: str, detail: str) -> None:
         self.reason = reason
         self.detail = detail
+
+
+def _in_one_line(text: str) -> str:
+    """Text of others, with what would start a line in a log or steer a terminal escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

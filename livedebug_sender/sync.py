@@ -196,10 +196,12 @@ def _post_and_forget(request: Request) -> None:
 
 def _post(request: Request, track: Track) -> None:
     answer = _here.transport().post(request)
-    if not 200 <= answer.status < 300:
+    status = answer.status
+    if not 200 <= status < 300:
         kind: Kind = "symdb" if track is Track.SYMDB else "debugger"
         body = mask_secrets(request.endpoint, answer.body.decode("utf-8", "replace"))
-        raise PayloadRejected(answer.status, body, kind)
+        del answer  # tools that show the variables of a traceback would show the key in it
+        raise PayloadRejected(status, body, kind)
 
 
 def _request(

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -324,7 +325,22 @@ def test_a_rejection_does_not_carry_a_key_that_the_server_echoes(echo: str) -> N
         with pytest.raises(PayloadRejected) as caught:
             send(b"[1]", config, "logs")
     shown = f"{caught.value} {caught.value.body} {caught.value!r} {vars(caught.value)}".lower()
+    # What tools show that report errors with the variables of the frames; ours, not this one's.
+    raised = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    shown += str([frame.locals for frame in raised.stack if "tests" not in frame.filename]).lower()
     assert "***" in shown
     for secret in (KEY, TOKEN):
         for part in (secret[:6], secret[-6:]):
             assert part not in shown
+
+
+def test_a_rejection_is_one_line_whatever_the_server_says() -> None:
+    said = "\r\n2026-01-01 CRITICAL not ours\x1b[2J\x9b\u202e"
+    refusal = Reply(400, body=said.encode())
+    with RecordingServer(refusal) as server, pytest.raises(PayloadRejected) as caught:
+        send(b"[1]", config_for(server.url), "logs")
+    assert str(caught.value) == (
+        "the debugger endpoint answered 400: "
+        r"\r\n2026-01-01 CRITICAL not ours\x1b[2J\x9b\u202e"
+    )
+    assert caught.value.body == said
