@@ -129,10 +129,9 @@ def _addresses(listen: Sequence[str]) -> Sequence[str]:
 
 
 def _serve(settings: Settings, addresses: Sequence[str], as_json: bool) -> bool:
-    from .server import stopped_by_signals, use_one_arena
+    from .server import NotServingYet, stopped_by_signals, use_one_arena
 
     use_one_arena()
-    server = _server(settings, addresses)
 
     def say_where() -> None:
         logging.getLogger("livedebug_sender").info(
@@ -150,8 +149,10 @@ def _serve(settings: Settings, addresses: Sequence[str], as_json: bool) -> bool:
             }
             click.echo(json.dumps(facts))
 
-    with stopped_by_signals(server):
-        return server.run(say_where)
+    with stopped_by_signals(NotServingYet()):  # opening a queue may take seconds
+        server = _server(settings, addresses)
+        with stopped_by_signals(server):
+            return server.run(say_where)
 
 
 def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:

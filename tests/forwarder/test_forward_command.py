@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import os
@@ -323,6 +324,21 @@ def test_a_queue_that_cannot_be_had_is_said_once_and_before_it_forwards(tmp_path
     assert "forwarding" not in said
     assert "addresses" not in said
     assert not sock.exists()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_on_sigterm_while_its_queue_is_still_opened_it_exits_with_0(tmp_path, workers):
+    options = ("--listen", "127.0.0.1:0", "--workers", workers, "--queue", f"disk:{tmp_path}")
+    with open(tmp_path / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # so it waits
+        with forwarding("http://127.0.0.1:1", *options) as process:
+            assert until((tmp_path / "set-aside").exists, 30)
+            process.process.send_signal(signal.SIGTERM)
+            if workers == "2":  # its worker is waited for
+                fcntl.flock(lock, fcntl.LOCK_UN)
+            status, said = process.wait_for_exit()
+    assert status == 0
+    assert "Traceback" not in said
 
 
 def test_kafka_that_cannot_be_reached_is_said_before_it_forwards(monkeypatch, caplog):

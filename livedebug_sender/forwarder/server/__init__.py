@@ -8,12 +8,13 @@ one process, `supervisor` in several.
 
 from .listening import DEFAULT_LISTEN, SOCKET_MODE, check_address
 from .memory import use_one_arena
-from .server import Server, stopped_by_signals
+from .server import NotServingYet, Server, stopped_by_signals
 from .supervisor import Supervisor
 
 __all__ = [
     "DEFAULT_LISTEN",
     "SOCKET_MODE",
+    "NotServingYet",
     "Server",
     "Supervisor",
     "check_address",

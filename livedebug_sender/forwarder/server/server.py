@@ -167,6 +167,14 @@ class Stoppable(Protocol):
     def stop(self) -> None: ...
 
 
+class NotServingYet:
+    """A server that is still being made: nothing is held, and what waits on a disk stays there."""
+
+    def stop(self) -> None:
+        """End the process, with success."""
+        raise SystemExit(0)
+
+
 @contextmanager
 def stopped_by_signals(server: Stoppable) -> Iterator[None]:
     """SIGTERM and SIGINT stop the server, once; the second time they kill."""
