@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import ssl
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -131,7 +132,7 @@ def _prepared(request: Request, url: str) -> requests.PreparedRequest:
 def _read(response: requests.Response, max_body: int, whole: bool) -> RawResponse:
     body = b""
     try:
-        for chunk in response.iter_content(max_body + 1):
+        for chunk in _undecoded(response, max_body + 1):
             body += chunk
             if len(body) > max_body:
                 break
@@ -147,6 +148,15 @@ def _read(response: requests.Response, max_body: int, whole: bool) -> RawRespons
     if whole and len(body) > max_body:
         raise ProtocolError(f"the answer has more than {max_body} bytes")
     return RawResponse(response.status_code, list(response.headers.items()), body[:max_body])
+
+
+def _undecoded(response: requests.Response, size: int) -> Iterable[bytes]:
+    """The body with its content coding: before 2.6, urllib3 undoes it without a bound."""
+    stream = getattr(response.raw, "stream", None)
+    if stream is None:  # not urllib3's
+        return response.iter_content(size)
+    pieces: Iterable[bytes] = stream(size, decode_content=False)
+    return pieces
 
 
 _REASONS = (

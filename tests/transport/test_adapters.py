@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import ssl
 from collections.abc import Iterator
 from contextlib import closing
@@ -128,3 +129,10 @@ def test_an_answer_cut_in_its_head_may_be_one_to_a_session(transport: Transport)
     """`http.client` takes the end of the connection for that of the headers."""
     with RawServer(cut) as server:
         assert transport.post(request_to(server.url)).status == 202
+
+
+def test_an_answer_that_is_compressed_is_left_so(transport: Transport) -> None:
+    """A few kilobytes of it could grow to gigabytes."""
+    compressed = gzip.compress(b"x" * 1_000_000)
+    with RecordingServer(Reply(200, {"Content-Encoding": "gzip"}, compressed)) as server:
+        assert transport.post(request_to(server.url)).body == compressed
