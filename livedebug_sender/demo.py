@@ -218,7 +218,7 @@ def print_outcome(outcome: Outcome) -> None:
     if outcome.rows:
         print_table(outcome.rows)
     print_stats(outcome.stats)
-    print("\nAll was delivered." if outcome.delivered else "\nNOT all was delivered.")
+    print("\nEverything was delivered." if outcome.delivered else "\nNOT all was delivered.")
 
 
 def print_json(outcome: Outcome) -> None:

@@ -18,7 +18,7 @@ def test_on_loopback_every_sample_arrives_at_both_intakes(
     for track in ("diagnostics", "snapshots", "logs", "symdb"):
         assert f"primary     {track}" in out
         assert f"additional  {track}" in out
-    assert "All was delivered." in out
+    assert "Everything was delivered." in out
     assert "--agent" in out
 
 

@@ -21,7 +21,7 @@ from .output import plain, print_json, stdout
     "tracks",
     type=click.Choice([str(track) for track in Track]),
     multiple=True,
-    help="Only this track; may be given several times.",
+    help="Only this track; may be given more than once.",
 )
 @click.option(
     "--timeout",
@@ -29,15 +29,15 @@ from .output import plain, print_json, stdout
     default="3s",
     show_default=True,
     metavar="TIME",
-    help="To connect, and for each answer, such as 500ms or 3s.",
+    help="For connecting, and for each answer, such as 500ms or 3s.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
 @endpoint_options
 def check(tracks: tuple[str, ...], timeout: float, as_json: bool, **where: Any) -> None:
-    """Look at each track's endpoints, from the host's name to the answer.
+    """Check each track's endpoints, from resolving the host's name to the answer.
 
-    Sends an empty request to each. Ends with 0: payloads would arrive; 1: not all would;
-    2: wrong use.
+    Sends an empty request to each. Exit status: 0: payloads would arrive; 1: not all would;
+    2: usage error.
 
     \b
     Examples:
@@ -68,7 +68,7 @@ def check(tracks: tuple[str, ...], timeout: float, as_json: bool, **where: Any) 
 
 
 def _print(finding: Finding, seen: set[int]) -> None:
-    """Print what is new; what endpoints have in common is one and the same object."""
+    """Print the steps that were not printed before; endpoints share the objects of shared steps."""
     console = stdout()
     mode = mode_of(finding.endpoint.agentless)
     heading = f"{finding.track}, {finding.role} ({mode}): {finding.endpoint.url}"

@@ -1,4 +1,4 @@
-"""The way to an endpoint: name, proxy, connection, TLS; each looked at on its own."""
+"""The connection to an endpoint, checked step by step: name, proxy, connection, TLS."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Address = tuple[int, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that was looked at.
+    """One step of a check.
 
     Attributes:
         ok: is it as it should be?
@@ -80,8 +80,8 @@ def name_step(host: str, port: int) -> tuple[Step, list[Address]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "no name at all"
-        advice = f"is {host!r} written right? does this machine's DNS know it?"
+        reason = getattr(error, "strerror", None) or "not a valid name"
+        advice = f"is {host!r} spelled correctly, and can this machine's DNS resolve it?"
         return Step("name", False, f"{host} has no address: {reason}", advice), []
     addresses: list[Address] = [(family, address) for family, _, _, _, address in found]
     shown = ", ".join(dict.fromkeys(str(address[0]) for _, address in addresses))
@@ -90,7 +90,7 @@ def name_step(host: str, port: int) -> tuple[Step, list[Address]]:
 
 
 def connect_step(addresses: list[Address], timeout: float) -> tuple[Step, socket.socket | None]:
-    """Connect to the first address that takes it; the time is shared."""
+    """Connect to the first address that accepts; all share the timeout."""
     until = time.monotonic() + timeout
     reason = ""
     for tried, (family, address) in enumerate(addresses):
@@ -111,16 +111,16 @@ def connect_step(addresses: list[Address], timeout: float) -> tuple[Step, socket
 
 
 def connect_advice(reason: str, endpoint: Endpoint, proxied: bool) -> str:
-    """What to do where nobody could be connected to."""
+    """What to do if the connection failed."""
     if "refused" not in reason and proxied:
-        return "is there a firewall before the proxy? does this host need one (NO_PROXY)?"
+        return "does a firewall block the proxy? does this host need the proxy at all (NO_PROXY)?"
     if "refused" not in reason:
-        return "is there a firewall between, or a proxy to be used (HTTPS_PROXY)?"
+        return "does a firewall block it, or is a proxy required (HTTPS_PROXY)?"
     if proxied:
-        return "nobody listens there: is the proxy running, and is its port right?"
+        return "nothing listens there: is the proxy running, and is its port right?"
     if endpoint.agentless:
-        return "nobody listens there: is that the intake, and is the port right?"
-    return "nobody listens there: is the agent running, and is the port right?"
+        return "nothing listens there: is that the intake, and is the port right?"
+    return "nothing listens there: is the agent running, and is the port right?"
 
 
 def socket_step(path: str, timeout: float) -> Step:
@@ -130,7 +130,9 @@ def socket_step(path: str, timeout: float) -> Step:
         advice = "is the agent running, and its socket mounted here?"
         return Step("connect", False, f"{path}: {words_of(error)}", advice)
     if not stat.S_ISSOCK(mode):
-        return Step("connect", False, f"{path} is no socket", "give the path of the agent's socket")
+        return Step(
+            "connect", False, f"{path} is not a socket", "give the path of the agent's socket"
+        )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(timeout)
         try:
@@ -152,9 +154,9 @@ def tls_step(sock: socket.socket, host: str) -> Step:
         )
     except (OSError, ValueError) as error:
         said = words_of(error) if isinstance(error, OSError) else str(error)
-        return Step("TLS", False, said, "is that port one for https, and no proxy in between?")
+        return Step("TLS", False, said, "does that port speak https, without a proxy in between?")
     said = f"{version}, certificate good for {days} days"
-    advice = f"it ends in {days} days: have it renewed" if days < _SOON else ""
+    advice = f"it ends in {days} days: renew it soon" if days < _SOON else ""
     return Step("TLS", True, said, advice)
 
 
@@ -178,10 +180,10 @@ def days_left(certificate: Mapping[str, object], now: float) -> int:
 def certificate_advice(error: ssl.SSLCertVerificationError) -> str:
     text = error.verify_message.lower()
     if "expired" in text:
-        return "have it renewed; or is this machine's clock wrong?"
+        return "renew it; or is this machine's clock wrong?"
     if "mismatch" in text or "not valid for" in text:
-        return "it is for another host: is the URL right?"
-    return "is it signed by a CA of your own? then give its bundle in REQUESTS_CA_BUNDLE"
+        return "the certificate is for another host: is the URL right?"
+    return "if it is signed by a private CA, give that CA's bundle in REQUESTS_CA_BUNDLE"
 
 
 def words_of(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""``livedebug-sender demo``: the README's first command."""
+"""``livedebug-sender demo``: send the sample payloads and show what arrives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .. import demo as shown
 @click.option("--site", metavar="SITE", help="Send to a site, with the key in DD_API_KEY.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def demo(agent: str | None, site: str | None, as_json: bool) -> None:
-    """Send the sample payloads to two intakes of its own, and show what arrived."""
+    """Send the sample payloads to two local intakes, and show what arrived."""
     if agent is not None and site is not None:
         raise click.UsageError("--agent and --site exclude each other; give one of them")
     arguments = ["--json"] if as_json else []

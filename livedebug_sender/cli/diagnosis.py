@@ -1,4 +1,4 @@
-"""Would a payload arrive? The way to each endpoint, its ``/info``, and its answer."""
+"""Would payloads arrive? Checks the connection to each endpoint, its ``/info``, its answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .connectivity import Step, connection_steps
 
 @dataclass
 class Finding:
-    """What was found of one endpoint of one track."""
+    """The findings about one endpoint of one track."""
 
     track: Track
     role: str
@@ -33,7 +33,7 @@ class Finding:
 
 
 class Diagnosis:
-    """Looks at endpoints; what several have in common is looked at once."""
+    """Checks endpoints; steps that several of them share are done once."""
 
     def __init__(self) -> None:
         self._ways: dict[str, list[Step]] = {}
@@ -66,16 +66,16 @@ def info_step(endpoint: Endpoint) -> Step:
     finally:
         transport.close()
     if info is None:
-        advice = "is that a Datadog agent, with its APM part (port 8126) switched on?"
-        return Step("/info", False, "no answer that an agent would give", advice)
+        advice = "is that a Datadog agent, with APM enabled (port 8126)?"
+        return Step("/info", False, "the answer is not that of an agent", advice)
     version = str(info.get("version", "?"))[:80]
     if agent_info_supports_debugger_v2_endpoint(info):
-        return Step("/info", True, f"agent {version}, knows /debugger/v2/input")
+        return Step("/info", True, f"agent {version}, has /debugger/v2/input")
     return Step(
         "/info",
         True,
-        f"agent {version}, does not know /debugger/v2/input",
-        "an older agent: snapshots and logs go to /debugger/v1/diagnostics; update it if you can",
+        f"agent {version}, has no /debugger/v2/input",
+        "an older agent: snapshots and logs go to /debugger/v1/diagnostics; upgrade it if possible",
     )
 
 
@@ -88,7 +88,12 @@ def answer_step(track: Track, endpoint: Endpoint) -> Step:
     try:
         answer = transport.exchange(request, max_body=MAX_READ, deadline=deadline)
     except DeliveryError as error:
-        return Step("answer", False, str(error), "connected, but no answer: see its own log")
+        return Step(
+            "answer",
+            False,
+            str(error),
+            "it accepted the connection and sent no answer: see its log",
+        )
     finally:
         transport.close()
     location = answer.header("location") or ""
@@ -96,10 +101,10 @@ def answer_step(track: Track, endpoint: Endpoint) -> Step:
 
 
 def meaning_of(status: int, track: Track, agentless: bool, *, location: str = "") -> Step:
-    """What a status says of an empty request.
+    """What the status of the answer to an empty request means.
 
     Args:
-        location: where a redirect points, as the answer has it.
+        location: the header of that name, for a redirect.
     """
     if 300 <= status < 400:
         return _redirect(status, location)
@@ -118,25 +123,27 @@ def _redirect(status: int, location: str) -> Step:
 
 def _meaning(status: int, track: Track, agentless: bool) -> tuple[bool, str, str]:
     if 200 <= status < 300:
-        return True, "taken", ""
+        return True, "accepted", ""
     if status in (400, 413, 422):
-        return True, "it listens, and refuses an empty request, as it may", ""
+        return True, "it refused the empty request, which is fine", ""
     if status in (401, 403):
         if agentless:
-            return False, "the API key was refused", "is the key one of this site's (DD_SITE)?"
-        return False, "refused", "does the agent have a valid API key of its own?"
+            return False, "the API key was refused", "does the key belong to this site (DD_SITE)?"
+        return False, "refused", "does the agent have a valid API key?"
     if status in (404, 405) and track in V2_TRACKS and not agentless:
-        return True, "no such route; the diagnostics route is used instead", "update the agent"
+        return True, "no such route; the diagnostics route is used instead", "upgrade the agent"
     if status in (404, 405):
-        return False, "no such route", "is that an agent or an intake, and not too old?"
+        return False, "no such route", "is that an agent or an intake, and is it recent enough?"
     if status in (408, 429) or status >= 500:
-        return False, "in trouble, or asking to wait", "try again later; see its own log"
-    return False, "refused", "see its own log"
+        return False, "overloaded or failing", "try again later; see its log"
+    return False, "refused", "see its log"
 
 
 def file_step(path: Path) -> Step:
     there = path.exists()
     fitting = not path.is_dir() if there else path.parent.is_dir()
     if not (fitting and os.access(path if there else path.parent, os.W_OK)):
-        return Step("file", False, f"{path} can't be written", "is its folder there, and writable?")
+        return Step(
+            "file", False, f"{path} can't be written", "does its folder exist, and is it writable?"
+        )
     return Step("file", True, f"requests are written to {path}")

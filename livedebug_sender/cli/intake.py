@@ -34,14 +34,14 @@ _MAX_NAMES = 3
     default=8126,
     show_default=True,
     metavar="PORT",
-    help="Where to listen; 0: any port that is free.",
+    help="The port to listen on; 0: any free port.",
 )
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
     metavar="HOST",
-    help="The address to listen at; whoever can reach it sees what is captured.",
+    help="The address to listen on; everybody who can connect to it can read the captured values.",
 )
 @click.option(
     "--keep",
@@ -49,7 +49,7 @@ _MAX_NAMES = 3
     default=10_000,
     show_default=True,
     metavar="N",
-    help="Payloads that are kept; the oldest go first.",
+    help="How many payloads to store; the oldest are removed first.",
 )
 @click.option(
     "--keep-bytes",
@@ -57,7 +57,7 @@ _MAX_NAMES = 3
     metavar="SIZE",
     default="64MiB",
     show_default=True,
-    help="Of the requests that are kept.",
+    help="Bytes of the stored requests, at most.",
 )
 @click.option(
     "--max-body",
@@ -65,14 +65,14 @@ _MAX_NAMES = 3
     metavar="SIZE",
     default="32MiB",
     show_default=True,
-    help="Of one request.",
+    help="Bytes of one request's body, at most.",
 )
 @click.option(
     "--fault",
     "faults",
     multiple=True,
     metavar="PLAN",
-    help="Go wrong on purpose: '503 twice, then good', 'no v2', 'late 200ms', 'drip', "
+    help="Inject faults: '503 twice, then good', 'no v2', 'late 200ms', 'drip', "
     "'early 413', 'reset', 'symdb: 500 for 20%'. May be given more than once.",
 )
 @click.option(
@@ -81,7 +81,7 @@ _MAX_NAMES = 3
     metavar="FILE",
     help="A JSON array of probes to serve as remote configuration.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print no line for each arrival.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not print a line for each request.")
 @click.option("--json", "as_json", is_flag=True, help="Print the lines as JSON.")
 def intake(
     port: int,
@@ -94,10 +94,11 @@ def intake(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Serve a local intake, as an agent and as Datadog's own, with a page to look at.
+    """Serve a local intake, with a page that shows what arrives.
 
-    Point a tracer at it with DD_TRACE_AGENT_URL, and open the same URL in a browser. Ends with
-    0 after Ctrl-C or SIGTERM; 1: the address is not available; 2: wrong use.
+    It acts as an agent and as Datadog's intake. Set DD_TRACE_AGENT_URL to its URL for a tracer,
+    and open the same URL in a browser. Exit status: 0 after Ctrl-C or SIGTERM; 1: the address is
+    not available; 2: usage error.
 
     \b
     Examples:
@@ -125,7 +126,7 @@ def intake(
 
 
 def _reason(error: OSError) -> str:
-    # What an event loop raises has the address in its words once more.
+    # An event loop's own message would repeat the address.
     words = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
     if error.errno == errno.EADDRINUSE:
         return f"{words}: is an agent running there? choose another port with --port"
@@ -140,10 +141,10 @@ def _say_where(served: Intake, host: str, as_json: bool) -> None:
         console.print(plain(f"The page, and the intake:  {served.url}", "bold"))
         console.print(plain(f"For a tracer:              DD_TRACE_AGENT_URL={served.url}"))
         if served.faults:
-            console.print(plain(f"Faults on purpose:         {served.faults}"))
-        console.print(plain("Ctrl-C ends it."))
+            console.print(plain(f"Injected faults:           {served.faults}"))
+        console.print(plain("Press Ctrl-C to stop."))
     if not is_loopback(host):
-        words = f"listening on {host}: who can connect to this machine can read what was captured"
+        words = f"listening on {host}: everybody who can connect can read the captured values"
         stderr().print(plain(words, "yellow"))
 
 
@@ -171,7 +172,7 @@ def arrival_line(request: RecordedRequest) -> str:
     """``12:00:00.000  202  3 snapshots  shop  checkout-total  12,595 bytes``."""
     at = time.strftime("%H:%M:%S", time.localtime(request.at))
     tracks = Counter(str(summary.track) for summary in request.summaries)
-    what = ", ".join(f"{count} {track}" for track, count in tracks.items()) or "nothing readable"
+    what = ", ".join(f"{count} {track}" for track, count in tracks.items()) or "no payloads"
     parts = [
         f"{at}.{int(request.at % 1 * 1000):03}",
         f"{request.status or 'none'}",

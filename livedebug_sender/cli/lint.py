@@ -1,4 +1,4 @@
-"""``livedebug-sender lint``: what is odd about payloads, before anybody gets them."""
+"""``livedebug-sender lint``: compares payloads with the schemas of their tracks."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ class Row:
     type=click.Choice(["auto", *map(str, Track)]),
     default="auto",
     show_default=True,
-    help="What the payloads are sent as; auto: as each looks.",
+    help="The track of the payloads; auto: by each payload's content.",
 )
 @click.option("--content-type", metavar="TYPE", help="Of symdb bodies that are not multipart.")
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
 def lint(files: tuple[str, ...], track: str, content_type: str | None, as_json: bool) -> None:
-    """Look for what is odd about the payloads in FILEs; - is standard input.
+    """Compare the payloads in FILEs with the schemas of their tracks; - is standard input.
 
-    Files are as for `send`: JSON, JSON Lines, symdb bodies, each also gzipped. Nothing is
-    sent. Ends with 0: nothing was found; 1: there are findings; 2: wrong use.
+    Accepts the files that `send` accepts: JSON, JSON Lines, symdb bodies, also gzipped.
+    Nothing is sent. Exit status: 0: no findings; 1: findings; 2: usage error.
 
     \b
     Examples:
@@ -100,7 +100,7 @@ def _rows(found: Found) -> Iterator[Row]:
 
 
 def _print(row: Row) -> None:
-    """As compilers do it: editors and terminals make a link of the file and its line."""
+    """In the format of compilers, so that editors and terminals link the file and line."""
     where = row.file if row.line is None else f"{row.file}:{row.line}"
     told = row.payload in ("", f"line {row.line}")  # of JSON Lines
     what = row.track if told else f"{row.payload}, {row.track}"

@@ -19,11 +19,11 @@ COMMANDS = {
     "check": ("livedebug_sender.cli.check", "Say whether payloads would arrive."),
     "intake": ("livedebug_sender.cli.intake", "Serve a local intake with a page to look at."),
     "forward": ("livedebug_sender.forwarder.command", "Forward tracers' payloads to Datadog."),
-    "queue": ("livedebug_sender.cli.queue", "Look into a forwarder's queue, and mend it."),
-    "demo": ("livedebug_sender.cli.demo", "Send the samples, and show what arrives."),
+    "queue": ("livedebug_sender.cli.queue", "Inspect and repair a forwarder's queue."),
+    "demo": ("livedebug_sender.cli.demo", "Send the sample payloads, and show what arrives."),
 }
 
-#: What a command comes to need when it has long begun.
+#: Modules that a command imports only after it has started.
 _NEEDED_LATER = {"forward": ("prometheus_client",)}
 
 
@@ -32,14 +32,15 @@ class _Commands(click.Group):
         try:
             return super().parse_args(context, args)
         except click.NoSuchOption as wrong:
-            words = f"{wrong.option_name} is no option before the command; a command's own options"
-            raise click.UsageError(f"{words} follow it, such as: check --json", context) from None
+            words = f"{wrong.option_name} is not an option of livedebug-sender itself"
+            advice = "options of a command follow its name: check --json"
+            raise click.UsageError(f"{words}; {advice}", context) from None
 
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         names = self.list_commands(context)
-        # A shell that asks what to complete is told nothing about what came before.
+        # During shell completion no error is raised for the words before.
         if args[0] not in names and not context.resilient_parsing:
             close = get_close_matches(args[0], names, 1)
             words = f"did you mean {close[0]!r}?" if close else f"expected: {', '.join(names)}"
@@ -84,14 +85,14 @@ def _extra(name: str) -> str:
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="livedebug-sender %(version)s")
 def cli() -> None:
-    """Live Debugger and Symbol Database payloads: send them, check the way, look at them.
+    """Send, check and inspect Live Debugger and Symbol Database payloads.
 
-    Where to send is taken from the variables that Datadog's tracers use: DD_API_KEY
-    (then agentless, at DD_SITE), DD_TRACE_AGENT_URL, DD_AGENT_HOST and
+    The endpoint is read from the variables of Datadog's tracers: DD_API_KEY
+    (agentless, at DD_SITE), DD_TRACE_AGENT_URL, DD_AGENT_HOST and
     DD_TRACE_AGENT_PORT; options override them. An API key is given by DD_API_KEY or a
     file, never on the command line.
 
-    Ends with 0: done; 1: not (wholly) done; 2: wrong use.
+    Exit status: 0: done; 1: not, or only partly done; 2: usage error.
     """
     # As the output of errors does from the start: under LC_ALL=C, or in a pipe with another
     # encoding, what it lacks would raise.

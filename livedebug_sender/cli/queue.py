@@ -1,4 +1,4 @@
-"""``livedebug-sender queue``: look into the queue of a forwarder, and mend it."""
+"""``livedebug-sender queue``: inspect and repair the queue of a forwarder."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ Item = TypeVar("Item")
 
 @click.group()
 def queue() -> None:
-    """Look into the queue of a forwarder, and mend it.
+    """Inspect and repair the queue of a forwarder.
 
-    FOLDER-OR-URL is the forwarder's --queue, or the folder of one on a disk. Looking changes
-    nothing, and may be done while forwarders work with the queue; so may all that is done to
-    dead letters, the requests that the intake refused for good.
+    FOLDER-OR-URL is the forwarder's --queue, or the folder of a queue on a disk. Commands that
+    only read, and those for dead letters (requests that the intake rejected), may be used while
+    forwarders work with the queue.
     """
 
 
@@ -45,10 +45,12 @@ def _queue_argument(command: Command) -> Command:
 
 
 def _json_option(command: Command) -> Command:
-    return click.option("--json", "as_json", is_flag=True, help="A line of JSON each.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="One JSON object on each line.")(
+        command
+    )
 
 
-_json_summary = click.option("--json", "as_json", is_flag=True, help="What was done, as JSON.")
+_json_summary = click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 
 
 def _selection(command: Command) -> Command:
@@ -59,7 +61,7 @@ def _selection(command: Command) -> Command:
 
 
 _place_option = click.option(
-    "--place", type=click.Choice(_PLACES), help="Only what waits, or only dead letters."
+    "--place", type=click.Choice(_PLACES), help="Only waiting requests, or only dead letters."
 )
 
 
@@ -68,7 +70,7 @@ _place_option = click.option(
 @_place_option
 @_selection
 @click.option(
-    "--limit", type=click.IntRange(0), default=50, show_default=True, help="Lines; 0: all."
+    "--limit", type=click.IntRange(0), default=50, show_default=True, help="Lines to print; 0: all."
 )
 @_json_option
 def list_entries(
@@ -79,7 +81,7 @@ def list_entries(
     limit: int,
     as_json: bool,
 ) -> None:
-    """What is in the queue, the oldest first. Bodies are not read."""
+    """List the requests in the queue, the oldest first. Bodies are not read."""
     shown = 0
     counts = dict.fromkeys(_PLACES, 0)
     sizes = dict.fromkeys(_PLACES, 0)
@@ -101,9 +103,9 @@ def list_entries(
 @queue.command()
 @_queue_argument
 @click.argument("name")
-@click.option("--body", is_flag=True, help="Write the body, and only that, as it is.")
+@click.option("--body", is_flag=True, help="Write only the body, unchanged.")
 def show(queue_url: str, name: str, body: bool) -> None:
-    """One request, whole, as JSON; NAME is from `list`."""
+    """Show one complete request as JSON; NAME is from `list`."""
     with _browser(queue_url) as browser:
         try:
             request = browser.read(name)
@@ -122,7 +124,7 @@ def show(queue_url: str, name: str, body: bool) -> None:
 @_queue_argument
 @_json_option
 def verify(queue_url: str, as_json: bool) -> None:
-    """Read and check all there is. Ends with 1 if anything is damaged."""
+    """Read and check the whole queue. The exit status is 1 if anything is damaged."""
     problems = 0
     with _browser(queue_url) as browser:
         for finding in _with_progress(browser.verify(), "parts", shown=not as_json):
@@ -144,7 +146,7 @@ def verify(queue_url: str, as_json: bool) -> None:
 @queue.command(short_help="Send dead letters again.")
 @_queue_argument
 @click.argument("names", nargs=-1)
-@click.option("--all", "all_", is_flag=True, help="All dead letters, or all that are selected.")
+@click.option("--all", "all_", is_flag=True, help="All dead letters, or all that match.")
 @_selection
 @_json_summary
 def requeue(
@@ -155,7 +157,7 @@ def requeue(
     reason: str | None,
     as_json: bool,
 ) -> None:
-    """Send dead letters again: those of these NAMES, or --all."""
+    """Send dead letters again: those with these NAMES, or --all."""
     with _browser(queue_url) as browser:
         chosen = _chosen(browser, names, all_, DEAD, route, reason)
         done = browser.requeue(chosen)
@@ -166,13 +168,13 @@ def requeue(
     sys.exit(0 if done == len(chosen) else 1)
 
 
-@queue.command(short_help="Take requests out for good.")
+@queue.command(short_help="Delete requests.")
 @_queue_argument
 @click.argument("names", nargs=-1)
-@click.option("--all", "all_", is_flag=True, help="All of --place that are selected.")
+@click.option("--all", "all_", is_flag=True, help="All of --place that match.")
 @_place_option
 @_selection
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @_json_summary
 def drop(
     queue_url: str,
@@ -184,16 +186,16 @@ def drop(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Take requests out for good: those of these NAMES, or --all of a --place.
+    """Delete requests: those with these NAMES, or --all of a --place.
 
-    What waits can be dropped only while no forwarder works with the queue.
+    Waiting requests can be deleted only while no forwarder works with the queue.
     """
     if all_ and not place:
         raise click.UsageError("--all needs --place: waiting or dead")
     with _browser(queue_url) as browser:
         chosen = _chosen(browser, names, all_, place or DEAD, route, reason)
         if chosen and not yes:
-            question = f"Drop {counted(len(chosen), 'request')} for good?"
+            question = f"Delete {counted(len(chosen), 'request')}?"
             click.confirm(question, abort=True, err=as_json)
         try:
             done = browser.drop(chosen)
@@ -206,7 +208,7 @@ def drop(
     sys.exit(0 if done == len(chosen) else 1)
 
 
-@queue.command(short_help="Write requests to a file, a JSON object a line.")
+@queue.command(short_help="Write requests to a file as JSON Lines.")
 @_queue_argument
 @click.argument("output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @_place_option
@@ -214,10 +216,10 @@ def drop(
 def export(
     queue_url: str, output: Path, place: str | None, route: str | None, reason: str | None
 ) -> None:
-    """Write requests to OUTPUT (-: the standard output), one JSON object a line.
+    """Write requests to OUTPUT (-: the standard output), one JSON object on each line.
 
-    With method, path, headers and body, as a file:// endpoint does it; nothing is taken
-    out of the queue.
+    In the format of a file:// endpoint: method, path, headers and body. The queue is not
+    changed.
     """
     written = missing = 0
     with _browser(queue_url) as browser, _opened(output) as file:
@@ -314,7 +316,7 @@ def _record(request: StoredRequest) -> dict[str, Any]:
 
 
 def _opened(output: Path) -> BinaryIO:
-    """Any `with` block closes it, which the standard output survives."""
+    """The file, or a duplicate of the standard output that a `with` block may close."""
     if str(output) == "-":
         return open(sys.stdout.fileno(), "wb", closefd=False)
     try:

@@ -27,11 +27,11 @@ from .sending import MAX_PAYLOAD, Report, Sending
 _AUTO = "auto"
 _REASONS = {
     "invalid": "not readable as a payload, not sent",
-    "too_large": "larger than an endpoint takes; see --prune",
+    "too_large": "larger than an endpoint accepts; see --prune",
     "queue_full": "no room in the queue",
     "rejected": "refused by the endpoint",
     "undeliverable": "not delivered in time",
-    "shutdown": "given up at the end",
+    "shutdown": "not delivered before the end",
 }
 
 
@@ -40,12 +40,12 @@ _REASONS = {
 @click.option(
     "--track",
     type=click.Choice([_AUTO, *map(str, Track)]),
-    help="Instead of TRACK; auto (the default): each payload's own, told by its content.",
+    help="Instead of TRACK; auto (the default): by each payload's content.",
 )
 @click.option(
     "--content-type",
     metavar="TYPE",
-    help="Of symdb bodies; needed for those whose first line does not tell it.",
+    help="Of symdb bodies; required if the first line does not show it.",
 )
 @click.option("--tags", metavar="TAGS", help="env:prod,version:2  [DD_ENV, DD_VERSION, DD_TAGS]")
 @click.option(
@@ -54,7 +54,7 @@ _REASONS = {
     default="30s",
     show_default=True,
     metavar="TIME",
-    help="How long to try what can't be delivered, such as 500ms, 30s or 5m.",
+    help="How long to retry, such as 500ms, 30s or 5m.",
 )
 @click.option("--prune", is_flag=True, help="Cut snapshots that are too large until they fit.")
 @click.option(
@@ -62,7 +62,7 @@ _REASONS = {
     type=click.IntRange(0),
     default=0,
     metavar="COUNT",
-    help="Leave out so many payloads at the beginning: to go on after an interruption.",
+    help="Skip that many payloads at the beginning, to resume after an interruption.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
 @endpoint_options
@@ -79,10 +79,10 @@ def send(
 ) -> None:
     """Send the payloads in FILEs; - is standard input.
 
-    A file of the debugger tracks is JSON (an object, or an array of which each element
-    is a payload) or JSON Lines, of any length. A file for symdb is one body, which is
-    sent as it is. What a file:// endpoint or `queue export` wrote is sent again. Each
-    may be gzipped.
+    A file of the debugger tracks is JSON (an object, or an array of payloads) or JSON
+    Lines, of any length. A file for symdb is one body, which is sent unchanged. Files
+    written by a file:// endpoint or by `queue export` can be sent again. All may be
+    gzipped.
 
     \b
     Examples:
@@ -132,7 +132,7 @@ def send(
 
 
 def _origin(endpoint: Endpoint) -> str:
-    """Where all tracks go, each to a path of its own."""
+    """The origin that all tracks share; each has its own path there."""
     parts = urlsplit(endpoint.url)
     return endpoint.url if parts.scheme == "file" else f"{parts.scheme}://{parts.netloc}"
 
@@ -151,7 +151,7 @@ def _track_and_files(
     if first != "-" and not os.path.exists(first):
         close = get_close_matches(first, [_AUTO, *Track], 1)
         tracks = f"did you mean {close[0]}?" if close else ", ".join([_AUTO, *Track])
-        raise click.UsageError(f"{first!r} is neither a track ({tracks}) nor a file that is there")
+        raise click.UsageError(f"{first!r} is neither a track ({tracks}) nor an existing file")
     return None, arguments
 
 
@@ -159,7 +159,9 @@ def _check_content_type(track: Track | None, content_type: str | None) -> None:
     if content_type is None:
         return
     if track not in (None, Track.SYMDB):
-        raise click.UsageError(f"--content-type is for symdb only; {track} has one of its own")
+        raise click.UsageError(
+            f"--content-type is for symdb only; {track} has a fixed content type"
+        )
     try:
         check_content_type(content_type)
     except InvalidPayload as error:

@@ -1,4 +1,4 @@
-"""Payloads into a `Sender`, no faster than they leave it: none is dropped for lack of room."""
+"""Feeds payloads to a `Sender` no faster than it sends them, so that its queue never overflows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MAX_PROBLEMS = 50
 
 @dataclass
 class Report:
-    """What became of the payloads.
+    """The outcome of a run.
 
     Attributes:
         passed_over: payloads that were not offered, by reason: not readable, too large.
@@ -104,7 +104,7 @@ class Sending:
         )
 
     def run(self, found: Iterable[Found]) -> Stats:
-        """Send all; the accounts when it is over."""
+        """Send all payloads; returns the accounts."""
         try:
             for number, one in enumerate(found, start=1):
                 if number <= self._skip:
@@ -159,7 +159,7 @@ class Sending:
             stats = self._sender.stats()
             self._look(stats, self._read)
             if not stats.delivered and stats.dropped.get("rejected", 0) >= _HOPELESS:
-                self.report.stopped = "nothing was taken of what was sent so far"
+                self.report.stopped = "the endpoint accepted nothing of what was sent so far"
             if self.report.stopped:
                 return
             self._room_items = WAITING_ITEMS - stats.pending

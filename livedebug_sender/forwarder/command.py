@@ -62,25 +62,25 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     "--listen",
     multiple=True,
     help="host:port or unix:/path/to.sock; may be given more than once.  "
-    f"[default: 127.0.0.1:8126; {PREFIX}LISTEN, divided by commas]",
+    f"[default: 127.0.0.1:8126; {PREFIX}LISTEN, separated by commas]",
 )
 @click.option("--site", help="The Datadog site.  [default: datadoghq.com; DD_SITE]")
 @click.option(
     "--intake",
     metavar="URL",
     help="Another intake for all routes, such as http://127.0.0.1:8080; a URL with a path is "
-    "taken as it is.  [DD_APM_DEBUGGER_DD_URL, ...]",
+    "used unchanged.  [DD_APM_DEBUGGER_DD_URL, ...]",
 )
 @click.option("--env", help="The default_env of the tags.  [default: none; DD_ENV]")
-@click.option("--hostname", help="The host of the tags.  [default: this one's; DD_HOSTNAME]")
-@click.option("--json", "as_json", is_flag=True, help="Print where it serves as JSON.")
+@click.option("--hostname", help="The host of the tags.  [default: this machine's; DD_HOSTNAME]")
+@click.option("--json", "as_json", is_flag=True, help="Print the addresses as JSON.")
 @_options
 def forward(listen: tuple[str, ...], intake: str | None, as_json: bool, **given: Any) -> None:
     """Serve the Agent's debugger routes, and forward to the Datadog intake.
 
     The API key comes from DD_API_KEY; an --intake on this machine needs none. Stops on
-    SIGTERM and SIGINT, once what it holds is delivered. Ends with 0: nothing had to be
-    dropped; 1: something had to be, or an address or a queue is not available; 2: wrong use.
+    SIGTERM and SIGINT, once what it holds is delivered. Exit status: 0: nothing had to be
+    dropped; 1: something had to be, or an address or a queue is not available; 2: usage error.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     given = {name: value for name, value in given.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The forwarder's own options: each as one of the command, and as a variable."""
+"""The forwarder's own options, each given on the command line or as a variable."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ OPTIONS = (
         "What a tracer gets: the intake's answer, or a 202 at once (store-and-forward).",
         PASS_THROUGH,
     ),
-    Option("workers", _parse_workers, "one for each core", "Processes that serve.", None),
-    Option("timeout", parse_seconds, "10s", "For the intake's answer.", 10.0),
-    Option("max_body_bytes", parse_size, "25MiB", "The largest body that is taken.", 25 * MiB),
+    Option("workers", _parse_workers, "one for each core", "Worker processes.", None),
+    Option("timeout", parse_seconds, "10s", "For one request to the intake.", 10.0),
+    Option("max_body_bytes", parse_size, "25MiB", "The largest body that is accepted.", 25 * MiB),
     Option("max_at_once", parse_count, "64", "Requests in flight at once; more get a 503.", 64),
     Option(
         "max_at_once_bytes",
@@ -102,12 +102,14 @@ OPTIONS = (
         "Bytes of bodies in flight at once; more get a 503.",
         256 * MiB,
     ),
-    Option("receive_timeout", parse_seconds, "30s", "For a tracer to send a request.", 30.0),
+    Option(
+        "receive_timeout", parse_seconds, "30s", "For a tracer to send a complete request.", 30.0
+    ),
     Option(
         "swallow_others",
         _parse_flag,
         "false",
-        "Answer 200 to traces, telemetry and the like, and throw them away.",
+        "Answer 200 to traces, telemetry and the like, and discard them.",
         False,
     ),
     Option(
@@ -115,7 +117,7 @@ OPTIONS = (
         _parse_queue,
         MEMORY,
         "Where stored requests wait: memory, disk:/path/to/folder or "
-        "kafka://host:port[,host:port...]/topic; any but memory means store-and-forward.",
+        "kafka://host:port[,host:port...]/topic; all but memory imply store-and-forward.",
         MEMORY,
     ),
     Option(
@@ -136,7 +138,7 @@ OPTIONS = (
         "queue_min_free",
         parse_size,
         "256MiB",
-        "A queue on a disk takes nothing more below so much free space.",
+        "A queue on a disk refuses requests while less space than that is free.",
         256 * MiB,
     ),
     Option(
@@ -157,15 +159,15 @@ OPTIONS = (
         "max_age",
         parse_seconds,
         "12h",
-        "store-and-forward: after that a request is dropped.",
+        "store-and-forward: age at which a request is dropped.",
         12 * 3600.0,
     ),
     Option(
         "connections",
         parse_count,
         "4",
-        "store-and-forward: requests to the intake at once, for each route.",
+        "store-and-forward: concurrent requests to the intake, for each route.",
         4,
     ),
-    Option("grace", parse_seconds, "8s", "To end after SIGTERM.", 8.0),
+    Option("grace", parse_seconds, "8s", "Time to shut down after SIGTERM.", 8.0),
 )

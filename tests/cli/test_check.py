@@ -43,7 +43,7 @@ def test_where_all_is_well_each_track_and_step_says_so(livedebug_intake: Intake)
     assert ended.exit_code == 0, ended.output
     for track in Track:
         assert f"{track}, primary (agent): {livedebug_intake.url}" in ended.stdout
-    assert ended.stdout.count("knows /debugger/v2/input") == 1
+    assert ended.stdout.count("has /debugger/v2/input") == 1
     assert "Payloads would arrive." in ended.stdout
 
 
@@ -92,15 +92,15 @@ def test_a_name_that_nobody_knows_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     steps = steps_of("https://debugger-intake.datadoghq.con", KEY)
     assert list(steps) == ["name"]
-    assert "written right" in steps["name"].advice
+    assert "spelled correctly" in steps["name"].advice
 
 
 def test_an_older_agent_is_told_and_is_no_failure() -> None:
     with agent_like(b'{"version": "7.30.0", "endpoints": []}') as agent:
         steps = steps_of(agent.url)
     assert steps["/info"].ok
-    assert "does not know /debugger/v2/input" in steps["/info"].said
-    assert "update it" in steps["/info"].advice
+    assert "has no /debugger/v2/input" in steps["/info"].said
+    assert "upgrade it" in steps["/info"].advice
 
 
 def test_a_server_that_is_no_agent_is_told() -> None:
@@ -129,16 +129,16 @@ def test_the_request_has_nothing_in_it_and_goes_where_payloads_would() -> None:
 @pytest.mark.parametrize(
     ("status", "agentless", "track", "ok", "words"),
     [
-        (202, False, "logs", True, "taken"),
+        (202, False, "logs", True, "accepted"),
         (301, False, "logs", False, "a redirect to nowhere"),
-        (400, True, "logs", True, "refuses an empty request"),
+        (400, True, "logs", True, "refused the empty request"),
         (403, True, "logs", False, "API key was refused"),
         (403, False, "logs", False, "refused"),
         (404, False, "logs", True, "diagnostics route"),
         (404, False, "symdb", False, "no such route"),
         (404, True, "logs", False, "no such route"),
-        (429, True, "logs", False, "in trouble"),
-        (503, True, "logs", False, "in trouble"),
+        (429, True, "logs", False, "overloaded or failing"),
+        (503, True, "logs", False, "overloaded or failing"),
         (418, True, "logs", False, "refused"),
     ],
 )
@@ -192,7 +192,7 @@ def test_an_expired_certificate_is_told(authority: trustme.CA) -> None:
     past = datetime.now(timezone.utc) - timedelta(days=1)
     authority.issue_cert("localhost", not_after=past).configure_cert(context)
     with RecordingServer(tls=context) as intake:
-        assert "renewed" in steps_of(intake.url, KEY)["TLS"].advice
+        assert "renew it" in steps_of(intake.url, KEY)["TLS"].advice
 
 
 @pytest.mark.usefixtures("trusted")
@@ -204,13 +204,13 @@ def test_a_certificate_that_ends_soon_is_told_in_time(authority: trustme.CA) -> 
         step = steps_of(intake.url, KEY)["TLS"]
     assert step.ok
     assert "3 days" in step.said
-    assert "renewed" in step.advice
+    assert "renew it" in step.advice
 
 
 def test_https_to_a_port_without_it_is_told() -> None:
     with RecordingServer() as plain:
         steps = steps_of(plain.url.replace("http://127.0.0.1", "https://localhost"), KEY)
-    assert "for https" in steps["TLS"].advice
+    assert "speak https" in steps["TLS"].advice
 
 
 def test_a_proxy_is_looked_at_in_place_of_the_host(
@@ -278,7 +278,7 @@ def test_an_agents_socket_is_looked_at(short_dir: str) -> None:
 def test_a_socket_that_is_none_is_told(tmp_path: Path) -> None:
     assert "no such file" in steps_of(f"unix://{tmp_path}/s")["connect"].said
     (tmp_path / "s").touch()
-    assert "no socket" in steps_of(f"unix://{tmp_path}/s")["connect"].said
+    assert "is not a socket" in steps_of(f"unix://{tmp_path}/s")["connect"].said
 
 
 def test_a_file_is_looked_at_and_not_written(tmp_path: Path) -> None:
@@ -313,8 +313,8 @@ def test_an_address_that_swallows_packets_leaves_time_for_the_next() -> None:
             connectivity.connect_advice(step.said, Endpoint("http://localhost"), behind)
             for behind in (False, True)
         )
-        assert "is there a firewall between" in direct
-        assert "is there a firewall before the proxy" in proxied
+        assert "does a firewall block it" in direct
+        assert "does a firewall block the proxy" in proxied
         for filler in fillers:
             filler.close()
 

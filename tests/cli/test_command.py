@@ -26,7 +26,7 @@ from livedebug_sender.intake.server import Intake
 def test_help_names_every_command_and_the_exit_codes() -> None:
     ended = run("--help")
     assert ended.exit_code == 0
-    for word in ("send", "lint", "check", "intake", "demo", "DD_API_KEY", "wrong use"):
+    for word in ("send", "lint", "check", "intake", "demo", "DD_API_KEY", "usage error"):
         assert word in ended.stdout
 
 
@@ -46,8 +46,8 @@ def test_version_is_the_packages() -> None:
     [
         (("sned", "-"), "no command is named 'sned'; did you mean 'send'?"),
         (("frobnicate",), "no command is named 'frobnicate'; expected: send, lint, check"),
-        (("--json", "check"), "--json is no option before the command"),
-        (("--agent", "http://localhost:1", "check"), "own options follow it"),
+        (("--json", "check"), "--json is not an option of livedebug-sender itself"),
+        (("--agent", "http://localhost:1", "check"), "options of a command follow its name"),
     ],
 )
 def test_what_is_written_wrong_before_the_commands_options_is_told_with_what_is_meant(
@@ -187,7 +187,7 @@ def test_output_that_is_no_terminal_has_no_colours(livedebug_intake: Intake) -> 
 def test_demo_is_the_readmes_first_command(livedebug_intake: Intake) -> None:
     ended = run("demo", "--agent", livedebug_intake.url)
     assert ended.exit_code == 0, ended.output
-    assert "All was delivered." in ended.stdout
+    assert "Everything was delivered." in ended.stdout
     livedebug_intake.wait_for(41)
 
 
@@ -247,7 +247,7 @@ def test_listening_for_everybody_is_said_aloud(
     options = ("--json",) if as_json else ()
     ended = run("intake", "--port", "0", "--host", "0.0.0.0", "--keep-bytes", "2MiB", *options)
     assert ended.exit_code == 0
-    assert "can read what was captured" in ended.stderr
+    assert "can read the captured values" in ended.stderr
     assert "http://127.0.0.1:" in ended.stdout
     assert "captured" not in run("intake", "--port", "0", *options).stderr
 

@@ -106,7 +106,7 @@ def test_where_everything_is_refused_it_stops_reading(tmp_path: Path) -> None:
         ended = run("send", "logs", file, "--agent", agent.url, "--json")
     summary = json.loads(ended.stdout)
     assert (ended.exit_code, summary["done"]) == (1, False)
-    assert "nothing was taken" in summary["stopped"]
+    assert "accepted nothing" in summary["stopped"]
     assert summary["payloads"] < 50_000
 
 
