@@ -176,6 +176,19 @@ def test_a_request_that_outlasts_the_grace_is_said_so():
         assert "stopping with 1 requests unanswered" in "".join(process.lines)
 
 
+def test_a_tracer_in_the_middle_of_a_request_makes_no_failure_of_a_stop_with_a_backlog(tmp_path):
+    options = ("--listen", "127.0.0.1:0", "--queue", f"disk:{tmp_path}", "--grace", "0.5")
+    with RecordingServer(503) as intake, forwarding(intake.url, *options) as process:
+        address = process.address()
+        assert ask(address, "POST", ROUTES[2], b"[1]")[0] == 202
+        with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as sock:
+            head = f"POST {ROUTES[2]} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+            sock.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+            assert sock.recv(100).startswith(b"HTTP/1.1 100 ")
+            assert process.end() == 0
+        assert "stopping with 1 requests unanswered" in "".join(process.lines)
+
+
 def test_it_serves_a_unix_socket_and_takes_it_away_at_the_end(short_dir):
     path = f"{short_dir}/apm.socket"
     with RecordingServer() as intake:
