@@ -1,9 +1,9 @@
-"""How payloads of one track become one body.
+"""Merges the payloads of one track into one body.
 
 JSON arrays are merged by joining their insides with commas. A large body is never
-joined whole: fresh buffers of megabytes cost more (page faults) than the HTTP around
-them, so it is a chain of pieces, made while it is sent. Many small ones cost too: after
-each, the worker has to wait for its turn among the host's threads.
+joined as a whole: new buffers of megabytes cost more (page faults) than the HTTP request,
+so it is a sequence of pieces that are made while it is sent. Many small pieces are slow, too:
+after each, the worker has to wait for the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def merge(payloads: Sequence[bytes], *, multipart: bool) -> bytes | Body:
 
 
 def inside(payload: bytes) -> bytes:
-    """What a payload adds to an array: itself, or what is between its brackets."""
+    """What a payload contributes to an array: itself, or what is between its brackets."""
     if payload[0] == _OBJECT:
         return payload
     return payload[1:-1].strip(JSON_SPACE)
 
 
 class Body:
-    """Parts with commas between them; may be iterated, and sent, again."""
+    """Parts joined by commas; may be iterated, and thus sent, repeatedly."""
 
     def __init__(self, parts: Sequence[bytes], opening: bytes, closing: bytes) -> None:
         self._parts = parts
@@ -74,7 +74,7 @@ class Body:
         last = (len(parts) - 1) // count * count
         yield self._opening
         for start in range(0, last, count):
-            if count == 1:  # large ones go out as they are: a copy of each costs its size
+            if count == 1:  # large parts are not copied
                 yield from (parts[start], b",")
             else:
                 yield b",".join([*parts[start : start + count], b""])

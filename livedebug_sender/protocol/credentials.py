@@ -1,7 +1,7 @@
-"""Which headers, and which fields of a query, authenticate somebody: pure.
+"""Which headers and query parameters are credentials: pure.
 
-One rule for all that keeps the requests of others: the forwarder, which stores none of them,
-and the local intake, which shows none.
+The same rule for both programs that store requests: the forwarder and the local intake keep
+none of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KNOWN = frozenset(
         "x-amz-security-token",
     )
 )
-# Other vendors' headers, by the words in their names.
+# Headers of other vendors, by words in their names.
 _SOUNDS_LIKE_ONE = re.compile(
     r"(token|secret|passw(or)?d|(api|auth|access|private)-?key|jwt|assertion|auth|authorization|"
     r"authentication|credentials?|signature|session-?id|oidc-data)\b"
@@ -33,20 +33,16 @@ _SOUNDS_LIKE_ONE = re.compile(
 #: Name a test's session for the tracers' test agent, and a run of a tracer; they give access to
 #: nothing.
 _NONE = frozenset(("x-datadog-test-session-token", "dd-session-id"))
-# The intakes take a key from the query, too.
+# The intakes accept a key in the query, too.
 _FIELD = re.compile(r"(api|app|application)[-_]?key$|token$|secret$|password$", re.IGNORECASE)
 
 
 def is_credential(name: str) -> bool:
-    """Whether a header of that name, in any case, authenticates its sender.
-
-    Args:
-        name: of the header. The value is not looked at.
-    """
+    """Whether a header is a credential, by its name in any case."""
     name = name.lower()
     return name in _KNOWN or (name not in _NONE and _SOUNDS_LIKE_ONE.search(name) is not None)
 
 
 def is_credential_field(name: str) -> bool:
-    """Whether a field of a query, by its name, authenticates its sender."""
+    """Whether a query parameter is a credential, by its name."""
     return _FIELD.search(name) is not None

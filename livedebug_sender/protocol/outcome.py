@@ -1,4 +1,4 @@
-"""What an answer of the primary endpoint means for the batch."""
+"""What the primary endpoint's answer means for the batch: a table, without I/O."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from enum import Enum, auto
 
 class Outcome(Enum):
     DELIVERED = auto()
-    #: Sent again in two halves, until the payload that is at fault stands alone.
+    #: Sent again in two halves, until the payload at fault is alone.
     SPLIT = auto()
     #: Sent again later.
     RETRY = auto()
     #: Sent again at once, to the agent's diagnostics route.
     DOWNGRADE = auto()
     REJECTED = auto()
-    #: Rejected, because of the API key.
+    #: Dropped as rejected, because of the API key.
     KEY_REFUSED = auto()
 
 
@@ -31,8 +31,8 @@ def outcome_of(status: int, *, payloads: int, agent_v2: bool) -> Outcome:
     """The outcome of an HTTP status.
 
     Args:
-        payloads: how many were in the batch; a single one can't be split.
-        agent_v2: was it an agent's ``/debugger/v2/input``, which an old one lacks?
+        payloads: how many the batch had; a single one can't be split.
+        agent_v2: whether it was sent to an agent's ``/debugger/v2/input``, which older agents lack.
     """
     outcome = _usual_outcome(status)
     if outcome is Outcome.SPLIT and payloads < 2:
@@ -43,8 +43,8 @@ def outcome_of(status: int, *, payloads: int, agent_v2: bool) -> Outcome:
 
 
 def _usual_outcome(status: int) -> Outcome:
-    # Not by `get`: without the interpreter's lock that takes one of the dict (3.13), which a
-    # forked child finds taken for ever if another thread had it at that moment.
+    # Not `dict.get`: on free-threaded builds (3.13) that takes a lock of the dict, which stays
+    # taken in a forked child if another thread held it at that moment.
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status // 100 in _BY_CLASS:
@@ -53,10 +53,10 @@ def _usual_outcome(status: int) -> Outcome:
 
 
 def speaks_of_payload(status: int) -> bool:
-    """Is a rejection with this status about the payload, and not about its endpoint?"""
+    """Whether a rejection with this status is about the payload, and not about the endpoint."""
     return _usual_outcome(status) is Outcome.SPLIT
 
 
 def hints_at_crash(status: int) -> bool:
-    """May one of the payloads have crashed the server? Other 5xx are about its state."""
+    """Whether a payload may have crashed the server; other 5xx are about the server's state."""
     return status == 500

@@ -1,7 +1,7 @@
-"""What a caller hands over, turned into the bytes that wait in the queue.
+"""Encodes and checks what a caller enqueues: the bytes that wait in the queue.
 
 Pure: no thread, no socket, no clock. Of JSON text only the first and the last character
-are looked at (``[...]`` or ``{...}``); whether the rest is valid is left to the intake.
+are checked (``[...]`` or ``{...}``); the rest is validated by the intake.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from ..runtime.host_signals import raised_by_signal_handler
 
 #: White space around and between the tokens of JSON text.
 JSON_SPACE = b" \t\n\r"
-#: What has to be the last byte of JSON text, by its first; -1: it can't be the first.
+#: The last byte that JSON text must have, by its first byte; -1: text can't begin with it.
 CLOSING = [-1] * 256
 CLOSING[ord("{")] = ord("}")
 CLOSING[ord("[")] = ord("]")
-# A header value in visible ASCII: what could end the line or the header is refused.
+# A header value in visible ASCII: characters that could end the line are refused.
 _MAX_CONTENT_TYPE = 1000
 _CONTENT_TYPE = re.compile(r"[!-~]+(?:[ \t]+[!-~]+)*\Z")
 
 
 class Upload:
-    """A SymDB body and its content type; as long as the body."""
+    """A SymDB body and its content type; its length is that of the body."""
 
     __slots__ = ("body", "content_type")
 
@@ -38,14 +38,14 @@ class Upload:
         return len(self.body)
 
 
-#: What waits: JSON text, or a SymDB body.
+#: What waits in a queue: JSON text, or a SymDB body.
 Item = bytes | Upload
 
 
 def min_size(payload: object) -> int:
-    """Bytes that a payload takes at least, told without copying or encoding it.
+    """A lower bound of a payload's size in bytes, computed without copying or encoding it.
 
-    0 for what is yet to be encoded to JSON. A subclass's own ``__len__`` is not asked.
+    0 for objects that have to be encoded to JSON. A subclass's ``__len__`` is not called.
     """
     if isinstance(payload, str):
         return str.__len__(payload)
@@ -97,20 +97,20 @@ def check_content_type(content_type: object) -> str:
             f"the content type is {content_type!r:.80}; expected: one line of ASCII text such "
             "as 'multipart/form-data; boundary=...'"
         )
-    return str.__str__(content_type)  # of an enumeration: its value
+    return str.__str__(content_type)  # of a member of an Enum: its value
 
 
 def _encode(payload: object) -> bytes:
     try:
         if isinstance(payload, str):
-            return str.encode(payload, "utf-8")  # a subclass may make of it what it likes
+            return str.encode(payload, "utf-8")  # not the `encode` of a subclass
         if isinstance(payload, (bytes, bytearray, memoryview)):
             return _copied(payload)
         if isinstance(payload, (Mapping, list, tuple)):
             return _encode_json(payload)
     except KeyboardInterrupt:
         raise  # the user's
-    except BaseException as error:  # whatever a hostile object's own methods raise
+    except BaseException as error:  # from the methods of a hostile object
         if raised_by_signal_handler(error):
             raise
         raise InvalidPayload(f"the payload can't be encoded: {type(error).__name__}") from error

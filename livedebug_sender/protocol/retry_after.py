@@ -1,4 +1,4 @@
-"""``Retry-After``: how long a server asks to wait."""
+"""Parses ``Retry-After``: how long a server asks to wait."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from ..runtime.host_signals import reraise_of_signal_handler
 
 
 def parse_retry_after(value: str | None, now: float, date: str | None = None) -> float | None:
-    """Seconds to wait by a ``Retry-After`` header; None if there is none that can be read.
+    """Seconds to wait according to a ``Retry-After`` header; None if it is missing or invalid.
 
     Args:
         value: seconds, or an HTTP date (RFC 9110, 10.2.3).
-        now: the time, in seconds since 1970; used where the answer has no date.
-        date: the answer's own ``Date``, which a date is compared with: our clock may be
-            minutes off.
+        now: the time in seconds since 1970, used if the answer has no ``Date``.
+        date: the answer's ``Date``. A date in `value` is relative to it, since the local clock
+            may be minutes off.
     """
-    if value is None:  # as of nearly every answer: nothing is parsed for it
+    if value is None:  # as in nearly every answer
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():

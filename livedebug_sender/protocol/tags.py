@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ..errors import ConfigError
 
-#: The Agent cuts tags after so many characters (``pkg/trace/api/debugger.go``).
+#: The Agent cuts tags after that many characters (``pkg/trace/api/debugger.go``).
 MAX_TAGS = 4001
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -28,7 +28,7 @@ def generate_tags(
     Raises:
         ConfigError: for a tag that is not a str, or has control characters.
     """
-    from socket import gethostname  # late: a tenth of the time to import the library
+    from socket import gethostname  # late: it takes a tenth of the time to import the library
 
     if isinstance(custom_tags, (str, bytes)):
         raise ConfigError("custom_tags is one string; expected: a sequence of 'key:value'")

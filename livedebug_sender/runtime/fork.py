@@ -1,7 +1,7 @@
-"""Knowing that this process is a fork of the one that made something.
+"""Detecting that this process is a fork of the one that created an object.
 
-Fork hooks are not enough: a server that forks in C (uWSGI) doesn't run Python's. And a
-look at the process id is a system call, a tenth of what an `enqueue` costs in all.
+Fork hooks are not enough: a server that forks in C (uWSGI) doesn't run Python's hooks. And
+`getpid` is a system call, which takes a tenth of the time of an `enqueue`.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Protocol
 
 from .host_signals import reraise_of_signal_handler
 
-#: Linux's own number (asm-generic/mman-common.h, since 4.14); Python has no name for it.
+#: Linux's constant (asm-generic/mman-common.h, since 4.14); Python has no name for it.
 _MADV_WIPEONFORK = 18
 
 
 class OwnedByThisProcess(Protocol):
-    """Its item 0 is true in the process that made it, and false in every fork of that."""
+    """Its item 0 is true in the process that created it, and false in every fork."""
 
     def __getitem__(self, zero: int, /) -> int: ...
 
 
 def owned_by_this_process() -> OwnedByThisProcess:
-    """For what must not be used in a fork: a check takes 18 ns, and `getpid` 113."""
+    """A marker for objects that must not be used in a fork: a check takes 18 ns, `getpid` 113."""
     page = _page_wiped_on_fork()
     if page is None:
         return _ProcessId()
@@ -33,7 +33,7 @@ def owned_by_this_process() -> OwnedByThisProcess:
 
 
 class _ProcessId:
-    """For systems that can't wipe a page on a fork."""
+    """Compares process ids, on systems that can't wipe a page on a fork."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -43,7 +43,7 @@ class _ProcessId:
 
 
 def _page_wiped_on_fork() -> mmap.mmap | None:
-    """A page of memory that a child finds zeroed; None where there is no such thing."""
+    """A page of memory that is zero in a forked child; None if the system has no such pages."""
     if sys.platform != "linux":
         return None
     try:

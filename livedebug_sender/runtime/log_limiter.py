@@ -1,10 +1,10 @@
-"""What the log says of a problem that repeats: one line, then its count once a minute.
+"""Limits the log: a problem that repeats is one line, then a count once a minute.
 
-`LogLimiter.note` only remembers: it takes no lock, writes nothing, and may be called from
+`LogLimiter.note` only records: it takes no lock, writes nothing, and may be called from
 `enqueue`, in a signal handler, or while the host holds the lock of its own log handler.
-`LogLimiter.due` tells which lines may be written now; `report` writes them, holding no
-lock. However much goes wrong, that is at most one line a minute for each kind of problem,
-of `MAX_LENGTH` characters, and `MAX_KINDS` kinds.
+`LogLimiter.due` returns the lines to be written now; `report` writes them, holding no
+lock. There is at most one line a minute for each kind of problem, of `MAX_LENGTH`
+characters, and there are at most `MAX_KINDS` kinds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .signal_safe_lock import SignalSafeLock
 
 logger = logging.getLogger("livedebug_sender")
 
-#: Seconds for which a kind of problem that was logged is only counted.
+#: Seconds after a line during which further problems of its kind are only counted.
 QUIET_FOR = 60.0
 MAX_LENGTH = 500
 MAX_KINDS = 100
@@ -37,7 +37,7 @@ class _Kind:
 
     def __init__(self, level: int, message: str) -> None:
         self.level = level
-        #: Of the last time, which may have a newer detail.
+        #: The last message: its details are the newest.
         self.message = message
         self.count = AtomicInteger()
         #: How many of them were logged.
@@ -54,24 +54,24 @@ class LogLimiter:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._kinds: dict[object, _Kind] = {}
-        # Guards: what was logged of each kind, so that no two threads log the same. Never
-        # taken by `note`, never held while a line is written; re-entrant, for a finalizer.
+        # Guards: how many of each kind were logged, so that no two threads log the same. Never
+        # taken by `note` nor held while a line is written; re-entrant, for finalizers.
         self._lock = SignalSafeLock()
 
     def note(
         self, kind: object, message: str, count: int = 1, level: int = logging.WARNING
     ) -> bool:
-        """Remember that something happened `count` times.
+        """Record that something happened `count` times.
 
         Args:
-            kind: what counts as the same problem.
+            kind: identifies the problem; problems of the same kind share a line.
 
         Returns:
             Whether it is the first of its kind.
         """
         known = self._kinds.get(kind)
         if known is None and len(self._kinds) >= MAX_KINDS:
-            kind, message = MAX_KINDS, "more kinds of problems than can be told apart"
+            kind, message = MAX_KINDS, "too many kinds of problems to log each of them"
             known = self._kinds.get(kind)
         first = known is None
         if known is None:
@@ -86,12 +86,12 @@ class LogLimiter:
         """Call `on_slow`, with the seconds it took so far, while a request takes long.
 
         Args:
-            longest: seconds that the request may take; if few, there is no need to watch.
+            longest: seconds that the request may take; short ones are not watched.
         """
-        return nullcontext()  # nobody is there to look
+        return nullcontext()  # only a `LogReporter` has a thread that watches
 
     def settle(self, kind: object) -> None:
-        """Log no more of what was noted so far: another line told what came of it."""
+        """Do not log what was noted so far: another line has the outcome."""
         known = self._kinds.get(kind)
         if known is not None:
             with self._lock:
@@ -100,7 +100,7 @@ class LogLimiter:
     def due(self, *, final: bool = False) -> list[Line]:
         """The lines to be written now, each of which is given once.
 
-        With `final`, also the counts that are being kept back.
+        With `final`, also counts whose minute is not over yet.
         """
         now = self._clock()
         lines = []
@@ -110,7 +110,7 @@ class LogLimiter:
                 if count <= 0 or not (final or now >= kind.due_at()):
                     continue
                 seconds = now - kind.logged_at
-                # Also at once after the first: the same line twice would look like a mistake.
+                # Also for the second line, soon after the first: without it the two would be equal.
                 since = f" in {max(1, seconds):.0f} s" if seconds < float("inf") else ""
                 kind.logged += count
                 kind.logged_at = now
@@ -120,7 +120,7 @@ class LogLimiter:
         return lines
 
     def next_due(self) -> float | None:
-        """When the next line is to be written, in seconds of the clock; None: no line is."""
+        """When the next line is due, in seconds of the clock; None if there is none."""
         with self._lock:
             return min(
                 (k.due_at() for k in list(self._kinds.values()) if k.count.read() > k.logged),
@@ -128,7 +128,7 @@ class LogLimiter:
             )
 
     def _due_at(self, kind: object) -> float:
-        """When a line of a kind that was noted may be written."""
+        """When the next line of a kind may be written."""
         known = self._kinds.get(kind) or self._kinds.get(MAX_KINDS)
         return float("-inf") if known is None else known.due_at()
 
@@ -144,11 +144,11 @@ class LogLimiter:
 
 
 def _write(level: int, message: str, *arguments: object) -> None:
-    """Write a line; what the host's log filters raise is not passed on."""
+    """Write a line; exceptions of the host's log filters are suppressed."""
     try:
         logger.log(level, message, *arguments)
     except KeyboardInterrupt:
         raise  # the user's
-    except BaseException as error:  # a filter's; those of a handler `logging` prints
+    except BaseException as error:  # from a filter; `logging` itself prints those of handlers
         if raised_by_signal_handler(error):
             raise

@@ -1,10 +1,10 @@
-"""Writes the lines of a `LogLimiter` in time, without anybody calling its `report`.
+"""Writes the lines of a `LogLimiter` on its own thread, without a call of `report`.
 
-They are to be seen within seconds, but `enqueue` must not write them (the host may hold
-a lock of its log handler), and a worker may be in a request for a minute. So there is a
-thread for it, which lives only while there is something to write, and for a request
-that may last long: none is started while all is well, and an idle sender has none.
-Nor can a log handler that hangs hold up a delivery.
+Lines should appear within seconds, but `enqueue` must not write them (the host may hold
+a lock of its log handler), and a worker may be in a request for a minute. So a thread
+writes them, which lives only while there is something to write, or a request that may
+take long: without problems none is started, and an idle sender has none. A log handler
+that hangs does not delay a delivery either.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from .clock import monotonic
 from .log_limiter import QUIET_FOR, LogLimiter
 from .threads import start_thread
 
-#: Seconds for which a first line waits, for its count.
+#: Seconds for which a first line waits, so that it has a count.
 _GATHER = 1.0
-#: Seconds after which a request without an answer is a problem. With what it takes to find
-#: that out and to write it, less than five.
+#: Seconds after which a request without an answer is logged. Together with the time to notice
+#: and to write it that is less than five.
 SLOW_AFTER = 3.0
-#: Seconds that the thread stays, so that not each of many long requests starts one.
+#: Seconds for which the thread stays, so that not every long request starts a new one.
 _LINGER = 10.0
 #: Seconds between two tries to start a thread.
 _START_AGAIN = 1.0
@@ -34,7 +34,7 @@ _START_AGAIN = 1.0
 
 @dataclass
 class _Watched:
-    """A request under way."""
+    """A request in flight."""
 
     on_slow: Callable[[float], None]
     since: float
@@ -42,7 +42,7 @@ class _Watched:
 
 
 class LogReporter(LogLimiter):
-    """A `LogLimiter` that writes its lines by itself."""
+    """A `LogLimiter` that writes its lines on its own thread."""
 
     def __init__(
         self,
@@ -51,10 +51,10 @@ class LogReporter(LogLimiter):
     ) -> None:
         super().__init__(clock)
         self._start = start
-        # Held by the thread while it lives. Nobody waits for it.
+        # Held by the thread while it lives. No thread waits for it.
         self._alive = threading.Lock()
         self._wake = AutoResetEvent()
-        #: When the thread will wake by itself; it is woken for what is due before.
+        #: When the thread's sleep ends; it is woken for lines that are due earlier.
         self._wakes_at = math.inf
         self._closed = False
         self._start_at = float("-inf")
@@ -88,9 +88,9 @@ class LogReporter(LogLimiter):
             self._busy_until = self._clock() + _LINGER
 
     def close(self) -> None:
-        """Write all that is left, here, and let the thread end.
+        """Write all that is left on the calling thread, and let the reporter's thread end.
 
-        What is noted later (payloads for a closed sender) still gets its first line.
+        Problems that are noted later (payloads for a closed sender) still get a first line.
         """
         self._closed = True
         self._wake.set()
@@ -122,7 +122,7 @@ class LogReporter(LogLimiter):
                 self._alive.release()
 
     def _sleep(self, seconds: float) -> None:
-        """Sleep so long, or less if something new is due before."""
+        """Sleep that long, or less if a new line is due earlier."""
         until = self._clock() + seconds
         self._wakes_at = until
         while self._wake.wait(until - self._clock()):
@@ -135,10 +135,10 @@ class LogReporter(LogLimiter):
             self._wakes_at = until
 
     def _wake_for(self, kind: object) -> None:
-        """Wake the thread, if it would sleep for longer than until a line of this kind is due."""
+        """Wake the thread if it would sleep beyond the time at which a line of this kind is due."""
         due = max(self._due_at(kind), self._clock() + _GATHER)
         if due < self._wakes_at:
-            self._wakes_at = due  # or each of a flood would wake it
+            self._wakes_at = due  # so that a flood of notes wakes it once
             self._wake.set()
 
     def _look_at_requests(self) -> None:
@@ -149,7 +149,7 @@ class LogReporter(LogLimiter):
                 watched.on_slow(now - watched.since)
 
     def _wait(self) -> float | None:
-        """Seconds to sleep; None when nobody needs this thread any more."""
+        """Seconds to sleep; None if this thread is not needed any more."""
         now = self._clock()
         waits = []
         due = self.next_due()

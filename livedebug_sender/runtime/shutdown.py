@@ -1,4 +1,4 @@
-"""The end of the process: what was forgotten open is closed."""
+"""Closes senders that are still open when the process ends."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .fork import OwnedByThisProcess
 
 
 class Closeable(Protocol):
-    """What can be closed in two steps, so that several share one timeout."""
+    """An object that is closed in two steps, so that several share one timeout."""
 
     owned_by_this_process: OwnedByThisProcess
 
     def begin_close(self) -> float:
-        """Begin, without waiting; when its time is over, for `finish_close`."""
+        """Begin to close, without waiting; returns the deadline for `finish_close`."""
 
     def finish_close(self, deadline: float) -> bool:
-        """Wait for the end, until `deadline`."""
+        """Wait until it is closed, at most until `deadline`."""
 
 
-# What may have to be closed, by identity. Only single dict operations, which nothing can
-# interrupt.
+# What is still open, by identity. Changed by single operations of a dict only, which nothing
+# can interrupt.
 _open: dict[int, Closeable] = {}
 #: The exit hook in a child of multiprocessing.
 _finalizer: Any = None
@@ -40,22 +40,22 @@ def unregister(closeable: Closeable) -> None:
 
 
 def registered() -> tuple[Closeable, ...]:
-    """What is closed if this process ends now."""
+    """What would be closed if this process ended now."""
     return tuple(one for one in _open.copy().values() if one.owned_by_this_process[0])
 
 
 def close_all() -> None:
-    """Close what is still open, all at once, so that the longest timeout is the whole.
+    """Close what is still open, all at once, so that it takes as long as the longest timeout.
 
     Raises:
-        BaseException: the first that came up in any of them; the others were closed still.
+        BaseException: the first that any of them raised; all of them were closed nevertheless.
     """
     problems: list[BaseException] = []
     closing: list[tuple[Closeable, float]] = []
     for one in registered():
         try:
             closing.append((one, one.begin_close()))
-        except BaseException as error:  # of a host's signal handler
+        except BaseException as error:  # from a signal handler of the host
             problems.append(error)
     for one, deadline in closing:
         try:
@@ -67,14 +67,14 @@ def close_all() -> None:
 
 
 def _hook_into_multiprocessing() -> None:
-    """A child of multiprocessing ends by os._exit, without atexit; it has this instead."""
+    """Close at the end of a child of multiprocessing, which ends by os._exit without atexit."""
     global _finalizer
     util = sys.modules.get("multiprocessing.util")
     process = sys.modules.get("multiprocessing.process")
     if not util or not process or process.parent_process() is None:
         return
-    # One for the process. Not bound to an object of ours: it would run when that is
-    # collected, in the middle of the garbage collector.
+    # One for the process. Not bound to one of our objects, or it would run when that is
+    # garbage-collected.
     if _finalizer is None or not _finalizer.still_active():
         _finalizer = util.Finalize(None, close_all, exitpriority=100)
 
@@ -85,8 +85,8 @@ def _after_fork_in_child() -> None:
     _finalizer = None
 
 
-# At import, hence before the host's own handlers, which run in the reverse order: what
-# they enqueue is still taken.
+# Registered at import, hence usually before the host's handlers: they run in reverse order, so
+# what those enqueue is still accepted.
 atexit.register(close_all)
 
 if hasattr(os, "register_at_fork"):

@@ -1,4 +1,4 @@
-"""Bounds on time: how long a request may take, and how another thread ends it."""
+"""Bounds a request in time, and lets another thread abort it."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from collections.abc import Callable
 
 from ..runtime.clock import monotonic
 
-#: Bytes of a body that have to go out within one timeout.
+#: Bytes of a body that have to be sent within one timeout.
 BYTES_PER_TIMEOUT = 1024 * 1024
 
 
 class RequestDeadline:
-    """The time that one transport's requests have; one after the other, for one thread.
+    """The deadline of the requests of one transport, which makes one at a time.
 
-    Times are seconds of `runtime.clock.monotonic`. The timeouts of sockets are for each read: an
-    answer that drips a byte a second never ends. So each phase of a request (connect,
-    write, read) gets a point in time until which all of it has to be done.
+    Times are seconds of `runtime.clock.monotonic`. A socket's timeout applies to each read, so an
+    answer that drips a byte a second would never time out. Therefore each phase of a request
+    (connect, write, read) has a point in time at which it has to be complete.
     """
 
     def __init__(self) -> None:
-        #: No request goes on after that.
+        #: When every request has to end.
         self.at = float("inf")
         self.aborted = False
         self._interrupt: Callable[[], None] | None = None
 
     def until(self, timeout: float) -> float:
-        """When a phase that may take `timeout` seconds has to be done."""
+        """When a phase that may take `timeout` seconds has to be complete."""
         return min(monotonic() + timeout, self.at)
 
     def remaining(self, until: float) -> float:
         """Seconds until then, more than 0.
 
         Raises:
-            TimeoutError: that is over.
+            TimeoutError: that time has passed.
             ConnectionAbortedError: the requests were aborted.
         """
         if self.aborted:
@@ -43,18 +43,18 @@ class RequestDeadline:
         return left
 
     def interrupted_by(self, interrupt: Callable[[], None] | None) -> None:
-        """What `abort` calls from now on, to end the wait of the request's thread.
+        """Set what `abort` calls to end the wait of the request's thread; None: nothing.
 
         Raises:
-            ConnectionAbortedError: `abort` was called. Checked after the change, since an
-                `abort` in between has called what was set before.
+            ConnectionAbortedError: `abort` was called. This is checked after the change, since
+                a concurrent `abort` may have called the previous one.
         """
         self._interrupt = interrupt
         if self.aborted:
             raise ConnectionAbortedError("aborted")
 
     def abort(self) -> None:
-        """End the request under way, from another thread, and let none follow it."""
+        """Abort the current request, from another thread; later ones fail at once."""
         self.aborted = True
         interrupt = self._interrupt
         if interrupt is not None:

@@ -1,4 +1,4 @@
-"""Opening a connection to the end of a route: TCP, proxies, TLS."""
+"""Opening a connection along a route: TCP, proxies, TLS."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .streams import NestedTLSStream, PlainStream, Stream, start_tls
 def connect(
     route: ResolvedRoute, resolver: Resolver, deadline: RequestDeadline, timeout: float
 ) -> Connection:
-    """Open a connection to the end of a route.
+    """Open a connection along a route.
 
     Args:
-        timeout: seconds for all of it: look-ups, every address, the proxy, TLS.
+        timeout: seconds for everything together: look-ups, every address, the proxy, TLS.
 
     Raises:
-        OSError, ProtocolError: see `failures.reason` for the words.
+        OSError, ProtocolError: `failures.reason` makes a human-readable reason of them.
     """
     until = deadline.until(timeout)
     if route.unix_path is not None:
@@ -69,7 +69,7 @@ def _by_proxy(
         proxy_name = _server_name(proxy.host)
         to_proxy = start_tls(sock, route.proxy_context, proxy_name, deadline, until)
     if route.context is None:
-        return to_proxy  # it forwards
+        return to_proxy  # for http the proxy forwards requests, without a tunnel
     try:
         open_tunnel(to_proxy, route, proxy, deadline, until)
         if route.proxy_context is None:
@@ -83,5 +83,5 @@ def _by_proxy(
 
 
 def _server_name(host: str) -> str:
-    """The name that a certificate is for: without the zone of an IPv6 address."""
+    """The name to verify in a certificate: without the zone of an IPv6 address."""
     return host.partition("%")[0].rstrip(".") if ":" in host else host.rstrip(".")

@@ -1,4 +1,4 @@
-"""Why no answer came: human-readable, without secrets."""
+"""Human-readable reasons why no answer was received, without secrets."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ TLS_FAILED = "TLS failed"
 
 
 class TLSFailed(OSError):
-    """TLS with the peer failed; the message is human-readable, as in those below."""
+    """TLS with the peer failed. As for the exceptions below, the message is human-readable."""
 
 
 class ProxyFailed(OSError):
-    """The proxy can't be used, or refused."""
+    """The proxy can't be used, or refused the connection."""
 
 
 class NoSuchHost(OSError):
-    """The name has no address, or can't be one."""
+    """The name has no address, or is not a valid name."""
 
 
 def is_cut(error: BaseException) -> bool:
-    """Did the peer end the connection?"""
+    """Whether the peer closed or reset the connection."""
     return isinstance(error, (ConnectionResetError, BrokenPipeError, ConnectionAbortedError))
 
 
 def reason(error: BaseException) -> str:
-    """A human-readable reason, without the text of others' exceptions: it may hold headers."""
+    """A human-readable reason, without the texts of foreign exceptions, which may hold headers."""
     if isinstance(error, TimeoutError):
         return TIMED_OUT
     if isinstance(error, (ProtocolError, ProxyFailed, TLSFailed)):
@@ -44,7 +44,7 @@ def reason(error: BaseException) -> str:
 
 def tls_failed(error: BaseException) -> TLSFailed:
     """A `TLSFailed` for an `ssl.SSLError`, with OpenSSL's reason, which holds no secrets."""
-    # Told by its attributes: `ssl` is not imported before it is needed.
+    # Recognised by its attributes, since `ssl` is not imported before it is needed.
     unverified = getattr(error, "verify_message", None)
     if unverified:
         return TLSFailed(f"{TLS_FAILED}: its certificate can't be verified: {unverified}")

@@ -1,4 +1,4 @@
-"""``file://`` endpoints: each request a line of JSON."""
+"""``file://`` endpoints: each request is appended as one line of JSON, with its key masked."""
 
 from __future__ import annotations
 

@@ -1,15 +1,14 @@
-"""Looking up host names, bounded in time.
+"""Looks up host names, bounded in time.
 
 `getaddrinfo` has no timeout: with a name server that does not answer it takes 20 seconds
-and more, and can't be aborted. So it runs on a daemon thread of its own, and the caller
-waits for it until its time is over. The next caller with the same name waits for the
-look-up that is under way.
+and more, and can't be aborted. So it runs on its own daemon thread, and the caller waits for
+it at most until its deadline. Later callers with the same name wait for the same look-up.
 """
 
 from __future__ import annotations
 
-# Needed by each first look-up. Imported by a thread of ours, it might be half loaded in the
-# middle of a fork.
+# Needed by the first look-up. If the look-up's thread imported it, a fork meanwhile could leave it
+# half imported in the child.
 import encodings.idna  # noqa: F401
 import os
 import socket
@@ -27,9 +26,9 @@ from .failures import NoSuchHost
 Addresses = list[Any]
 LookUp = Callable[[str, int], Addresses]
 
-#: Look-ups that may be under way in a process; beyond it a new name is a timeout at once.
+#: Concurrent look-ups in a process; with more, a new name is a timeout at once.
 MAX_UNDER_WAY = 16
-#: Names whose last addresses are remembered, for when no thread can be started.
+#: Names whose last addresses are remembered, to be used when no thread can be started.
 MAX_REMEMBERED = 64
 
 
@@ -46,7 +45,7 @@ def system_look_up(host: str, port: int) -> Addresses:
 
 
 class _UnderWay:
-    """One look-up, and those who wait for it."""
+    """One look-up, and the threads that wait for it."""
 
     def __init__(self) -> None:
         self.addresses: Addresses | None = None
@@ -75,7 +74,7 @@ class _UnderWay:
 
 
 class Resolver:
-    """Looks names up; for any number of threads, forks included.
+    """Looks up names; may be used by any number of threads, and in forks.
 
     Args:
         look_up: as `system_look_up`, which it is by default.
@@ -89,8 +88,8 @@ class Resolver:
     ) -> None:
         self._look_up = look_up
         self._start = start
-        # No lock: a fork could copy it taken. Each step is one operation of a dictionary.
-        # With the process in the key, since a fork's parent's threads are not its own.
+        # No lock: a fork could copy it while it is taken. Each step is one operation of a dict.
+        # The key includes the process, since the threads of a parent do not exist in its fork.
         self._under_way: dict[tuple[int, str, int], _UnderWay] = {}
         self._remembered: dict[tuple[str, int], Addresses] = {}
 
@@ -98,8 +97,8 @@ class Resolver:
         """The addresses of a host.
 
         Raises:
-            NoSuchHost: it has none.
-            TimeoutError: there is no answer yet.
+            NoSuchHost: the host has no address.
+            TimeoutError: there was no answer in time.
             ConnectionAbortedError: the request was aborted meanwhile.
         """
         if _is_numeric(host):
@@ -109,7 +108,7 @@ class Resolver:
         if found is None:
             deadline.remaining(until)
             if self._count_under_way() >= MAX_UNDER_WAY:
-                raise TimeoutError("too many look-ups of names are under way")
+                raise TimeoutError("too many look-ups of names at once")
             found = _UnderWay()
             first = self._under_way.setdefault(key, found)
             if first is not found:

@@ -1,4 +1,4 @@
-"""Through a proxy: tunnels (CONNECT) and SOCKS."""
+"""Connections through a proxy: tunnels (CONNECT) and SOCKS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def open_tunnel(
     """Ask the proxy at the other end for a tunnel to the origin (RFC 9110, 9.3.6).
 
     Raises:
-        ProxyFailed: it refuses.
+        ProxyFailed: the proxy refused the tunnel.
     """
     host = f"[{route.host}]" if ":" in route.host else route.host
     authority = f"{host}:{route.port}"
@@ -34,7 +34,7 @@ def open_tunnel(
     Connection(stream).exchange(head, None, reader, deadline, deadline.remaining(until))
     status = reader.status or 0
     if status == 407:
-        raise ProxyFailed("the proxy refused its credentials, or lacks them (407)")
+        raise ProxyFailed("the proxy requires credentials, or refused them (407)")
     if not 200 <= status < 300:
         raise ProxyFailed(f"the proxy refused the tunnel ({status})")
     if reader.surplus:
@@ -51,7 +51,7 @@ def open_socks(
     """A connection to the origin through a SOCKS proxy.
 
     Raises:
-        ProxyFailed: it refuses, or PySocks is not installed.
+        ProxyFailed: the proxy refused the connection, or PySocks is not installed.
     """
     try:
         dial_socks: DialSocks = load(f"{__package__}.socks_proxy", "dial_socks")

@@ -1,4 +1,4 @@
-"""What `Transport.post` gives back, or raises."""
+"""What `Transport.post` returns or raises."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 #: Bytes of an answer's body that a `Response` has.
 MAX_ANSWER = 4096
-#: Bytes of it that are read, so that its connection can be kept; with more it is closed.
+#: Bytes of it that are read, so that the connection can be reused; with more it is closed.
 MAX_READ = 64 * 1024
 
 
 class Response(NamedTuple):
-    """An answer, as far as a sender needs it.
+    """The parts of an answer that a sender needs.
 
     Attributes:
-        retry_after: the header of that name, as it came.
-        body: its first `MAX_ANSWER` bytes; less if it came to an early end.
+        retry_after: the header of that name, not parsed.
+        body: its first `MAX_ANSWER` bytes; fewer if it was truncated.
         date: the answer's own ``Date`` header, which a date in `retry_after` is relative to.
-        bytes_sent: bytes of the request's body that went out.
+        bytes_sent: bytes of the request's body that were sent.
     """
 
     status: int
@@ -33,14 +33,14 @@ class Response(NamedTuple):
 
 
 class NoResponse(DeliveryError):
-    """No whole answer came.
+    """No complete answer was received.
 
     Attributes:
-        bytes_sent: bytes of the body that went out on a connection; 0 where there was none.
-        cut_after_body: the whole request was written, and then the connection was cut:
-            the request may have crashed the server.
-        partial: what came of the answer, if a whole one was asked for; None without a whole
-            head.
+        bytes_sent: bytes of the request's body that were sent; 0 without a connection.
+        cut_after_body: whether the connection was closed or reset after the whole request was
+            written: the request may have crashed the server.
+        partial: the part of the answer that was received, if a complete one was requested;
+            None if its head is incomplete.
     """
 
     def __init__(
@@ -58,4 +58,4 @@ class NoResponse(DeliveryError):
 
 
 class TimedOut(NoResponse):
-    """No whole answer came in time."""
+    """No complete answer was received in time."""

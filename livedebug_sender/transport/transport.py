@@ -1,4 +1,4 @@
-"""Sending a `Request`: gives a `Response`, or raises `NoResponse`."""
+"""Sends a `Request`, and returns a `Response` or raises `NoResponse`."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ class Transport:
             self._client = new_client(session_factory(), self._deadline, own)
 
     def post(self, request: Request, *, deadline: float | None = None) -> Response:
-        """Send, and wait for the answer: its status, and the beginning of its body.
+        """Send a request, and wait for the status and the beginning of the body of its answer.
 
-        The status alone decides what follows: a body that is cut, too long or too slow is
-        no fault.
+        Only the status decides what follows: a body that is truncated, too long or too slow is
+        not an error.
 
         Args:
-            deadline: when to return at the latest (seconds of `runtime.clock.monotonic`).
+            deadline: the latest time to return (seconds of `runtime.clock.monotonic`).
 
         Raises:
-            NoResponse: `TimedOut`, if it is that.
+            NoResponse: no answer; `TimedOut` if none came in time.
         """
         if request.endpoint.scheme == "file":
             self._set_deadline(deadline)
@@ -87,18 +87,19 @@ class Transport:
     def exchange(
         self, request: Request, *, max_body: int, deadline: float | None = None
     ) -> RawResponse:
-        """As `post`, over the network, for callers that need the whole answer as it came.
+        """As `post`, but only over the network, and with the complete, undecoded answer.
 
         Args:
-            max_body: bytes of the answer's body at most.
+            max_body: the largest body of an answer, in bytes.
 
         Raises:
-            NoResponse: also for an answer that is cut or too long; `partial` has it then.
+            NoResponse: also for an answer that is truncated or too long; `partial` then has
+                the part that was received.
         """
         return self._send(request, deadline, max_body, whole=True)
 
     def agent_info(self, agent: Endpoint, deadline: float | None = None) -> dict[str, Any] | None:
-        """An agent's ``/info``; None if that gives no JSON object."""
+        """An agent's ``/info``; None if the answer is not a JSON object."""
         if agent.scheme == "file":
             return None
         request = Request(agent, "/info", {"User-Agent": USER_AGENT}, b"", "GET")
@@ -111,7 +112,7 @@ class Transport:
         return info if isinstance(info, dict) else None
 
     def abort(self) -> None:
-        """Abort the request under way, from another thread; no request is made after that."""
+        """Abort the current request, from another thread; no request is made after that."""
         self._deadline.abort()
 
     def close(self) -> None:
