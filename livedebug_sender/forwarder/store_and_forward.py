@@ -39,21 +39,21 @@ logger = logging.getLogger("livedebug_sender")
 _MAX_ADDITIONAL_BYTES = 64 * 1024 * 1024
 #: Seconds after which another forwarder may have taken this one's place.
 _BACK_AFTER = 5
-#: Seconds after which a queue that could not be opened is tried again.
+#: Seconds after which opening a queue is tried again.
 _OPEN_AGAIN = 5
-#: Seconds between two looks whether all is delivered.
+#: Seconds between two checks whether everything is delivered.
 _LOOK = 0.02
-#: Seconds for deliveries that were cut to see that, and for the queue to close at the least.
+#: Seconds that aborted deliveries get to end, and the queue at least to close.
 _CUT = 0.5
-#: Of the time to close: deliveries are cut so long before its end, for the queue to close and the
-#: process to end within it (seconds, and the largest share).
-_LAST, _LAST_SHARE = 0.5, 0.25
+#: How long before the end of the time to close deliveries are aborted, so that the queue can be
+#: closed and the process ends in time: in seconds, and as a largest share of the time.
+LAST, LAST_SHARE = 0.5, 0.25
 
 
 class StoreAndForward:
-    """Forwards from a queue.
+    """Stores requests in a queue, and forwards them from there.
 
-    Each process opens it for itself, at `start` or when its first request comes.
+    Each process opens the queue for itself, at `start` or with its first request.
 
     Args:
         routes: to the intakes.
@@ -70,7 +70,7 @@ class StoreAndForward:
         self._failed = ("", 0.0)
 
     def start(self) -> None:
-        """Open the queue, and begin to deliver what waits in it.
+        """Open the queue, and start to deliver the requests in it.
 
         Raises:
             ConfigError: the queue can't be opened.
@@ -80,15 +80,15 @@ class StoreAndForward:
 
     @property
     def problem(self) -> str:
-        """Why there is no queue; "": there is one, or none was asked for yet."""
+        """Why the queue can't be opened; empty if it is open, or was not needed yet."""
         return self._failed[0]
 
     def forward(self, route: Route, head: Head, body: bytes) -> Reply:
-        """202, once the request is in the queue.
+        """Put the request into the queue, and answer 202.
 
         Raises:
-            HTTPError: 429 if the queue has no room, 503 if it can't keep it or can't be
-                opened, or while closing.
+            HTTPError: 429 if the queue is full; 503 if the queue fails or can't be opened,
+                or while closing.
         """
         if self._closed:
             raise _closing()
@@ -117,7 +117,7 @@ class StoreAndForward:
         return opened.queue.stats() if opened else None
 
     def close(self, timeout: float) -> bool:
-        """Deliver what would be lost with the process; True if nothing was lost."""
+        """Deliver what would be lost with the process; whether nothing was lost."""
         with self._lock:
             self._closed = True
         opened = self._mine()
@@ -128,7 +128,7 @@ class StoreAndForward:
         if opened is not None:
             return opened
         problem, again_at = self._failed
-        # Once it failed, one request at a time tries again, and the others don't wait for it.
+        # After a failure one request at a time tries again; the others do not wait for it.
         if not problem:
             self._lock.acquire()
         elif time.monotonic() < again_at or not self._lock.acquire(blocking=False):
@@ -161,7 +161,7 @@ class StoreAndForward:
         return opened
 
     def _mine(self) -> _Opened | None:
-        """What this process opened; None if a parent process did, before a fork."""
+        """What this process opened; None if it was a parent process before a fork."""
         opened = self._opened
         return opened if opened is not None and opened.process == os.getpid() else None
 
@@ -228,7 +228,7 @@ class _Opened:
 
     def close(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
-        cut_at = deadline - min(_LAST, timeout * _LAST_SHARE)
+        cut_at = deadline - min(LAST, timeout * LAST_SHARE)
         if not self.queue.durable:
             while self.queue.stats().items and time.monotonic() < cut_at:
                 time.sleep(_LOOK)

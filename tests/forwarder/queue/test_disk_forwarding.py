@@ -74,8 +74,8 @@ def test_a_stop_in_the_middle_of_a_delivery_leaves_it_on_the_disk(tmp_path):
 
 
 def test_a_delivery_under_way_is_cut_in_time_for_the_queue_to_close(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_and_forward, "_LAST", 3.0)
-    monkeypatch.setattr(store_and_forward, "_LAST_SHARE", 0.75)
+    monkeypatch.setattr(store_and_forward, "LAST", 3.0)
+    monkeypatch.setattr(store_and_forward, "LAST_SHARE", 0.75)
     with RawServer(hang) as intake, on_disk(intake.url, tmp_path, timeout=60, grace=4.0) as app:
         assert app.post(ROUTES[2], b"[1]").status == 202
         assert intake.arrived.wait(15)
