@@ -1,6 +1,6 @@
-"""From the tracer's request to the intake's, and back: pure.
+"""Rewrites the headers and tags of requests for the intake, and of its answers: pure.
 
-Nothing here decides where a request goes: that is the route's and the settings'.
+Where a request goes is not decided here, but by its route and the settings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..protocol.tags import cut_tags
 from .replies import HTTPError, Lines
 from .routes import Route
 
-#: Of one connection, not of the message (RFC 9110, 7.6.1, and the Agent's proxy).
+#: Headers of one connection, not of the message (RFC 9110, 7.6.1, and the Agent's proxy).
 _HOP_BY_HOP = {
     "connection",
     "keep-alive",
@@ -153,7 +153,7 @@ def _header_of(variable: str) -> str:
 
 
 def _add_forwarded(headers: dict[str, str], environ: Environ) -> None:
-    """As the Agent's proxy does, for who reads the intake's logs; a tracer's own is dropped."""
+    """``X-Forwarded-*`` as the Agent's proxy sets them; a tracer's own values are dropped."""
     address = _address(environ.get("REMOTE_ADDR") or "")
     if address:
         headers["X-Forwarded-For"] = address

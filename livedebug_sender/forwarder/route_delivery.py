@@ -28,7 +28,7 @@ logger = logging.getLogger("livedebug_sender")
 
 @dataclass
 class DeliveryCounts:
-    """What the threads of all routes did."""
+    """Counts of the requests made by the threads of all routes."""
 
     # Guards: the numbers.
     lock: threading.Lock = field(default_factory=threading.Lock)

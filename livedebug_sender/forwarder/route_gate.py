@@ -1,4 +1,4 @@
-"""Whether a route's intake may be asked: while it is down, one request probes and the rest wait."""
+"""Lets requests of a route pass; while its intake is down, one probes and the others wait."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RouteGate:
         self._clock = clock
         # Guards: everything below.
         self._changed = threading.Condition()
-        #: When the next probe may go; None: all may.
+        #: When the next probe may pass; None while the route is up.
         self._probe_at: float | None = None
         self._probing = False
         self._failures = 0
@@ -32,7 +32,7 @@ class RouteGate:
             return self._probe_at is not None
 
     def enter(self) -> int | None:
-        """Wait until a request may go.
+        """Wait until a request may pass.
 
         Returns:
             The turn, for `failed`; None: the gate is closed.
@@ -64,7 +64,7 @@ class RouteGate:
             return was_down
 
     def failed(self, turn: int, retry_after: float | None, at_least: float = 0.0) -> float:
-        """A request found the route down; seconds until the next may go.
+        """A request found the route down; returns the seconds until the next may pass.
 
         Args:
             turn: what `enter` returned. A request that began before the route was known to be

@@ -1,16 +1,16 @@
-"""Faults on purpose, in a small language: ``503 twice, then good``. Pure but for a lock.
+"""Fault injection by plans in a small language: ``503 twice, then good``. Pure but for a lock.
 
-The same text is taken by the command line (``--fault``), by the pytest fixture and by the
-page. Several plans may be given, separated by ``;``: each sees every request, and what
-they do adds up (the first answer counts, delays are added). A plan may be for one track's
-route only::
+The command line (``--fault``), the pytest fixture and the page accept the same plans. Several
+plans may be given, separated by ``;``: each applies to every request, and their effects are
+combined (the first answer wins, delays are added). A plan may be for one track's route only::
 
     503 twice, then good          two requests are refused, then all are taken
     snapshots: 429 retry-after 2s once
     no v2; late 200ms             an agent without /debugger/v2/input, and a slow one
     500 for 20%                   at random
 
-A plan is a list of steps; the last one lasts, unless it says how often; then all is good.
+A plan is a list of steps. The last one applies to all further requests, unless it has a count;
+after that, requests are answered as usual.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ _EXPECTED = (
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to one request; nothing, as it is made.
+    """The faults of one request; by default none.
 
     Attributes:
-        status: of the answer; None: what the request deserves.
+        status: of the answer; None: the usual one.
         early: answer before the body is read, then close the connection.
         delay: seconds before the answer.
-        drip: seconds between the bytes of the answer; None: all at once.
-        ending: instead of an answer: ``reset`` or ``close`` the connection, ``stall``
-            (say nothing); empty: answer.
+        drip: seconds between the bytes of the answer; None: they are sent at once.
+        ending: instead of an answer, ``reset`` or ``close`` the connection, or ``stall``
+            (never answer); empty: answer.
         retry_after: seconds for the header ``Retry-After``; None: no such header.
-        no_v2: be an agent that does not know ``/debugger/v2/input``.
+        no_v2: act as an agent without ``/debugger/v2/input``.
     """
 
     status: int | None = None
@@ -68,7 +68,7 @@ class Fault:
     no_v2: bool = False
 
     def also(self, other: Fault) -> Fault:
-        """Both; where only one can be, this one."""
+        """The combination of both; where they conflict, this one wins."""
         return Fault(
             status=other.status if self.status is None else self.status,
             early=self.early or other.early,

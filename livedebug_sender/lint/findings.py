@@ -1,9 +1,9 @@
-"""A decoded payload against the JSON Schema of its track: pure.
+"""Compares a decoded payload with the JSON Schema of its track: pure.
 
-The schemas in ``schemas/`` are this project's own. Their facts are those of real tracers'
-payloads and of the tracers' public system tests (DataDog/system-tests,
-``utils/interfaces/schemas/library``). A ``description`` in a schema is what is expected
-there, in the words of a finding.
+The schemas in ``schemas/`` were written for this project, from payloads of real tracers and
+from the tracers' public system tests (DataDog/system-tests,
+``utils/interfaces/schemas/library``). A ``description`` in a schema says what is expected
+there, and becomes part of the finding's message.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from .quick_check import QuickCheck
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-#: Findings of one payload that are kept; a payload with one fault in each of a thousand
-#: values needs no thousand lines.
+#: The most findings of one payload: one fault in each of a thousand values needs no thousand
+#: lines.
 MAX_FINDINGS = 20
-# To find one takes up to 0.1 ms; what has thousands is of no tracer.
+# Each takes up to 0.1 ms to find; no tracer sends a payload with thousands.
 _MAX_ERRORS = 10 * MAX_FINDINGS
 _MAX_SHOWN = 60
 
@@ -34,11 +34,11 @@ _SCHEMAS = {Track.DIAGNOSTICS: "diagnostics", Track.SNAPSHOTS: "snapshot", Track
 
 @dataclass(frozen=True)
 class Finding:
-    """One odd thing.
+    """One place where a payload differs from its schema.
 
     Attributes:
-        pointer: where, as a JSON pointer (RFC 6901); empty for the payload itself.
-        given: what is there, shortened; ``"nothing"`` where something is missing.
+        pointer: the place as a JSON pointer (RFC 6901); empty for the payload itself.
+        given: the value there, shortened; ``"nothing"`` if it is missing.
         expected: what tracers send there.
     """
 
@@ -51,11 +51,11 @@ class Finding:
 
 
 def findings_in(payload: object, track: Track | str | None = None) -> list[Finding]:
-    """What is odd about a decoded payload of a debugger track.
+    """The findings in a decoded payload of a debugger track.
 
     Args:
-        payload: as `json.loads` gives it.
-        track: what it was sent as; None: what it looks like (see `track_of_payload`).
+        payload: as returned by `json.loads`.
+        track: the track it was sent on; None: the one it looks like (see `track_of_payload`).
 
     Raises:
         ValueError: the track is not one of the debugger's.
@@ -73,7 +73,7 @@ def findings_in(payload: object, track: Track | str | None = None) -> list[Findi
 
 
 def check(value: object, schema: str) -> Iterator[Finding]:
-    """The findings of one of the schemas, in the order of the places they are at."""
+    """The findings by one of the schemas, ordered by pointer."""
     try:
         errors = islice(_checker(schema).errors_in(value), _MAX_ERRORS)
         found = {_finding_of(error) for error in errors}
@@ -83,7 +83,7 @@ def check(value: object, schema: str) -> Iterator[Finding]:
 
 
 def shown(value: object) -> str:
-    """A value in few characters, as JSON."""
+    """A short form of a value, as JSON."""
     if isinstance(value, dict):
         return f"an object with {len(value)} members" if value else "an empty object"
     if isinstance(value, list):

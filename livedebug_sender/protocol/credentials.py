@@ -30,8 +30,8 @@ _SOUNDS_LIKE_ONE = re.compile(
     r"(token|secret|passw(or)?d|(api|auth|access|private)-?key|jwt|assertion|auth|authorization|"
     r"authentication|credentials?|signature|session-?id|oidc-data)\b"
 )
-#: Name a test's session for the tracers' test agent, and a run of a tracer; they give access to
-#: nothing.
+#: Not credentials: they name a session of a test at the tracers' test agent, and a run of a
+#: tracer.
 _NONE = frozenset(("x-datadog-test-session-token", "dd-session-id"))
 # The intakes accept a key in the query, too.
 _FIELD = re.compile(r"(api|app|application)[-_]?key$|token$|secret$|password$", re.IGNORECASE)

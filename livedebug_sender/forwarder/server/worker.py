@@ -1,7 +1,7 @@
-"""The threads that serve connections: each takes what is ready next, from one epoll.
+"""The threads that serve connections: each takes the next ready connection from one epoll.
 
-A thread that has a request keeps it to its end, so nothing is handed from thread to thread,
-and a connection that only waits has no thread at all.
+A thread handles a request from its beginning to its end, so that no request is passed between
+threads; a connection that is idle occupies no thread.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("livedebug_sender")
 
-#: Threads beyond `max_at_once`: for /health and /metrics, and to say 503.
+#: Threads in addition to `max_at_once`, for /health, /metrics and answers with a 503.
 SPARE_THREADS = 4
 _IDLE_TIMEOUT = 120.0
-#: Where others wait for a place.
+#: The limits while other connections wait to be accepted.
 IF_FULL = Patience(idle=1.0, head=1.0, rest=5.0)
-#: Connections that are cut at once for them.
+#: Connections that are closed at a time to make room for them.
 _CUT_AT_ONCE = 16
 LOOK_EVERY = 1.0
 _ARMED = {
     Wait.INPUT: select.EPOLLIN | select.EPOLLONESHOT,
     Wait.OUTPUT: select.EPOLLOUT | select.EPOLLONESHOT,
 }
-#: Of a request that could not be read: its answer is in HTTP/1.1.
+#: Stands for a request that could not be parsed; it is answered in HTTP/1.1.
 _UNREAD = RequestHead("GET", "", "", "HTTP/1.1", {}, 0, False, False)
 
 

@@ -1,7 +1,7 @@
-"""Requests that were refused for good, a file each: a line of JSON, then the request.
+"""Dead letters: rejected requests, one file for each: a line of JSON, then the request.
 
-Files, and no database, so that they can be looked at, sent again and dropped while a
-forwarder works with the queue: each of that is one rename or unlink.
+They are files, and not in a database, so that they can be read, requeued and deleted while a
+forwarder works with the queue: each of these is one rename or unlink.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .folders import DEAD, REQUEUED
 from .segment_files import sync_folder
 
 SUFFIX = ".letter"
-#: So many are kept at most, however small.
+#: How many are kept at most, however small they are.
 MAX_LETTERS = 10_000
-#: Seconds between two counts of what others wrote and removed.
+#: Seconds between two counts of the files, which other processes write and remove, too.
 _RECOUNT = 30.0
-#: What a letter's name ends with until it is whole.
+#: The suffix of a file until it is completely written.
 _UNFINISHED = ".new"
 _ABANDONED_AFTER = 3600.0
 _numbers = itertools.count()

@@ -1,8 +1,8 @@
-"""What can be read of a damaged segment: pure, of its bytes.
+"""Reads what is readable in the bytes of a damaged segment: pure.
 
-SQLite finds its rows by way of a tree of pages and stops where one is damaged. Here every
-page is looked at on its own: a leaf of a table names its rows, and a row says by its
-checksum whether it is whole (SQLite's file format: https://sqlite.org/fileformat2.html,
+SQLite finds rows through a tree of pages, and stops at a damaged page. Here every page is
+read independently: a leaf page of a table lists its rows, and the checksum of a row shows
+whether it is intact (SQLite's file format: https://sqlite.org/fileformat2.html,
 1.6 for b-tree pages, 2.1 for records, 4 for the WAL). SQLite's own ``.recover`` is in its
 shell, and not in Python's ``sqlite3``.
 """
@@ -28,11 +28,11 @@ _INTEGER_SIZES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 
 @dataclass
 class Salvaged:
-    """What was found.
+    """The readable content of a segment.
 
     Args:
         requests: by route and row.
-        settled: what was written down there about requests in any segment.
+        settled: its records of requests, in any segment, that are settled.
     """
 
     requests: dict[tuple[str, int], StoredRequest] = field(default_factory=dict)

@@ -1,14 +1,15 @@
-"""One file of the queue: a SQLite database of its own.
+"""A segment: one file of the queue, a SQLite database.
 
-A table for each route: requests have rows 1, 2, 3, ... in the order in which they came;
-none is ever changed or deleted. SQLite notices few flipped bits, so each row has a
-checksum. WAL, since a commit is then one write and one sync; ``synchronous=FULL``, as what
-is acknowledged after a commit in any other mode may be gone after a power cut. The WAL is
-checkpointed when the segment is sealed: most are emptied and unlinked before.
+It has a table for each route. Requests are the rows 1, 2, 3, ... in the order of their
+arrival; no row is ever changed or deleted. SQLite detects few flipped bits, so each row has
+a checksum. The database uses a WAL, because a commit is then one write and one sync, and
+``synchronous=FULL``, because in other modes an acknowledged commit may be lost in a power
+cut. The WAL is checkpointed when the segment is sealed: most segments are emptied and
+removed before.
 
-One connection a file, locked exclusively: releases of SQLite before 3.51.3 may damage a WAL
-that two connections reset. A sealed file is read as immutable, and is open only while rows
-of it are read: there may be more files than a process may have open.
+There is one connection for each file, with an exclusive lock: releases of SQLite before
+3.51.3 may damage a WAL that two connections reset. A sealed file is opened as immutable, and
+only while rows are read: there may be more files than a process may have open.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from .settled import Settled, decode_settled
 
 VERSION = 1
 PAGE = 16 * 1024
-#: ``LDQS``, which ``file`` and the like show.
+#: SQLite's application id, ``LDQS``; programs such as ``file`` show it.
 APPLICATION = 0x4C445153
 
 
 class ClosedSegment(Exception):
-    """It was closed meanwhile: what it held has moved."""
+    """The segment was closed meanwhile: its requests were moved to another one."""
 
 
 class UnopenableSegment(OSError):

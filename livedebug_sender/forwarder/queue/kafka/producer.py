@@ -1,4 +1,4 @@
-"""Writing records, and knowing when the brokers have them."""
+"""Writes records, and waits until the brokers have confirmed them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..request_queue import QueueUnavailable
 from .clients import KafkaPlace, make, producer_settings
 from .records import OVERHEAD, Record
 
-#: Seconds after which a tracer may try again.
+#: ``Retry-After`` for tracers, in seconds.
 RETRY_AFTER = 5.0
-#: Seconds between the puts that try whether the brokers confirm again.
+#: Seconds between puts that probe the brokers while they do not confirm.
 _PROBE_EVERY = 1.0
-#: Seconds for which a partition that did not confirm is left alone, where others do.
+#: Seconds for which a partition that did not confirm is avoided while others do.
 _RETRY_PARTITION = 10.0
 
-#: Told whether all records of a call are confirmed; on the producer's thread.
+#: Called with whether all records of a call were confirmed; on the producer's thread.
 Done = Callable[[bool], None]
 
 # A machine that sleeps stops the monotonic clock; the brokers go on.
@@ -31,11 +31,11 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class RecordProducer:
-    """An idempotent producer that waits for all replicas in sync. For any number of threads.
+    """An idempotent producer that waits for all in-sync replicas; for any number of threads.
 
     Args:
-        limit: bytes of a record's value.
-        timeout: seconds for the brokers' word.
+        limit: the largest value of a record, in bytes.
+        timeout: seconds to wait for the brokers' confirmation.
     """
 
     def __init__(self, place: KafkaPlace, limit: int, timeout: float, problems: LogLimiter) -> None:
