@@ -230,11 +230,13 @@ def test_what_was_put_is_read_from_memory_as_far_as_that_is_bounded(tmp_path, mo
     queue.close(5)
 
 
-def test_the_rights_of_a_folder_in_which_something_else_lies_stay(tmp_path):
-    (tmp_path / "somebody's").touch()
-    tmp_path.chmod(0o755)
+@pytest.mark.parametrize(("file", "mode"), [("somebody's", 0o755), (None, 0o1777)])
+def test_the_rights_of_a_folder_that_is_not_the_queues_alone_stay(tmp_path, file, mode):
+    if file is not None:
+        (tmp_path / file).touch()
+    tmp_path.chmod(mode)
     opened(tmp_path).close(PATIENCE)
-    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    assert tmp_path.stat().st_mode & 0o7777 == mode
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")

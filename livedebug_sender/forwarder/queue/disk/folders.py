@@ -133,9 +133,11 @@ class QueueFolder:
 def _close_to_others(path: Path) -> None:
     """Let nobody but its user into a folder that was made before, with wider rights.
 
-    Not into one in which anything else lies: `/var/lib`, given by mistake, has to stay open.
+    Not into one in which anything else lies: `/var/lib`, given by mistake, has to stay open. Nor
+    into one that is made to be shared (sticky), as `/tmp` is, though empty.
     """
-    if not stat.S_IMODE(path.stat().st_mode) & 0o077:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & stat.S_ISVTX or not mode & 0o077:
         return
     ours = {LOCK, *_SHARED, "lost+found"}
     if all(one.name in ours or _PROCESS.fullmatch(one.name) for one in path.iterdir()):
