@@ -347,8 +347,6 @@ def test_on_sigterm_while_its_queue_is_still_opened_it_exits_with_0(tmp_path, wo
         with forwarding("http://127.0.0.1:1", *options) as process:
             assert until((tmp_path / "set-aside").exists, 30)
             process.process.send_signal(signal.SIGTERM)
-            if workers == "2":  # its worker is waited for
-                fcntl.flock(lock, fcntl.LOCK_UN)
             status, said = process.wait_for_exit()
     assert status == 0
     assert "Traceback" not in said

@@ -299,6 +299,13 @@ class Supervisor:
 
     def _finish(self) -> bool:
         self._column.add((ENDING, 1))
+        for index, starting in enumerate(self._processes):
+            ready = self._counters.of_column(HEARTBEATS, index) != self._heartbeats_before[index]
+            if starting is not None and not (ready or starting.given):
+                # It holds nothing, and sees no message before its queue is open.
+                os.kill(starting.pid, signal.SIGKILL)
+                os.waitpid(starting.pid, 0)
+                self._forget(index, starting)
         processes = [one for one in self._processes if one is not None]
         for process in processes:
             try:
