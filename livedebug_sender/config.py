@@ -11,8 +11,8 @@ from .protocol.endpoint import Endpoint, derive_endpoint_path, url_of, with_path
 from .protocol.tracks import DIAGNOSTICS_PATH, V2_TRACKS, Track
 from .runtime.signal_safe_lock import SignalSafeLock
 
-# Guards: every change of any config, from its reading to its writing. Re-entrant, for a
-# signal handler; held by whoever forks, so that no child finds it taken.
+# Guards: every change of any config, from reading to writing. Re-entrant, for signal handlers;
+# held during a fork, so that no child finds it taken.
 _changing = SignalSafeLock()
 
 if hasattr(os, "register_at_fork"):
@@ -28,8 +28,8 @@ _DEBUGGER = (Track.DIAGNOSTICS, Track.SNAPSHOTS, Track.LOGS)
 class SenderConfig:
     """The primary and additional endpoints of the tracks.
 
-    May be changed while senders use it, from any thread: each change replaces one
-    mapping, which readers see whole, before or after.
+    May be changed by any thread while senders use it: each change replaces one mapping, so
+    readers see the complete old or new one.
     """
 
     def __init__(self) -> None:
@@ -46,16 +46,15 @@ class SenderConfig:
     def from_env(
         cls, environ: Mapping[str, str] | None = None, *, agentless: bool | None = None
     ) -> SenderConfig:
-        """The config that ``DD_*`` variables describe.
+        """The config of the environment, from ``DD_*`` variables.
 
-        The first of these that is given chooses between an agent and the intake:
+        The first of these that is given decides between an agent and the intake:
 
         1. the argument `agentless`;
         2. ``DD_AGENTLESS_ENABLED`` (``true``, ``1``, ``false``, ``0``);
-        3. an agent that is named (``DD_TRACE_AGENT_URL``, ``DD_AGENT_HOST`` or
-           ``DD_TRACE_AGENT_PORT``): an agent;
+        3. ``DD_TRACE_AGENT_URL``, ``DD_AGENT_HOST`` or ``DD_TRACE_AGENT_PORT``: an agent;
         4. ``DD_API_KEY``: the intake;
-        5. else an agent.
+        5. otherwise an agent.
 
         The intake is that of ``DD_SITE`` (default ``datadoghq.com``), and ``DD_API_KEY``
         has to be set for it. The agent is ``DD_TRACE_AGENT_URL``; else ``DD_AGENT_HOST``
@@ -87,7 +86,7 @@ class SenderConfig:
 
     @property
     def decided_by(self) -> str | None:
-        """What in the environment chose the primary endpoint, such as ``"DD_API_KEY"``.
+        """What decided on the primary endpoint in `from_env`, such as ``"DD_API_KEY"``.
 
         None for an endpoint that was set by `set_endpoint`.
         """
@@ -115,14 +114,14 @@ class SenderConfig:
             self._derive()
 
     def add_additional_debugger_endpoint(self, endpoint: Endpoint) -> None:
-        """Ship diagnostics, snapshots and logs there too, best effort."""
+        """Send copies of diagnostics, snapshots and logs there, best effort."""
         checked = _checked(endpoint)
         with _changing:
             self._additional_debugger += (checked,)
             self._derive()
 
     def add_additional_symdb_endpoint(self, endpoint: Endpoint) -> None:
-        """Ship symdb uploads there too, best effort."""
+        """Send copies of symdb uploads there, best effort."""
         checked = _checked(endpoint)
         with _changing:
             self._additional_symdb += (checked,)
@@ -132,15 +131,12 @@ class SenderConfig:
         """Send snapshots and logs to the agent's diagnostics route from now on.
 
         Returns:
-            Whether that changed anything. Nothing changes when agentless, or when done before.
+            Whether that changed anything: not if the endpoint is agentless or downgraded already.
         """
         return self._set_downgraded(True)
 
     def reset_endpoints(self) -> None:
-        """Undo a downgrade: the endpoints are again as they were set.
-
-        As ddtrace's ``DebuggerSender.reset_endpoints`` does.
-        """
+        """Undo a downgrade, like ddtrace's ``DebuggerSender.reset_endpoints``."""
         self._set_downgraded(False)
 
     def endpoints_for(self, track: Track | str) -> tuple[Endpoint, ...]:

@@ -31,9 +31,9 @@ AGENT_SOCKET = "/var/run/datadog/apm.socket"
 _DEFAULT_PORT = "8126"
 _API_KEY = "DD_API_KEY"
 _AGENTLESS = "DD_AGENTLESS_ENABLED"
-#: What decided where nothing else did.
+#: `decided_by` where no variable decided.
 DEFAULT = "the default"
-#: Each names an agent, which then is preferred to an API key.
+#: Each configures an agent, which is then preferred to an API key.
 _AGENT = ("DD_TRACE_AGENT_URL", "DD_AGENT_HOST", "DD_TRACE_AGENT_PORT")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -46,10 +46,10 @@ _ADDITIONAL_SYMDB = "DD_APM_SYMDB_ADDITIONAL_ENDPOINTS"
 
 
 class EnvironmentEndpoints(NamedTuple):
-    """Where an environment sends payloads, and why.
+    """The endpoints of an environment.
 
     Attributes:
-        decided_by: what chose the primary, for the log: ``"DD_API_KEY"``.
+        decided_by: what decided on the primary endpoint, for the log: ``"DD_API_KEY"``.
     """
 
     primary: Endpoint

@@ -1,4 +1,4 @@
-"""The library's exceptions. No message and no attribute of them ever holds an API key."""
+"""The library's exceptions. None of their messages and attributes contains an API key."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ Kind = Literal["debugger", "symdb"]
 
 
 class SenderError(Exception):
-    """The base of all exceptions that this library raises."""
+    """The base class of all exceptions that this library raises."""
 
 
 class ConfigError(SenderError, ValueError):
-    """An invalid configuration; raised where it is given."""
+    """An invalid configuration; raised by the call that it was given to."""
 
 
 class InvalidPayload(SenderError, ValueError):
@@ -25,7 +25,7 @@ class PayloadRejected(SenderError):
 
     Attributes:
         status: the HTTP status.
-        body: the first 4096 bytes of the answer, as text, keys in it masked.
+        body: the first 4096 bytes of the answer as text, with keys masked.
         kind: ``"debugger"`` or ``"symdb"``.
     """
 
@@ -41,11 +41,11 @@ class PayloadRejected(SenderError):
 
 
 class DeliveryError(SenderError):
-    """No answer came: connection refused or reset, timed out, unknown host, TLS failure."""
+    """No answer was received: connection refused or reset, timeout, unknown host, TLS failure."""
 
 
 class EnqueueRejected(Exception):
-    """A payload that can't be queued.
+    """A payload was refused, and is not in the queue.
 
     Attributes:
         reason: as in ``Stats.dropped``.

@@ -1,4 +1,4 @@
-"""The options of a sender, checked where they are given."""
+"""The options of a sender: defaults, and checks."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .units import MiB, parse_count, parse_seconds, parse_size
 if TYPE_CHECKING:
     import requests
 
-#: Called as ``on_drop(track, reason, count)``. The track is a `Track` where it is one of
-#: them, else whatever string `enqueue` was given; a callback may be written for either.
+#: Called as ``on_drop(track, reason, count)``. The track is a `Track`, or for an unknown track
+#: the string that `enqueue` was given; a callback may be annotated for either.
 OnDrop = Callable[[str, str, int], object] | Callable[[Track, str, int], object]
-#: What becomes of a snapshot that is too large.
+#: What to do with a snapshot that is too large.
 Oversize = Literal["drop", "prune"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """Times in seconds, sizes in bytes; a str with a unit (`units`) is parsed to them."""
+    """Times in seconds and sizes in bytes; strings with a unit are parsed (see `units`)."""
 
     max_queue_items: int = 5000
     max_queue_bytes: int = 32 * MiB
@@ -66,7 +66,7 @@ _PARSERS: dict[str, Callable[[str, object], object]] = {
     "max_payload_bytes": parse_size,
     "max_batch_items": parse_count,
     "max_batch_bytes": parse_size,
-    # No lingering and no retrying are meaningful; no time to shut down too.
+    # 0 is valid for these: no lingering, no retries, no time to shut down.
     "linger": _zero_or_more_seconds,
     "retry_for": _zero_or_more_seconds,
     "shutdown_timeout": _zero_or_more_seconds,

@@ -1,7 +1,7 @@
 """A pytest plugin: the fixture `livedebug_intake`.
 
-pytest loads it by itself wherever the package is installed, so it loads nothing but
-pytest: the intake, and what it needs, come with the first use of the fixture.
+pytest loads every installed plugin, so this one imports only pytest: the intake and its
+dependencies are imported by the first use of the fixture.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def livedebug_intake() -> Iterator[Intake]:
-    """A local intake on a free port: an agent and the intake itself, for one test.
+    """A local intake on a free port, for one test; it acts as an agent and as the intake.
 
-    ``.url``; ``.payloads(track, ...)``, decoded, of the requests that were taken;
-    ``.wait_for(n, timeout, track, probe=..., match={...})``, which waits for `n` payloads
-    that match and gives them; ``.requests`` with ``path``, ``headers``, ``tags``,
+    ``.url``; ``.payloads(track, ...)``, the decoded payloads of accepted requests;
+    ``.wait_for(n, timeout, track, probe=..., match={...})``, which waits until `n` payloads
+    match and returns them; ``.requests`` with ``path``, ``headers``, ``tags``,
     ``status``, ...; ``.inject("503 twice, then good")``; ``.findings()``.
     """
     try:

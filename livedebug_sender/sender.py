@@ -30,15 +30,16 @@ if TYPE_CHECKING:
 class Sender:
     """Ships payloads in the background, from a bounded queue.
 
-    Nothing is started or loaded before the first `enqueue`. A sender that is forgotten
-    closes itself when the interpreter exits. In a forked child it starts afresh.
+    No thread is started and no dependency imported before the first `enqueue`. A sender that
+    is not closed explicitly is closed when the interpreter exits. In a forked child it starts
+    anew, with an empty queue.
 
     Sizes are in bytes and times in seconds, or have a unit: ``"64MiB"``, ``"200ms"``.
 
     Args:
-        config: where to; may be changed later, too.
-        tags: for every request, as `generate_tags` makes them; over 4,001 characters
-            they are cut at the last whole tag that fits.
+        config: the endpoints; may be changed later, too.
+        tags: sent with every request, in the format of `generate_tags`; tags of more than
+            4,001 characters are cut at the last whole tag that fits.
         max_queue_items: payloads that may wait or be in flight, of all tracks (default: 5000).
             Snapshots and logs together may use 90 % of it, and of `max_queue_bytes`.
         max_queue_bytes: bytes of those payloads (default: 32MiB).
@@ -46,21 +47,21 @@ class Sender:
             by `max_queue_bytes` alone.
         max_batch_items: payloads that are merged into one request (default: 4096).
         max_batch_bytes: bytes of those payloads (default: 4MiB).
-        linger: time for which a first payload waits for more, to share a request with
+        linger: time for which a first payload waits for others, to share a request with them
             (default: 100ms).
         retry_for: time from its first attempt after which a batch is dropped (default: 5m).
         shutdown_timeout: time that `flush`, `close` and the interpreter's exit may take
             (default: 3s).
-        recheck_after: time between two checks whether an older agent, for which paths were
-            downgraded, has been upgraded (default: 1m).
-        oversize: what becomes of a snapshot over `max_payload_bytes`: ``"drop"`` (default), or
+        recheck_after: time between two checks whether an older agent, which has no
+            ``/debugger/v2/input``, has been upgraded (default: 1m).
+        oversize: what to do with a snapshot over `max_payload_bytes`: ``"drop"`` (default), or
             ``"prune"``: the worker cuts its deepest values until it fits.
         on_drop: called as ``on_drop(track, reason, count)`` for every drop, on the
             thread that drops. Drops that happen inside the call are only counted.
         session_factory: makes the `requests.Session` of each worker.
         around_request: makes a context manager that is entered around each request over
-            the network, on the thread that makes it; what it raises is only logged.
-            Ready ones are in `livedebug_sender.untraced`.
+            the network, on the thread that makes it; exceptions that it raises are only
+            logged. `livedebug_sender.untraced` has some.
 
     Raises:
         ConfigError: for an invalid config, tags or option.
@@ -108,7 +109,7 @@ class Sender:
         new_engine: Callable[[SenderConfig, str, Options], Engine] = lazy_import.load(
             "livedebug_sender.delivery.sender_engine", "new_sender_engine"
         )
-        # Not a bound method, which would keep this object alive after its owner let go of it.
+        # Not a bound method, which would keep this object alive.
         self._engines = PerProcess(partial(new_engine, config, self._tags, self._options))
 
     @classmethod
@@ -119,16 +120,16 @@ class Sender:
         agentless: bool | None = None,
         **options: Any,
     ) -> Sender:
-        """A sender whose config and tags the environment describes.
+        """A sender with the config and tags of the environment.
 
         Args:
             environ: the variables; None means the environment of the process.
             agentless: overrides the environment's choice; see `SenderConfig.from_env`.
-            options: as of `Sender`. Without ``tags``, they are made of ``DD_ENV``,
+            options: those of `Sender`. The default of ``tags`` is made of ``DD_ENV``,
                 ``DD_VERSION`` and ``DD_TAGS``.
 
         Raises:
-            ConfigError: for an invalid variable, which it names, or an invalid option.
+            ConfigError: an invalid variable, whose name the message has, or an invalid option.
         """
         config = SenderConfig.from_env(environ, agentless=agentless)
         options.setdefault("tags", tags_from_env(environ))
@@ -155,8 +156,8 @@ class Sender:
                 engine = self._engines.engine()
             return engine.enqueue(track, payload, content_type)
         except (RecursionError, MemoryError):
-            # No stack is left for the usual way. `count_invalid` is a C function and needs none,
-            # except in Python 3.10 and on free-threaded builds.
+            # No stack is left for the usual path. `count_invalid` is a C function and needs no
+            # stack, except in Python 3.10 and on free-threaded builds.
             if engine is not None:
                 try:
                     engine.count_invalid(1, STEP)
@@ -165,30 +166,30 @@ class Sender:
             return False
 
     def flush(self, timeout: float | str | None = None) -> bool:
-        """Wait until all that was enqueued before is delivered or dropped.
+        """Wait until all payloads that were enqueued before are delivered or dropped.
 
         Args:
             timeout: seconds, or with a unit; None means ``shutdown_timeout``.
 
         Returns:
-            Whether that was the case within the timeout.
+            Whether they all were within the timeout.
         """
         return self._engines.engine().flush(self._seconds(timeout))
 
     def close(self, timeout: float | str | None = None) -> bool:
-        """Take no more, flush, then end the threads, all within the timeout.
+        """Accept no more payloads, flush, and end the threads, all within the timeout.
 
         Args:
             timeout: seconds, or with a unit; None means ``shutdown_timeout``.
 
         Returns:
-            Whether nothing had to be dropped for lack of time.
+            False if payloads had to be dropped because the timeout was over.
         """
         self._engines.closed = True
         return self._engines.engine().close(self._seconds(timeout))
 
     def stats(self) -> Stats:
-        """What became of every payload of this process so far."""
+        """The accounts of this process: how many payloads were enqueued, delivered, dropped."""
         return self._engines.engine().stats()
 
     def __enter__(self) -> Sender:

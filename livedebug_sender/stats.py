@@ -1,4 +1,4 @@
-"""What became of every payload, as numbers."""
+"""The accounts of a sender, and the reasons of drops."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-#: Reasons of `enqueue` saying ``False``: the payload never was in the queue.
+#: Reasons for which `enqueue` returns ``False``: the payload never was in the queue.
 REFUSED = ("queue_full", "too_large", "invalid", "closed")
-#: Reasons of a drop after that.
+#: Reasons for which an enqueued payload is dropped.
 LOST = ("rejected", "undeliverable", "shutdown")
 
 
@@ -17,9 +17,9 @@ class Stats:
     """A sender's accounts in this process, at one moment.
 
     ``enqueued == delivered + pending + dropped[rejected, undeliverable, shutdown]``
-    holds always. Counts are of payloads, one for each `enqueue` call, but for
-    `requests`, `retries` and the `additional_*` (requests) and for `pending_bytes`
-    and `bytes_sent` (bytes; of bodies, to the primary endpoints).
+    always holds. The numbers count payloads, one for each `enqueue` call, except `requests`,
+    `retries` and `additional_*`, which count requests, and `pending_bytes` and `bytes_sent`,
+    which count bytes (`bytes_sent` those of bodies to primary endpoints).
     """
 
     enqueued: int = 0

@@ -67,29 +67,29 @@ tags_cut_logged = False
 
 
 def send(payload: Any, config: SenderConfig, track: Track | str, tags: str = "") -> None:
-    """Send one payload of a debugger track: to the primary, then to the additional ones.
+    """Send one payload of a debugger track to the primary, then to the additional endpoints.
 
     Args:
         payload: JSON as ``bytes``, ``bytearray``, ``memoryview`` or ``str``, or a
             mapping or list.
-        tags: as `generate_tags` makes them, not encoded.
+        tags: in the format of `generate_tags`, not encoded.
 
     Raises:
-        PayloadRejected: the primary's answer is not a 2xx.
-        DeliveryError: no answer came from the primary.
+        PayloadRejected: the answer of the primary endpoint is not a 2xx.
+        DeliveryError: the primary endpoint gave no answer.
         InvalidPayload: the payload is not a JSON object or array.
         ConfigError: for an invalid track or tags, or a track without an endpoint.
 
-    Additional endpoints get their copy whatever the primary answers; their own answers
-    are discarded. The call returns when they are done, after their longest timeout at
-    the latest.
+    Additional endpoints get a copy whatever the primary endpoint answers; their answers are
+    discarded. The call returns when all are done, at the latest after the longest of their
+    timeouts.
     """
     checked = _debugger_track(track)
     _send_to_all(config, checked, [encode_payload(payload)], tags)
 
 
 def send_symdb(payload: Any, content_type: str, config: SenderConfig, tags: str = "") -> None:
-    """Send one SymDB body, byte for byte; otherwise as `send`."""
+    """Send one SymDB body, byte for byte; otherwise like `send`."""
     checked = check_content_type(content_type)
     _send_to_all(config, Track.SYMDB, [Upload(encode_body(payload), checked)], tags)
 
@@ -98,13 +98,13 @@ class PayloadSender:
     """Several payloads of a debugger track in one request to one endpoint.
 
     Args:
-        endpoint: the track's path is applied to it, so it may have any. One that a
-            downgraded `SenderConfig` gave is for such an agent, and is taken as it is.
-        tags: as `generate_tags` makes them, not encoded.
+        endpoint: its path is replaced by that of the track, except the diagnostics path of an
+            agent, which a downgraded `SenderConfig` returns.
+        tags: in the format of `generate_tags`, not encoded.
 
     Raises:
-        ConfigError: for an invalid endpoint, track or tags; symdb is not taken here,
-            since `send_symdb` sends it whole.
+        ConfigError: for an invalid endpoint, track or tags; symdb is not accepted, see
+            `send_symdb`.
     """
 
     def __init__(self, endpoint: Endpoint, track: Track | str, tags: str = "") -> None:
@@ -117,20 +117,20 @@ class PayloadSender:
         self._finished = False
 
     def append(self, payload: Any) -> None:
-        """Add a payload, as `send` takes it; raises `InvalidPayload` as `send` does."""
+        """Add a payload, of the types that `send` accepts; raises `InvalidPayload`."""
         if self._finished:
             raise SenderError("append after finish: a PayloadSender makes one request")
         self._payloads.append(encode_payload(payload))
 
     def finish(self) -> int:
-        """Send what was appended, in one attempt.
+        """Send the appended payloads, in one attempt.
 
         Returns:
             The number of payloads sent; 0, and no request, if there were none.
 
         Raises:
             PayloadRejected: the answer is not a 2xx.
-            DeliveryError: no answer came.
+            DeliveryError: no answer was received.
         """
         if self._finished:
             raise SenderError("finish after finish: a PayloadSender makes one request")
@@ -163,7 +163,7 @@ def _send_to_all(
 
 
 def _send_to_additional(requests: Sequence[Request]) -> None:
-    """Send all at once, so that it takes as long as the slowest, not as their sum."""
+    """Send all concurrently, so that it takes only as long as the slowest."""
     if not requests:
         return
     waiting = deque(requests)
@@ -185,7 +185,7 @@ def _send_to_additional(requests: Sequence[Request]) -> None:
 
 
 def _post_and_forget(request: Request) -> None:
-    """Best effort, on a connection of its own, since its thread is a temporary one."""
+    """Best effort, on a new connection, since the thread is temporary."""
     with suppress(Exception):
         transport = _new_transport()
         try:
@@ -228,7 +228,7 @@ def _is_downgraded(endpoint: Endpoint, track: Track) -> bool:
 
 
 def _fitting(tags: str) -> str:
-    """The tags, cut to what the Agent takes; logged once, not at every call."""
+    """The tags, cut to the Agent's limit; that is logged once, not at every call."""
     global tags_cut_logged
     cut = cut_tags(check_tags(tags))
     if cut != tags and not tags_cut_logged:

@@ -1,4 +1,4 @@
-"""The intake on a port, on threads of its own: one that listens, one a connection."""
+"""The intake's server: one thread that listens, and one for each connection."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _STOP = 2.0
 
 
 class Intake(Arrivals):
-    """A local intake, and what arrived there.
+    """A local intake, and the requests that it received.
 
     Args:
-        host: where to listen; others than this machine can see what arrives unless it
-            is an address of loopback.
-        port: 0: a free one.
-        store: where requests are kept. None: one with the defaults of `Store`.
-        faults: what goes wrong on purpose, as `inject` takes it.
+        host: the address to listen on; unless it is a loopback address, other machines can
+            read what arrives.
+        port: the port to listen on; 0: a free one.
+        store: where requests are stored. None: a `Store` with its defaults.
+        faults: plans of injected faults, as for `inject`.
         max_body: bytes of a request's body, or with a unit: ``"32MiB"``; a larger one is
             answered 413.
-        probes: a file of probes, served as remote configuration. None: none.
-        findings: tells what is odd about a decoded payload of a track. None: what
-            `livedebug_sender.lint` finds.
+        probes: a file of probes to serve as remote configuration.
+        findings: returns the findings in a decoded payload of a track. None: those of
+            `livedebug_sender.lint`.
 
     Raises:
-        OSError: it can't listen there (the port is taken, ...).
+        OSError: it can't listen there (the port is in use, ...).
         ValueError: the faults, the file of probes or the bound are invalid.
     """
 
