@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..protocol.body import Body
 from ..protocol.request import Request
+from ..runtime.broken_pipes import without_sigpipe
 from ..runtime.clock import monotonic
 from ..runtime.host_signals import reraise_of_signal_handler
 from .deadline import RequestDeadline
@@ -81,7 +82,7 @@ def _write(file: int, line: bytes, deadline: RequestDeadline) -> bool:
     """Write it at once; False if it was cut."""
     # While the lock was waited for, `close` may have returned.
     deadline.remaining(deadline.at)
-    return os.write(file, line) == len(line)
+    return without_sigpipe(os.write, file, line) == len(line)
 
 
 def _ends_with_a_line(file: int, path: str, size: int) -> bool:

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ..runtime.broken_pipes import without_sigpipe
 from ..runtime.host_signals import reraise_of_signal_handler
 from .deadline import RequestDeadline
 from .failures import tls_failed
@@ -26,6 +27,8 @@ _TLS_WRITE = 256 * 1024
 #: Seconds of one wait at most: a `poll` takes no more than 24 days.
 _LONGEST_WAIT = 86400.0
 _HAS_SENDMSG = hasattr(socket.socket, "sendmsg")
+#: Of a write to a peer that is gone: see `runtime.broken_pipes`, which takes longer.
+_NO_SIGPIPE: int | None = getattr(socket, "MSG_NOSIGNAL", None)
 
 
 class Stream(Protocol):
@@ -81,9 +84,11 @@ class PlainStream:
 
     def send(self, buffers: Sequence[Buffer]) -> int:
         try:
+            if _NO_SIGPIPE is None:
+                return without_sigpipe(self._sock.send, b"".join(buffers))
             if _HAS_SENDMSG:
-                return self._sock.sendmsg(buffers)
-            return self._sock.send(b"".join(buffers))
+                return self._sock.sendmsg(buffers, (), _NO_SIGPIPE)
+            return self._sock.send(b"".join(buffers), _NO_SIGPIPE)
         except BlockingIOError:
             return 0
 
@@ -125,7 +130,7 @@ class TLSStream(PlainStream):
         # What TLS has begun to write has to be given to it again.
         data = self._unfinished or _one_write(buffers)
         try:
-            count = self._sock.send(data)
+            count = without_sigpipe(self._sock.send, data)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
             self._unfinished = data
             self._must_read = isinstance(error, ssl.SSLWantReadError)
@@ -137,7 +142,7 @@ class TLSStream(PlainStream):
 
     def receive(self, size: int) -> bytes | None:
         try:
-            return self._sock.recv(size)
+            return without_sigpipe(self._sock.recv, size)  # it may answer
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
         except ssl.SSLError as error:
@@ -254,7 +259,7 @@ def start_tls(
     )
     try:
         deadline.interrupted_by(lambda: shut_down(wrapped))
-        wrapped.do_handshake()
+        without_sigpipe(wrapped.do_handshake)
     except BaseException as error:
         wrapped.close()
         if isinstance(error, ssl.SSLError) and not isinstance(error, TimeoutError):
