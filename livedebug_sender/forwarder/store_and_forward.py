@@ -43,11 +43,11 @@ _BACK_AFTER = 5
 _OPEN_AGAIN = 5
 #: Seconds between two checks whether everything is delivered.
 _LOOK = 0.02
-#: Seconds that aborted deliveries get to end, and the queue at least to close.
-_CUT = 0.5
 #: How long before the end of the time to close deliveries are aborted, so that the queue can be
 #: closed and the process ends in time: in seconds, and as a largest share of the time.
-LAST, LAST_SHARE = 0.5, 0.25
+LAST, LAST_SHARE = 1.0, 0.25
+#: Seconds that aborted deliveries get to end, and the queue to close, however short the time is.
+_AT_LEAST = 0.1
 
 
 class StoreAndForward:
@@ -228,7 +228,8 @@ class _Opened:
 
     def close(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
-        cut_at = deadline - min(LAST, timeout * LAST_SHARE)
+        last = min(LAST, timeout * LAST_SHARE)
+        cut_at, at_least = deadline - last, max(_AT_LEAST, last / 2)
         if not self.queue.durable:
             while self.queue.stats().items and time.monotonic() < cut_at:
                 time.sleep(_LOOK)
@@ -238,9 +239,10 @@ class _Opened:
             time.sleep(_LOOK)
         for route in self._routes:
             route.abort()
-        while any(route.under_way for route in self._routes) and time.monotonic() < cut_at + _CUT:
+        ended_by = cut_at + at_least
+        while any(route.under_way for route in self._routes) and time.monotonic() < ended_by:
             time.sleep(_LOOK)
-        self._lost = self.queue.close(max(_CUT, cut_at - time.monotonic()))
+        self._lost = self.queue.close(max(at_least, cut_at - time.monotonic()))
         self._dual_shipping.close(cut_at, time.monotonic)
         if self._lost:
             self.problems.note("shutdown", "stored requests dropped (shutdown)", self._lost)
