@@ -195,13 +195,16 @@ class AdditionalEndpointWorker:
     def _work_when_needed(self) -> None:
         """The body of the reserve thread."""
         try:
-            while not self._state.closed:
-                self._reserve_needed.wait(None)
-                self._work()
-                self._is_handed_over = False
-                self._left.set()
+            self._wait_and_work()
         finally:
             self._has_reserve = self._is_handed_over = False
+
+    def _wait_and_work(self) -> None:
+        while not self._state.closed:
+            self._reserve_needed.wait(None)
+            self._work()
+            self._is_handed_over = False
+            self._left.set()
 
     def _work(self, deadline: float | None = None) -> None:
         if self._at_work_ident is not None:
@@ -212,8 +215,7 @@ class AdditionalEndpointWorker:
                 return
             mine = True
             self._at_work_ident = threading.get_ident()
-            while (deadline is None or self._clock() < deadline) and self._send_next(deadline):
-                pass
+            self._send_all(deadline)
         finally:
             # No call before the release, after which a signal handler could raise.
             if mine:
@@ -227,6 +229,12 @@ class AdditionalEndpointWorker:
                 self._ensure_working()  # put while this one was leaving, or it was killed
         if self._when_idle is not None and (deadline is not None or not self._state.waiting):
             self._when_idle()
+
+    # Loops as functions of their own: see `TrackWorker`.
+
+    def _send_all(self, deadline: float | None) -> None:
+        while (deadline is None or self._clock() < deadline) and self._send_next(deadline):
+            pass
 
     def _send_next(self, deadline: float | None) -> bool:
         """Send the next request; False if there is none."""

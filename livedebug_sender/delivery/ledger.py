@@ -25,6 +25,10 @@ from .payload_queue import PayloadQueue
 MAX_CRASHES = 3
 
 
+#: A watermark, and what is set once so many payloads are settled.
+_Watcher = tuple[int, AutoResetEvent]
+
+
 @dataclass
 class Batch:
     """Payloads that share a request, and the history of their attempts."""
@@ -123,7 +127,7 @@ class Ledger:
         self._lock = SignalSafeLock()
         self._state = LedgerState()
         self._requests = RequestCounts()
-        self._watchers: list[tuple[int, AutoResetEvent]] = []
+        self._watchers: list[_Watcher] = []
 
     @property
     def state(self) -> LedgerState:
@@ -265,7 +269,7 @@ class Ledger:
 
     def unwatch(self, event: AutoResetEvent) -> None:
         with self._lock:
-            self._watchers = [watcher for watcher in self._watchers if watcher[1] is not event]
+            self._watchers = _without(self._watchers, event)
 
     def _report(self, drop: Drop) -> None:
         try:
@@ -278,11 +282,22 @@ class Ledger:
 
     def _tell_watchers(self) -> None:
         with self._lock:
-            settled = self._state.settled
-            reached = [watcher for watcher in self._watchers if watcher[0] <= settled]
-            self._watchers = [watcher for watcher in self._watchers if watcher[0] > settled]
+            reached, self._watchers = _parted(self._watchers, self._state.settled)
         for _, event in reached:
             event.set()
+
+
+# Functions of their own, since they loop: see tests/runtime/test_jumps.py.
+
+
+def _without(watchers: list[_Watcher], event: AutoResetEvent) -> list[_Watcher]:
+    return [watcher for watcher in watchers if watcher[1] is not event]
+
+
+def _parted(watchers: list[_Watcher], settled: int) -> tuple[list[_Watcher], list[_Watcher]]:
+    """Those whose watermark is reached, and the others."""
+    reached = [watcher for watcher in watchers if watcher[0] <= settled]
+    return reached, [watcher for watcher in watchers if watcher[0] > settled]
 
 
 def _moved(

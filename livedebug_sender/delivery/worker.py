@@ -15,6 +15,7 @@ from ..errors import EnqueueRejected, InvalidPayload
 from ..protocol.payload import CLOSING, Item, min_size
 from ..protocol.tracks import Track
 from ..runtime.atomic import STEP
+from ..runtime.auto_reset_event import AutoResetEvent
 from ..runtime.host_signals import reraise_of_signal_handler
 from .batch_delivery import BatchDelivery
 from .batch_gathering import BatchGathering
@@ -192,17 +193,25 @@ class TrackWorker:
             return ledger.state.settled >= watermark
         settled = ledger.watch(watermark)
         try:
-            while ledger.state.settled < watermark:
-                left = deadline - self._clock()
-                if left <= 0:
-                    return False
-                if self.ensure_running():
-                    settled.wait(min(left, _LOOK_AGAIN))
-                elif not self._work_here(watermark, share):
-                    return ledger.state.settled >= watermark
-            return True
+            return self._wait_for(settled, watermark, deadline, share)
         finally:
             ledger.unwatch(settled)
+
+    # This loop, and others below, are functions of their own, so that whatever is raised in
+    # them meets the `finally` of their caller: see tests/runtime/test_jumps.py.
+
+    def _wait_for(
+        self, event: AutoResetEvent, watermark: int, deadline: float, share: float
+    ) -> bool:
+        while self.ledger.state.settled < watermark:
+            left = deadline - self._clock()
+            if left <= 0:
+                return False
+            if self.ensure_running():
+                event.wait(min(left, _LOOK_AGAIN))
+            elif not self._work_here(watermark, share):
+                return self.ledger.state.settled >= watermark
+        return True
 
     def close_by(self, deadline: float) -> None:
         """Send what is queued until `deadline`, then let the thread end."""
@@ -251,17 +260,17 @@ class TrackWorker:
             self._rests_until = self._clock() + max(0.0, rest) + _THREAD_AGAIN
             self._queue.sleep(rest)
             self.ledger.report_left_over()
-            while self._step():
-                pass
+            self._work()
             self._delivery.close()
             killed = False
         finally:
             if not killed:
                 self._rests_until = -math.inf
-            for _ in range(_STRIKES):
-                if self._leave():
-                    break
+            self._leave_for_good()
         self._when_done()
+
+    def _leave_for_good(self) -> None:
+        any(self._leave() for _ in range(_STRIKES))
 
     def _leave(self) -> bool:
         """Release the work; False if this thread was killed again meanwhile.
@@ -279,6 +288,10 @@ class TrackWorker:
         except BaseException:
             return False
         return True
+
+    def _work(self) -> None:
+        while self._step():
+            pass
 
     def _step(self) -> bool:
         """Gather a batch and deliver it; False when the track is done for good."""
@@ -301,12 +314,8 @@ class TrackWorker:
             self._at_work_ident = threading.get_ident()
             self._deadline.borrowed_until = until
             ledger.report_left_over()
-            while ledger.state.settled < watermark and not ledger.abandoned:
-                if self._clock() >= until:
-                    return False
-                self._delivery.run()
-                self._gathering.run(wait=False)
-                self._delivery.run()
+            if not self._work_until(watermark, until):
+                return False
             self._recount.run()
         except OutOfTime:
             return False
@@ -320,6 +329,15 @@ class TrackWorker:
             except RuntimeError as error:  # not ours
                 reraise_of_signal_handler(error)
             self._restart_if_pending()
+        return True
+
+    def _work_until(self, watermark: int, until: float) -> bool:
+        while self.ledger.state.settled < watermark and not self.ledger.abandoned:
+            if self._clock() >= until:
+                return False
+            self._delivery.run()
+            self._gathering.run(wait=False)
+            self._delivery.run()
         return True
 
     def _restart_if_pending(self) -> None:

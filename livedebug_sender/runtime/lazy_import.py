@@ -91,10 +91,15 @@ def _whole() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for name in set(sys.modules) - before:
-            if name.partition(".")[0] not in sys.modules:
-                sys.modules.pop(name, None)
+        _remove_parts(set(sys.modules) - before)
         raise
+
+
+def _remove_parts(names: set[str]) -> None:
+    """Remove those modules whose package is not there."""
+    for name in names:
+        if name.partition(".")[0] not in sys.modules:
+            sys.modules.pop(name, None)
 
 
 def _let_the_host_start_over() -> None:

@@ -110,16 +110,19 @@ class LogReporter(LogLimiter):
         # Again, for what is noted while this thread lets go of its lock.
         while self._wait() is not None and self._alive.acquire(blocking=False):
             try:
-                wait: float | None = _GATHER
-                while wait is not None:
-                    self._sleep(wait)
-                    self._look_at_requests()
-                    self.report()
-                    # Before the look at what is due, which may miss what is noted now.
-                    self._wakes_at = math.inf
-                    wait = self._wait()
+                self._report_all()
             finally:
                 self._alive.release()
+
+    def _report_all(self) -> None:
+        wait: float | None = _GATHER
+        while wait is not None:
+            self._sleep(wait)
+            self._look_at_requests()
+            self.report()
+            # Before the look at what is due, which may miss what is noted now.
+            self._wakes_at = math.inf
+            wait = self._wait()
 
     def _sleep(self, seconds: float) -> None:
         """Sleep that long, or less if a new line is due earlier."""

@@ -60,12 +60,11 @@ class SessionClient:
             self.bytes_sent = len(request.body)
             return _read(response, max_body, whole)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            for cause in causes(error):  # urllib3 wraps what it takes for its own
-                reraise_of_signal_handler(cause)
+            _reraise_of_signal_handler(error)
             problem = _reason(error)
             self.bytes_sent = len(request.body) if _may_have_sent(error) else 0
             # A session doesn't say whether all of the request was written.
-            cut = bool(self.bytes_sent) and any(is_cut(cause) for cause in causes(error))
+            cut = bool(self.bytes_sent) and _was_cut(error)
         except (ProtocolError, ValueError) as error:  # what can't be parsed
             reraise_of_signal_handler(error)
             problem = reason(error)
@@ -130,15 +129,11 @@ def _prepared(request: Request, url: str) -> requests.PreparedRequest:
 
 
 def _read(response: requests.Response, max_body: int, whole: bool) -> RawResponse:
-    body = b""
+    body = bytearray()
     try:
-        for chunk in _undecoded(response, max_body + 1):
-            body += chunk
-            if len(body) > max_body:
-                break
+        _read_body(response, max_body, body)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        for cause in causes(error):
-            reraise_of_signal_handler(cause)
+        _reraise_of_signal_handler(error)
         # The status alone decides what follows.
         if whole:
             raise
@@ -147,7 +142,27 @@ def _read(response: requests.Response, max_body: int, whole: bool) -> RawRespons
         response.close()
     if whole and len(body) > max_body:
         raise ProtocolError(f"the answer has more than {max_body} bytes")
-    return RawResponse(response.status_code, list(response.headers.items()), body[:max_body])
+    return RawResponse(response.status_code, list(response.headers.items()), bytes(body[:max_body]))
+
+
+# Loops as functions of their own: see tests/runtime/test_jumps.py.
+
+
+def _read_body(response: requests.Response, max_body: int, body: bytearray) -> None:
+    """Append the body to `body`, up to a piece over `max_body`."""
+    for chunk in _undecoded(response, max_body + 1):
+        body += chunk
+        if len(body) > max_body:
+            break
+
+
+def _was_cut(error: BaseException) -> bool:
+    return any(is_cut(cause) for cause in causes(error))
+
+
+def _reraise_of_signal_handler(error: BaseException) -> None:
+    for cause in causes(error):  # urllib3 wraps what it takes for its own
+        reraise_of_signal_handler(cause)
 
 
 def _undecoded(response: requests.Response, size: int) -> Iterable[bytes]:
