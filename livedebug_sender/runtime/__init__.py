@@ -9,6 +9,7 @@
 ``atomic``            a number that is added to without a lock
 ``auto_reset_event``  wakes one sleeping thread, from anywhere
 ``clock``             goes on when a host stops its own
+``broken_pipes``      keeps SIGPIPE from a host that takes it
 ``lazy_import``       imports late, without side effects on the host
 ``own_modules``       keeps our modules, whatever the host drops from ``sys.modules``
 ``container``         which container this process runs in
