@@ -254,9 +254,9 @@ class BatchDelivery:
             bytes_sent = response.bytes_sent
         except NoResponse as error:
             bytes_sent = error.bytes_sent
-            self._log.debug("%s: %s gives no answer: %s", track, host, error)
-            self._outages.failed(host, track, f"gives no answer: {error}")
-            detail = f"no answer from {host}: {error}"
+            self._log.debug("%s: %s gives no answer: %s", track, host, error.reason)
+            self._outages.failed(host, track, f"gives no answer: {error.reason}")
+            detail = f"no answer from {host}: {error.reason}"
             return AttemptResult(Outcome.RETRY, detail, crash=error.cut_after_body)
         finally:
             self._ledger.count_request(retry=retry, bytes_sent=bytes_sent)

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import DeliveryError
 from ..protocol.outcome import Outcome, outcome_of
 from ..runtime.auto_reset_event import AutoResetEvent
 from ..runtime.host_signals import reraise_of_signal_handler
@@ -23,6 +22,7 @@ from ..runtime.threads import (
     unjoined_executor,
     uwsgi_is_to_fork,
 )
+from ..transport.response import NoResponse
 from .outages import Outages
 
 if TYPE_CHECKING:
@@ -256,8 +256,8 @@ class AdditionalEndpointWorker:
                 response = self._connected().post(request, deadline=deadline)
             problem = _problem(response.status, request.endpoint)
             self._log.debug("%s answered %s", self._name, response.status)
-        except DeliveryError as error:
-            problem = f"gives no answer: {error}"
+        except NoResponse as error:
+            problem = f"gives no answer: {error.reason}"
             self._log.debug("%s %s", self._name, problem)
         except BaseException as error:  # best effort must not end its thread
             if deadline is not None and not isinstance(error, Exception):

@@ -53,7 +53,7 @@ class PassThrough:
             answer = self._ask(primary, outgoing_request(head, primary, body))
         except NoResponse as error:
             host = urlsplit(primary.url).netloc
-            self._log.note((host, str(error)), f"{route.path}: {host}: {error}")
+            self._log.note((host, error.reason), f"{route.path}: {host}: {error.reason}")
             self._log.report()
             if error.partial is None:
                 raise HTTPError(502, "") from None

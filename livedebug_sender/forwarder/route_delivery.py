@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from ..delivery.backoff import wait_before_retry
 from ..delivery.dual_shipping import DualShipping
-from ..errors import DeliveryError
 from ..protocol.endpoint import Endpoint
 from ..protocol.outcome import Outcome, outcome_of
 from ..protocol.retry_after import parse_retry_after
 from ..runtime.log_limiter import LogLimiter
+from ..transport.response import NoResponse
 from ..transport.transport import Transport
 from .queue.request_queue import RequestQueue, Taken
 from .rewriting import Head, outgoing_request
@@ -132,8 +132,8 @@ class RouteDelivery:
             outcome = outcome_of(answer.status, payloads=1, agent_v2=False)
             problem = f"answered {answer.status}"
             retry_after = parse_retry_after(answer.retry_after, time.time(), answer.date)
-        except DeliveryError as error:
-            outcome, problem = Outcome.RETRY, str(error)
+        except NoResponse as error:
+            outcome, problem = Outcome.RETRY, error.reason
         try:
             self._settle(taken, outcome, problem, retry_after, turn)
         finally:

@@ -71,7 +71,7 @@ class SessionClient:
         # Raised out here, so that it doesn't carry the request with its headers along.
         kind = TimedOut if problem == TIMED_OUT else NoResponse
         host = urlsplit(request.endpoint.url).netloc
-        raise kind(f"{problem} ({host})", bytes_sent=self.bytes_sent, cut_after_body=cut)
+        raise kind(problem, host=host, bytes_sent=self.bytes_sent, cut_after_body=cut)
 
     def close(self) -> None:
         self._session.close()

@@ -39,10 +39,10 @@ class HTTPClient:
 
         Args:
             max_body: bytes of the answer's body that are kept.
-            whole: raise for an answer whose body is cut, too long or too slow.
+            whole: raise for an answer whose body is truncated, too long or too slow.
 
         Raises:
-            NoResponse: `TimedOut`, if it is that.
+            NoResponse: no answer; `TimedOut` if none came in time.
         """
         self.bytes_sent = 0
         self._cut_after_body = False
@@ -55,7 +55,8 @@ class HTTPClient:
             kind = TimedOut if isinstance(error, TimeoutError) else NoResponse
         # Raised out here, so that it doesn't carry the request with its headers along.
         raise kind(
-            f"{problem} ({urlsplit(request.endpoint.url).netloc})",
+            problem,
+            host=urlsplit(request.endpoint.url).netloc,
             bytes_sent=self.bytes_sent,
             cut_after_body=self._cut_after_body,
             partial=self._partial,

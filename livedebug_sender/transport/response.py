@@ -36,6 +36,7 @@ class NoResponse(DeliveryError):
     """No complete answer was received.
 
     Attributes:
+        reason: why, without the host, which the message ends with.
         bytes_sent: bytes of the request's body that were sent; 0 without a connection.
         cut_after_body: whether the connection was closed or reset after the whole request was
             written: the request may have crashed the server.
@@ -45,13 +46,15 @@ class NoResponse(DeliveryError):
 
     def __init__(
         self,
-        message: str,
+        reason: str,
         *,
+        host: str = "",
         bytes_sent: int = 0,
         cut_after_body: bool = False,
         partial: RawResponse | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(f"{reason} ({host})" if host else reason)
+        self.reason = reason
         self.bytes_sent = bytes_sent
         self.cut_after_body = cut_after_body
         self.partial = partial
