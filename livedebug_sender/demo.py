@@ -43,7 +43,7 @@ _SAMPLES = {
 }
 _HEADINGS = ("intake", "track", "path", "payloads", "bytes", "requests", "tags")
 _HINT = """
-The same payloads, to something real:
+To send the same payloads to a real agent or site:
   {command} --agent http://localhost:8126
   {command} --site datadoghq.com   (the key in the environment, as DD_API_KEY)
 """
