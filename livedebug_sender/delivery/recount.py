@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType
 
+from ..runtime.atomic import HAS_GIL
 from ..runtime.host_signals import reraise_of_signal_handler
 from .capacity import Amount, QueueCapacity
 from .ledger import Ledger
+
+#: Seconds that a put takes at most, but for a machine that is too busy.
+_PUT_TAKES = 0.01
 
 
 class Recount:
@@ -51,26 +56,29 @@ class Recount:
                 reraise_of_signal_handler(error)
 
     def _correct(self) -> bool:
-        counted = self._capacity.counts()
-        if self._putting():
-            return False
-        ledgers = list(self._ledgers())
-        looks = [(ledger.held(), flood) for ledger, flood in ledgers]
-        again = [(ledger.held(), flood) for ledger, flood in ledgers]
-        if looks != again or self._capacity.counts() != counted:
-            return False  # something moves
+        counted, looks = self._capacity.counts(), self._look()
         total = _sum(held for (_, held), _ in looks)
         steady = _sum(held for (_, held), flood in looks if not flood)
-        if counted == (total, steady):
+        if counted == (total, steady) or self._putting():
             return False
+        if (self._capacity.counts(), self._look()) != (counted, looks):
+            return False  # something moves
         self._capacity.correct(
             Amount(counted[0].items - total.items, counted[0].size - total.size),
             Amount(counted[1].items - steady.items, counted[1].size - steady.size),
         )
         return True
 
+    def _look(self) -> list[tuple[tuple[object, Amount], bool]]:
+        return [(ledger.held(), flood) for ledger, flood in self._ledgers()]
+
     def _putting(self) -> bool:
         """Is any thread in the middle of a put?"""
+        if not HAS_GIL:
+            # CPython 3.13t crashes where a thread looks at another's frames. What is put within
+            # this time is seen to move; after a put that took longer the next recount corrects.
+            time.sleep(_PUT_TAKES)
+            return False
         # Without a variable for a frame: one of them is this call's own, and a frame that
         # holds itself would keep those below it, the host's too, until the next collection.
         return any(

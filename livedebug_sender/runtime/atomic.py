@@ -59,5 +59,5 @@ class _LockedInteger:
         return self._value
 
 
-_HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
-AtomicInteger = _SeekInteger if _HAS_GIL else _LockedInteger
+HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+AtomicInteger = _SeekInteger if HAS_GIL else _LockedInteger
