@@ -23,6 +23,7 @@ from .protocol.tags import check_tags, cut_tags
 from .protocol.tracks import DIAGNOSTICS_PATH, V2_TRACKS, Track
 from .runtime import lazy_import
 from .runtime.container import identity_headers
+from .runtime.host_signals import reraise_of_signal_handler
 from .runtime.log_limiter import logger
 
 if TYPE_CHECKING:
@@ -174,24 +175,28 @@ def _send_to_additional(requests: Sequence[Request]) -> None:
 
     # Where no thread can be started (interpreter shutdown, a thread limit), nor the
     # executor's module be loaded any more, what is left is sent from here.
-    with suppress(RuntimeError, ImportError):
+    try:
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(len(requests), "livedebug-additional") as executor:
             for _ in requests:
                 executor.submit(post_next)
+    except (RuntimeError, ImportError) as error:
+        reraise_of_signal_handler(error)
     while waiting:
         post_next()
 
 
 def _post_and_forget(request: Request) -> None:
     """Best effort, on a new connection, since the thread is temporary."""
-    with suppress(Exception):
+    try:
         transport = _new_transport()
         try:
             transport.post(request)
         finally:
             transport.close()
+    except Exception as error:
+        reraise_of_signal_handler(error)  # on the host's thread, where no other can be started
 
 
 def _post(request: Request, track: Track) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import RecordingServer, Reply, free_port
+from servers import RawServer, RecordingServer, Reply, free_port
 
 from livedebug_sender import (
     ConfigError,
@@ -344,3 +345,24 @@ def test_a_rejection_is_one_line_whatever_the_server_says() -> None:
         r"\r\n2026-01-01 CRITICAL not ours\x1b[2J\x9b\u202e"
     )
     assert caught.value.body == said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+def test_a_hosts_time_out_reaches_it_while_additional_endpoints_are_sent_to() -> None:
+    def time_out(*_: object) -> None:
+        raise RuntimeError("the host's time is over")
+
+    def strike(connection: Any, over: threading.Event) -> None:
+        os.kill(os.getpid(), signal.SIGALRM)
+        over.wait(10)
+
+    before = signal.signal(signal.SIGALRM, time_out)
+    try:
+        with (
+            RecordingServer() as primary,
+            RawServer(strike) as additional,
+            pytest.raises(RuntimeError, match="the host's"),
+        ):
+            send(b"[1]", config_for(primary.url, additional.url), "logs")
+    finally:
+        signal.signal(signal.SIGALRM, before)

@@ -42,27 +42,36 @@ def _of_signal_handler(error: BaseException | None) -> BaseException | None:
     A codec of Python 3.11 and older, that of host names say, wraps what comes up in it. Not by
     ``__context__``: all that is raised while a host handles its own time-out has that one.
     """
-    handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()}
+    handlers: set[CodeType | None] = set()
     for _ in range(_MAX_CAUSES):
         if error is None:
             return None
-        traceback, interrupted = error.__traceback__, None
-        while traceback is not None:
+        traceback = error.__traceback__
+        # The first frame is of the function that caught it; nearly always it is the only one,
+        # and to ask for the handlers takes longer than all the rest.
+        if traceback is not None and traceback.tb_next is not None:
+            handlers = handlers or _registered()
+        while traceback is not None and traceback.tb_next is not None:
+            caller, traceback = traceback.tb_frame, traceback.tb_next
             frame = traceback.tb_frame
-            if frame.f_code in handlers or _is_called_as_handler(frame, interrupted):
+            if frame.f_code in handlers or _is_called_as_handler(frame, caller):
                 return error
-            traceback, interrupted = traceback.tb_next, frame
         error = error.__cause__
     return None
 
 
-def _is_called_as_handler(frame: FrameType, caller: FrameType | None) -> bool:
-    """Was a function given a signal's number and its caller's frame, as handlers are?"""
-    if caller is None:
-        # The function that caught the exception. Looked into, it would have a copy of its
-        # variables (until Python 3.12), and this exception in it: a circle, which keeps all that
-        # its callers have in hand, batches too, until the garbage collector comes.
-        return False
+def _registered() -> set[CodeType | None]:
+    """The code of the handlers that there are now."""
+    return {_code_of(signal.getsignal(number)) for number in signal.valid_signals()}
+
+
+def _is_called_as_handler(frame: FrameType, caller: FrameType) -> bool:
+    """Was a function given a signal's number and its caller's frame, as handlers are?
+
+    Not to be asked of the function that caught the exception. Looked into, it would have a copy
+    of its variables (until Python 3.12), and this exception in it: a circle, which keeps all that
+    its callers have in hand, batches too, until the garbage collector comes.
+    """
     code, given = frame.f_code, frame.f_locals
     has_varargs = bool(code.co_flags & inspect.CO_VARARGS)
     arguments: list[object] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
@@ -106,3 +107,15 @@ def test_causes_in_a_circle_are_looked_at_and_left() -> None:
     first, second = TimeOut(), TimeOut()
     first.__cause__, second.__cause__ = second, first
     assert not raised_by_signal_handler(first)
+
+
+def test_an_exception_that_nothing_else_was_called_for_asks_for_no_handlers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As that of a lock which is free already: on the way of `enqueue`."""
+    asked: list[int] = []
+    with pytest.raises(RuntimeError) as raised:
+        threading.Lock().release()
+    monkeypatch.setattr(signal, "getsignal", asked.append)
+    assert not raised_by_signal_handler(raised.value)
+    assert asked == []
