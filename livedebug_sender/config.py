@@ -131,7 +131,7 @@ class SenderConfig:
         """Send snapshots and logs to the agent's diagnostics route from now on.
 
         Returns:
-            Whether that changed anything. Nothing changes if it is agentless, or downgraded already.
+            Whether that changed anything. Nothing changes if agentless, or downgraded already.
         """
         return self._set_downgraded(True)
 
