@@ -62,7 +62,7 @@ class StoreAndForward:
     def __init__(self, settings: Settings, routes: Routes) -> None:
         self._settings = settings
         self._new_transport = partial(Transport, routes=routes)
-        # Guards: opening and closing.
+        # Guards: opening.
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
         self._closed = False
@@ -118,8 +118,8 @@ class StoreAndForward:
 
     def close(self, timeout: float) -> bool:
         """Deliver what would be lost with the process; whether nothing was lost."""
-        with self._lock:
-            self._closed = True
+        # Not under the lock: opening may take long, and whoever does it closes it again.
+        self._closed = True
         opened = self._mine()
         return opened.close(timeout) if opened else True
 
@@ -158,6 +158,9 @@ class StoreAndForward:
                 raise
             self._opened = opened
             self._failed = ("", 0.0)
+            if self._closed:
+                opened.close(0.0)
+                raise _closing()
         return opened
 
     def _mine(self) -> _Opened | None:

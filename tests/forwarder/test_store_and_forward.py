@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from queue_kinds import a_request
 from running_forwarder import ROUTES, Running, environ, running
 from sample_data import KEY
 from servers import Arrived, RawServer, RecordingServer, free_port, hang
@@ -18,6 +20,8 @@ from waiting import until
 from livedebug_sender.delivery import backoff
 from livedebug_sender.forwarder import Forwarder, Settings, store_and_forward
 from livedebug_sender.forwarder.queue.opening import open_queue
+from livedebug_sender.forwarder.queue.request_queue import QueueUnavailable
+from livedebug_sender.forwarder.replies import HTTPError
 
 SMALL = {"max_body_bytes": 1000, "queue_bytes": 600_000, "connections": 1}
 
@@ -254,6 +258,35 @@ def test_a_closed_one_refuses_with_503_and_says_when_to_come_back():
         )
         assert seen == [("503 Service Unavailable", "5")]
         assert b"shutting down" in b"".join(body)
+
+
+def test_a_close_does_not_wait_for_a_queue_that_is_being_opened_and_that_is_closed_again(
+    monkeypatch,
+):
+    opening, go_on = threading.Event(), threading.Event()
+    opened: list[Any] = []
+
+    def open_slowly(*arguments: Any) -> Any:
+        opening.set()
+        go_on.wait(20)
+        opened.append(open_queue(*arguments))
+        return opened[0]
+
+    def start() -> None:
+        with suppress(HTTPError):  # it is closed
+            app.start()
+
+    monkeypatch.setattr(store_and_forward, "open_queue", open_slowly)
+    app = Forwarder(Settings.from_env(environ("http://127.0.0.1:9"), mode="store-and-forward"))
+    starter = threading.Thread(target=start)
+    starter.start()
+    assert opening.wait(20)
+    assert app.close(10.0) is True
+    assert not opened
+    go_on.set()
+    starter.join(20)
+    with pytest.raises(QueueUnavailable):
+        opened[0].put(a_request(route=ROUTES[0]))
 
 
 def test_tags_are_those_of_each_request():

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from forward_process import Process, forwarding, started
 from running_forwarder import ROUTES, environ
-from servers import Arrived, RecordingServer, free_port
+from servers import Arrived, RecordingServer
 from waiting import until
 
 
@@ -187,18 +187,23 @@ def test_a_queue_that_cannot_be_had_ends_it_at_once_and_says_why(tmp_path):
         assert "Traceback" not in said
 
 
-def test_it_can_be_stopped_while_its_queue_is_still_opened():
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_it_can_be_stopped_while_its_queue_is_still_opened(workers):
     pytest.importorskip("confluent_kafka")
-    nobody = f"kafka://127.0.0.1:{free_port()}/topic"  # waits for 15 s
-    options = ("--listen", "127.0.0.1:0", "--workers", "2", "--queue", nobody, "--grace", "0.5")
-    with forwarding("http://127.0.0.1:1", *options) as process:
-        assert until(lambda: workers_of(process))
-        begun = time.monotonic()
-        process.process.send_signal(signal.SIGTERM)
-        said = process.wait_for_exit()[1]
-        assert time.monotonic() - begun < 10
-        assert "forwarding" not in said
-        assert "Traceback" not in said
+    with socket.create_server(("127.0.0.1", 0)) as broker:  # that never answers
+        url = f"kafka://127.0.0.1:{broker.getsockname()[1]}/topic"  # which it waits 15 s for
+        options = ("--listen", "127.0.0.1:0", "--workers", workers, "--queue", url)
+        with forwarding("http://127.0.0.1:1", *options, "--grace", "0.5") as process:
+            broker.settimeout(30)
+            connection, _ = broker.accept()
+            begun = time.monotonic()
+            process.process.send_signal(signal.SIGTERM)
+            status, said = process.wait_for_exit()
+            assert time.monotonic() - begun < 10
+            connection.close()
+    assert status == 0
+    assert "forwarding" not in said
+    assert "Traceback" not in said
 
 
 # The limit of open files leaves 40 of the thousand: 120, less 2 * 8 + 64.

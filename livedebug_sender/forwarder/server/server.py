@@ -127,8 +127,22 @@ class Server:
         Raises:
             ConfigError: it can't; the addresses are free again.
         """
+        failed: list[BaseException] = []
+
+        def start() -> None:
+            try:
+                self._app.start()
+            except BaseException as error:
+                failed.append(error)
+
         try:
-            self._app.start()
+            # On a thread of its own, so that a signal can end it: what waits for Kafka's brokers
+            # can't be interrupted.
+            thread = threading.Thread(target=start, name="forwarder-start", daemon=True)
+            thread.start()
+            thread.join()
+            if failed:
+                raise failed[0]
         except BaseException:
             self._close()
             raise
