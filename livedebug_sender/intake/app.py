@@ -59,7 +59,8 @@ def create_app(
     @app.before_request
     def keep_others_out() -> Response | None:
         for_page = request.path not in PATHS
-        said = rejection_reason(_headers(), for_page=for_page, loopback=loopback)
+        reads = request.method in ("GET", "HEAD")
+        said = rejection_reason(_headers(), for_page=for_page, loopback=loopback, reads=reads)
         return _refusal(403, said) if said else None
 
     @app.after_request

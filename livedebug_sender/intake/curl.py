@@ -37,7 +37,9 @@ def curl_command(
     target = request.path + (f"?{request.query}" if request.query else "")
     alone = payload is not None and _is_plain_json(request)
     left_out = (*_LEFT_OUT, "content-encoding") if alone else _LEFT_OUT
-    parts = [f"curl -X POST {shlex.quote(origin + target)}"]
+    # In `ddtags=[1-9]` curl would see nine URLs.
+    globs = "-g " if any(character in target for character in "[]{}") else ""
+    parts = [f"curl -X POST {globs}{shlex.quote(origin + target)}"]
     parts += [
         f"-H {shlex.quote(f'{name}: {value}')}"
         for name, value in request.headers.items()

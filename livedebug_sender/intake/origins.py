@@ -33,13 +33,16 @@ def is_loopback(host: str) -> bool:
         return name.lower() == "localhost"
 
 
-def rejection_reason(headers: Mapping[str, str], *, for_page: bool, loopback: bool) -> str:
+def rejection_reason(
+    headers: Mapping[str, str], *, for_page: bool, loopback: bool, reads: bool = True
+) -> str:
     """Why a request is not served; empty if it is.
 
     Args:
         headers: names in lower case.
         for_page: is it for the page, not for the intake's own routes?
         loopback: is the server bound to loopback?
+        reads: does its method only read?
     """
     host = headers.get("host", "")
     origin = headers.get("origin")
@@ -47,7 +50,7 @@ def rejection_reason(headers: Mapping[str, str], *, for_page: bool, loopback: bo
     if origin is not None and _netloc(origin) != host:
         return f"the request comes from another web page ({origin!r:.80})"
     # Going to the page by a link on another one is harmless.
-    going = headers.get("sec-fetch-mode") == "navigate" and for_page
+    going = headers.get("sec-fetch-mode") == "navigate" and for_page and reads
     if site not in (None, "none", "same-origin") and not going:
         return "the request comes from another web page"
     from_browser = origin is not None or site is not None

@@ -15,6 +15,7 @@ _KNOWN = frozenset(
         "proxy-authorization",
         "cookie",
         "cookie2",
+        "set-cookie",
         "dd-api-key",
         "dd-application-key",
         "dd-client-token",

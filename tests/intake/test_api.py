@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -193,6 +194,23 @@ def test_a_curl_command_sends_the_same_payload_again(full: Intake) -> None:
         original = full.store.get(int(row["id"].split(".")[0]))
         assert original is not None
         assert full.payloads()[-1] == original.payloads[place].value
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_a_curl_command_makes_one_request_whatever_is_in_the_query(intake: Intake) -> None:
+    target = f"{V2}?ddtags=a:[1-3],b:{{x,y}}"
+    with socket.create_connection(("127.0.0.1", intake.port)) as connection:  # as it is
+        head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\n"
+        connection.sendall(f"{head}Content-Length: 4\r\n\r\n[{{}}]".encode())
+        assert connection.recv(12) == b"HTTP/1.1 202"
+    command = requests.get(f"{intake.url}/intake/requests/1/curl", timeout=10).text
+    subprocess.run(
+        ["sh", "-ec", command.replace("curl ", "curl -sf --noproxy '*' ")],
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
+    assert [request.tags for request in intake.requests] == ["a:[1-3],b:{x,y}"] * 2
 
 
 def test_a_curl_command_quotes_what_is_hostile_and_holds_no_key(intake: Intake) -> None:

@@ -78,3 +78,9 @@ def test_the_page_itself_and_a_link_to_it_are_let_in(headers: dict[str, str]) ->
 def test_an_origin_that_is_none_is_another_web_page(origin: str) -> None:
     given = {**LOCAL, "origin": origin}
     assert "another web page" in rejection_reason(given, for_page=True, loopback=True)
+
+
+def test_a_form_on_another_page_changes_nothing() -> None:
+    headers = LOCAL | {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    said = rejection_reason(headers, for_page=True, loopback=True, reads=False)
+    assert said == "the request comes from another web page"

@@ -9,7 +9,14 @@ from livedebug_sender.protocol.credentials import is_credential, is_credential_f
 
 @pytest.mark.parametrize(
     "name",
-    ["Authorization", "Proxy-Authorization", "Cookie", "DD-API-KEY", "dd-application-key"]
+    [
+        "Authorization",
+        "Proxy-Authorization",
+        "Cookie",
+        "Set-Cookie",
+        "DD-API-KEY",
+        "dd-application-key",
+    ]
     + ["X-Vault-Token", "X-Access-Token", "X-Client-Secret", "X-Own-Apikey", "X-Own-Api-Key"]
     + ["X-Password", "Cf-Access-Jwt-Assertion", "X-Goog-Iap-Jwt-Assertion", "X-Authorization"]
     + ["X-Forwarded-Authorization", "X-Auth", "X-Auth-Key", "X-Access-Key", "X-Private-Key"]
