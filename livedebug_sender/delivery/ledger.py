@@ -141,6 +141,11 @@ class Ledger:
     def abandoned(self) -> bool:
         return self._state.abandoned
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in the queue or in flight, by a look without a lock."""
+        return not (self._queue or self._state.in_flight)
+
     def look(self) -> tuple[LedgerState, int]:
         """The state, and how many payloads are in the queue or in flight, at one moment.
 

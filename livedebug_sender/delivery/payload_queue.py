@@ -47,11 +47,12 @@ class PayloadQueue:
 
     def sizes(self) -> list[int]:
         """The bytes of each item that waits."""
-        while True:
+        while self._waiting:
             try:
                 return list(map(len, self._waiting.copy()))
             except RuntimeError:  # without a global lock a copy is no single step
                 continue
+        return []
 
     def wants_wake(self) -> bool:
         """Whether the consumer has to be woken for what is held now."""

@@ -56,6 +56,8 @@ class Recount:
                 reraise_of_signal_handler(error)
 
     def _correct(self) -> bool:
+        if not (HAS_GIL or all(ledger.is_empty for ledger, _ in self._ledgers())):
+            return False  # CPython 3.13t has aborted in the copy of a queue that others put to
         counted, looks = self._capacity.counts(), self._look()
         total = _sum(held for (_, held), _ in looks)
         steady = _sum(held for (_, held), flood in looks if not flood)
