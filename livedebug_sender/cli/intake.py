@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +122,10 @@ def intake(
     except OSError as error:
         stderr().print(plain(f"can't listen on {host}, port {port}: {_reason(error)}", "red"))
         sys.exit(1)
-    with served:
+    # Before it says that it serves: whoever reads that may stop it at once.
+    with served, stopped_by_signals() as stop:
         _say_where(served, host, as_json)
-        run_until_signal(served, quiet, as_json)
+        print_arrivals(served, stop, quiet, as_json)
 
 
 def _reason(error: OSError) -> str:
@@ -148,24 +151,30 @@ def _say_where(served: Intake, host: str, as_json: bool) -> None:
         stderr().print(plain(words, "yellow"))
 
 
-def run_until_signal(served: Intake, quiet: bool, as_json: bool) -> None:
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that is set by SIGINT or SIGTERM."""
     stop = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in signals}
-    last = 0
-    console = stdout()
     try:
-        while not stop.wait(_LOOK):
-            for request in [] if quiet else served.store.kept(last):
-                last = request.number
-                if as_json:
-                    print_json(_as_data(request))
-                else:
-                    style = "" if request.taken else "red"
-                    console.print(plain(arrival_line(request), style))
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def print_arrivals(served: Intake, stop: threading.Event, quiet: bool, as_json: bool) -> None:
+    last = 0
+    console = stdout()
+    while not stop.wait(_LOOK):
+        for request in [] if quiet else served.store.kept(last):
+            last = request.number
+            if as_json:
+                print_json(_as_data(request))
+            else:
+                style = "" if request.taken else "red"
+                console.print(plain(arrival_line(request), style))
 
 
 def arrival_line(request: RecordedRequest) -> str:

@@ -234,7 +234,8 @@ def test_each_request_is_printed_until_a_signal_comes(
     monkeypatch.setattr(signal, "signal", handlers.setdefault)
     monkeypatch.setattr(intake_command, "print_json", take)
     requests.post(f"{livedebug_intake.url}/debugger/v2/input", json=[{}], timeout=20)
-    intake_command.run_until_signal(livedebug_intake, False, True)
+    with intake_command.stopped_by_signals() as stop:
+        intake_command.print_arrivals(livedebug_intake, stop, False, True)
     (line,) = lines
     assert (line["status"], line["payloads"], line["mode"]) == (202, 1, "agent")
 
@@ -243,7 +244,7 @@ def test_each_request_is_printed_until_a_signal_comes(
 def test_listening_for_everybody_is_said_aloud(
     as_json: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake_command, "run_until_signal", lambda *_: None)
+    monkeypatch.setattr(intake_command, "print_arrivals", lambda *_: None)
     options = ("--json",) if as_json else ()
     ended = run("intake", "--port", "0", "--host", "0.0.0.0", "--keep-bytes", "2MiB", *options)
     assert ended.exit_code == 0
