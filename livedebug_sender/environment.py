@@ -5,7 +5,6 @@ No function here has an environment as its default: `help` and the docs would sh
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
@@ -144,6 +143,8 @@ def additional_endpoints(environ: Mapping[str, str], name: str) -> list[Endpoint
     text = value_of(environ, name)
     if not text:
         return []
+    import json  # for few: an eighth of what the import of the package takes
+
     expected = 'expected: JSON {"https://host": ["key", ...]} (not shown, since it has keys)'
     try:
         table = json.loads(text)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +72,17 @@ def test_the_program_for_type_checkers_uses_every_public_name() -> None:
     names = [node.id for node in ast.walk(program) if isinstance(node, ast.Name)]
     attributes = [node.attr for node in ast.walk(program) if isinstance(node, ast.Attribute)]
     assert set(livedebug_sender.__all__) - {*names, *attributes} == set()
+
+
+def test_the_import_of_the_package_loads_nothing_large() -> None:
+    program = "import sys, livedebug_sender; print(*sys.modules)"
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    loaded = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environ,
+    ).stdout.split()
+    large = {"requests", "urllib3", "tenacity", "ssl", "socket", "json", "tempfile", "asyncio"}
+    assert large.isdisjoint(loaded)
