@@ -21,6 +21,7 @@ from .deadline import RequestDeadline
 from .failures import TIMED_OUT, causes, is_cut, reason, tls_failed
 from .http1 import ProtocolError, RawResponse
 from .response import MAX_READ, NoResponse, TimedOut
+from .session_connections import hear_early_answers
 
 
 class SessionClient:
@@ -50,12 +51,10 @@ class SessionClient:
             until = self._deadline.until(request.endpoint.timeout)
             timeout = self._deadline.remaining(until)
             url = url_of(request.endpoint, request.path)
+            prepared, settings = _prepared(request, url), self._settings_for(url)
+            hear_early_answers(self._session, prepared, settings)
             response = self._session.send(
-                _prepared(request, url),
-                stream=True,
-                allow_redirects=False,
-                timeout=timeout,
-                **self._settings_for(url),
+                prepared, stream=True, allow_redirects=False, timeout=timeout, **settings
             )
             self.bytes_sent = len(request.body)
             return _read(response, max_body, whole)

@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+import requests
 from sample_requests import request_to
 from servers import EarlyServer, RawServer, RecordingServer, free_port
 
@@ -47,11 +48,44 @@ def test_an_answer_that_comes_before_the_body_was_read_is_the_answer(
         assert server.connections == 2
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.usefixtures("trusted")
+def test_a_callers_session_hears_a_server_that_answers_and_stops_reading_too(
+    server_tls: ssl.SSLContext, scheme: str
+) -> None:
+    # Not said to close: the connection has to be given up all the same.
+    answer = TOO_LARGE.replace(b"Connection: close\r\n", b"")
+    with (
+        EarlyServer(answer, "stop", server_tls if scheme == "https" else None) as server,
+        closing(Transport(requests.Session)) as transport,
+    ):
+        for number in (1, 2):
+            response = transport.post(request_to(server.url, *LARGE, timeout=1.0))
+            assert (response.status, response.body) == (413, b"long")
+            assert server.connections == number
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.usefixtures("trusted")
+def test_to_a_callers_session_a_server_that_only_stops_reading_is_a_timeout(
+    server_tls: ssl.SSLContext, scheme: str
+) -> None:
+    with (
+        EarlyServer(b"", "stop", server_tls if scheme == "https" else None) as server,
+        closing(Transport(requests.Session)) as transport,
+        pytest.raises(TimedOut),
+    ):
+        transport.post(request_to(server.url, *LARGE, timeout=0.3))
+
+
+@pytest.mark.parametrize("session_factory", [None, requests.Session], ids=["own", "session"])
 @pytest.mark.parametrize("then", ["close", "stop", "linger"])
 def test_a_batch_refused_before_it_was_read_is_split_and_not_lost(
-    make_sender: Callable[..., Sender], then: str
+    make_sender: Callable[..., Sender],
+    then: str,
+    session_factory: Callable[[], requests.Session] | None,
 ) -> None:
-    """A server that takes 5 MB, and says so before it reads more."""
+    """A server that takes 1.5 MB, and says so before it reads more."""
 
     class Picky(EarlyServer):
         def serve(self, connection: socket.socket, reader: Any) -> None:
@@ -73,10 +107,10 @@ def test_a_batch_refused_before_it_was_read_is_split_and_not_lost(
                 connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
 
     with Picky(b"", then) as server:
-        sender = make_sender(server.url, retry_for=5.0)
+        sender = make_sender(server.url, retry_for=5.0, session_factory=session_factory)
         for _ in range(30):
             assert sender.enqueue("logs", LARGE[0])
-        assert sender.flush(10)
+        assert sender.flush(20)
         assert sender.stats().delivered == 30
         assert sender.stats().retries == 0
 
