@@ -1,25 +1,25 @@
-"""One request and its answer, bounded in time. The others use it through ``transport``.
+"""One request and its response, bounded in time. Other packages use ``transport`` only.
 
 =======================  ==================================================================
-``transport``            sends a request, and gives its response or raises why there is none
-``response``             what that gives back, or raises where no answer came
-``failures``             why no answer came, in words
+``transport``            sends a request; returns its response, or raises if there is none
+``response``             the classes that it returns and raises
+``failures``             human-readable reasons why no response was received
 ``request_hook``         the caller's ``around_request``
-``client``               our own HTTP client: kept connections
-``adapters``             instead of it: a ``requests.Session`` of the caller's
-``session_connections``  that session's connections: early answers
+``client``               our own HTTP client, with keep-alive connections
+``adapters``             its replacement by the caller's ``requests.Session``
+``session_connections``  that session's connections: early responses
 ``file``                 endpoints that are files
-``routes``               how to get to an endpoint: host, port, proxy, certificates
-``requests_rules``       what `requests` and urllib3 say of an origin: proxy, CA bundle, host
-``light_environment``    the same without loading them, where there is no proxy
-``name_resolution``      looks host names up, within a timeout
+``routes``               how to reach an endpoint: host, port, proxy, certificates
+``requests_rules``       proxy, CA bundle and host of an origin, by `requests` and urllib3
+``light_environment``    the same without importing them, if there is no proxy
+``name_resolution``      resolves host names, within a timeout
 ``proxies``              tunnels through HTTP proxies
 ``socks_proxy``          SOCKS proxies
-``dialling``             opening a connection: TCP, proxy, TLS
+``dialling``             opens a connection: TCP, proxy, TLS
 ``sockets``              connected sockets
-``streams``              bytes on a connection, without blocking
-``connections``          a request and its answer on an open connection
-``http1``                writes the head of a request, reads an answer: pure
+``streams``              non-blocking bytes on a connection
+``connections``          a request and its response on an open connection
+``http1``                formats the head of a request, parses a response; without I/O
 ``deadline``             how long a request may take, and how another thread aborts it
 =======================  ==================================================================
 

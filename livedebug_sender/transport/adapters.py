@@ -1,4 +1,4 @@
-"""Requests by a `requests.Session` of the caller's (`session_factory`)."""
+"""Requests through the caller's own `requests.Session` (`session_factory`)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from .session_connections import hear_early_answers
 
 
 class SessionClient:
-    """A caller's session, without redirects, cookies, `.netrc`, and with the environment read
-    once. The bounds on time are the session's own.
+    """The caller's session, without redirects, cookies and `.netrc`; reads the environment once.
+    The session itself has to limit the time of a response.
 
     Attributes:
-        bytes_sent: as of `HTTPClient`, where a session tells.
+        bytes_sent: as in `HTTPClient`, as far as a session reports it.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class SessionClient:
         except (ProtocolError, ValueError) as error:  # what can't be parsed
             reraise_of_signal_handler(error)
             problem = reason(error)
-        # Raised out here, so that it doesn't carry the request with its headers along.
+        # Raised outside of `except`, so that it does not reference the request and its headers.
         kind = TimedOut if problem == TIMED_OUT else NoResponse
         host = urlsplit(request.endpoint.url).netloc
         raise kind(problem, host=host, bytes_sent=self.bytes_sent, cut_after_body=cut)
@@ -122,7 +122,7 @@ def _prepared(request: Request, url: str) -> requests.PreparedRequest:
     prepared.headers = CaseInsensitiveDict(request.headers)  # type: ignore[arg-type]
     prepared.body = request.body  # type: ignore[assignment]
     prepared.hooks = {"response": []}
-    # A session that meets a 3xx copies the cookies for a next request.
+    # On a 3xx, a session copies the cookies for the next request.
     prepared.prepare_cookies({})
     return prepared
 
@@ -133,22 +133,22 @@ def _read(response: requests.Response, max_body: int, whole: bool) -> RawRespons
         _read_body(response, max_body, body)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         _reraise_of_signal_handler(error)
-        # The status alone decides what follows.
+        # Only the status decides what follows.
         if whole:
             raise
     finally:
-        # An answer that wasn't read to its end takes its connection with it.
+        # If the response was not read to its end, this closes the connection.
         response.close()
     if whole and len(body) > max_body:
         raise ProtocolError(f"the answer has more than {max_body} bytes")
     return RawResponse(response.status_code, list(response.headers.items()), bytes(body[:max_body]))
 
 
-# Loops as functions of their own: see tests/runtime/test_jumps.py.
+# Loops in separate functions: see tests/runtime/test_jumps.py.
 
 
 def _read_body(response: requests.Response, max_body: int, body: bytearray) -> None:
-    """Append the body to `body`, up to a piece over `max_body`."""
+    """Append the response's body to `body`, until that exceeds `max_body`."""
     for chunk in _undecoded(response, max_body + 1):
         body += chunk
         if len(body) > max_body:
@@ -160,12 +160,12 @@ def _was_cut(error: BaseException) -> bool:
 
 
 def _reraise_of_signal_handler(error: BaseException) -> None:
-    for cause in causes(error):  # urllib3 wraps what it takes for its own
+    for cause in causes(error):  # urllib3 wraps exceptions that it mistakes for its own
         reraise_of_signal_handler(cause)
 
 
 def _undecoded(response: requests.Response, size: int) -> Iterable[bytes]:
-    """The body with its content coding: before 2.6, urllib3 undoes it without a bound."""
+    """The body, not decompressed: before 2.6, urllib3 decompresses without a limit."""
     stream = getattr(response.raw, "stream", None)
     if stream is None:  # not urllib3's
         return response.iter_content(size)
@@ -194,7 +194,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _may_have_sent(error: BaseException) -> bool:
-    """Was there a connection? A session doesn't say how much went out on it."""
+    """Whether there was a connection. A session does not report how much was sent on it."""
     none = (
         urllib3.exceptions.NewConnectionError,
         urllib3.exceptions.ConnectTimeoutError,

@@ -1,4 +1,4 @@
-"""Our own HTTP client: kept connections, and one request after the other on them."""
+"""Our own HTTP client: sequential requests over keep-alive connections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .name_resolution import Resolver
 from .response import NoResponse, TimedOut
 from .routes import ResolvedRoute, Routes
 
-#: Connections that are kept: one for each origin, and so many origins.
+#: Maximum number of connections kept open: one for each origin.
 _MAX_KEPT = 4
 
 
@@ -23,26 +23,26 @@ class HTTPClient:
     """For one thread; `deadline.abort` may be called from others.
 
     Attributes:
-        bytes_sent: bytes of the last request's body that went out.
+        bytes_sent: bytes of the last request's body that were sent.
     """
 
     def __init__(self, deadline: RequestDeadline, resolver: Resolver, routes: Routes) -> None:
         self._deadline = deadline
         self._resolver = resolver
         self._routes = routes
-        # By origin, the one used last at the end.
+        # By origin, the most recently used one last.
         self._kept: dict[str, Connection] = {}
         self.bytes_sent = 0
 
     def send(self, request: Request, max_body: int, *, whole: bool) -> RawResponse:
-        """One request and its answer.
+        """Send a request, and return its response.
 
         Args:
-            max_body: bytes of the answer's body that are kept.
-            whole: raise for an answer whose body is truncated, too long or too slow.
+            max_body: bytes of the response's body that are kept.
+            whole: raise if the response's body is truncated, too long or too slow.
 
         Raises:
-            NoResponse: no answer; `TimedOut` if none came in time.
+            NoResponse: no response; `TimedOut` if none arrived in time.
         """
         self.bytes_sent = 0
         self._cut_after_body = False
@@ -53,7 +53,7 @@ class HTTPClient:
             reraise_of_signal_handler(error)
             problem = reason(error)
             kind = TimedOut if isinstance(error, TimeoutError) else NoResponse
-        # Raised out here, so that it doesn't carry the request with its headers along.
+        # Raised outside of `except`, so that it does not reference the request and its headers.
         raise kind(
             problem,
             host=urlsplit(request.endpoint.url).netloc,
@@ -67,7 +67,7 @@ class HTTPClient:
             self._kept.popitem()[1].close()
 
     def __del__(self) -> None:
-        # As urllib3's pools do: a client that is garbage leaves no open sockets. Its
+        # As in urllib3's pools: a garbage-collected client leaves no open sockets. Its
         # `__init__` may not have finished.
         if "_kept" in self.__dict__:
             self.close()
@@ -91,8 +91,8 @@ class HTTPClient:
             except (OSError, ProtocolError) as error:
                 reraise_of_signal_handler(error)
                 cut = is_cut(error) or isinstance(error, IncompleteResponse)
-                # The server had closed the connection while it was idle, which says nothing
-                # about this request: at once again, on a new one.
+                # The server closed the connection while it was idle, which says nothing
+                # about this request: send it again at once, on a new connection.
                 if cut and reused and not reader.started and not self._deadline.aborted:
                     continue
                 if reader.status is None or whole:
@@ -112,7 +112,7 @@ class HTTPClient:
             return reader.response()
 
     def _take(self, route: ResolvedRoute) -> Connection | None:
-        """The connection that is kept for a route, unless the server has closed it."""
+        """The open connection for a route, unless the server has closed it."""
         connection = self._kept.pop(route.origin, None)
         if connection is not None and connection.is_stale():
             connection.close()

@@ -1,4 +1,4 @@
-"""Requests and their answers on an open connection, bounded in time."""
+"""Requests and their responses on an open connection, bounded in time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _READ = 64 * 1024
 
 
 class Connection:
-    """Requests and answers on an open connection, one after the other.
+    """Sequential requests and responses on an open connection.
 
     Attributes:
-        sent: bytes of the last request that went out, its head included.
-        sent_whole: did all of it?
+        sent: bytes of the last request that were sent, its head included.
+        sent_whole: whether all of it was sent.
     """
 
     def __init__(self, stream: Stream) -> None:
@@ -26,11 +26,11 @@ class Connection:
         self.sent_whole = False
 
     def is_stale(self) -> bool:
-        """Did the server close it, or send something without a request?"""
+        """Whether the server closed it, or sent data without a request."""
         if not self._stream.wait(0):
             return False
         try:
-            # Nothing to read after all: session tickets of TLS, which come at any time.
+            # None: there is no data; TLS session tickets may arrive at any time.
             return self._stream.receive(1) is not None
         except OSError as error:
             reraise_of_signal_handler(error)
@@ -44,16 +44,16 @@ class Connection:
         deadline: RequestDeadline,
         timeout: float,
     ) -> None:
-        """Write a request, and feed the answer to `reader` until it is complete.
+        """Write a request, and feed the response to `reader` until it is complete.
 
-        An answer that comes before the body was written is the answer: the rest of the
-        body is not written, and the connection can't be used again.
+        If a response arrives before the body was written, the rest of the body is not
+        written, and the connection can't be reused.
 
         Args:
-            timeout: seconds for each MiB of the body, and for the whole of the answer.
+            timeout: seconds for each MiB of the body, and for the whole response.
 
         Raises:
-            OSError, ProtocolError: what ended it; `reader` may have the status nevertheless.
+            OSError, ProtocolError: `reader` may have the status nevertheless.
         """
         self.sent = 0
         self.sent_whole = False
@@ -64,8 +64,8 @@ class Connection:
             raise
         except OSError as error:
             reraise_of_signal_handler(error)
-            # The server may have answered before it closed the connection. If it left data of
-            # ours unread, that reset the connection, and its answer can still be read.
+            # The server may have answered before it closed the connection. Even if the connection
+            # was reset since it had not read all of our data, its response can still be read.
             try:
                 self._read(reader, deadline, timeout)
             except (OSError, ProtocolError) as unread:
@@ -108,8 +108,8 @@ class Connection:
         deadline: RequestDeadline,
         timeout: float,
     ) -> bool:
-        """Write all of it; False if an answer came before the end of it."""
-        count = self._stream.send(buffers)  # nearly always that was it
+        """Write everything; False if a response arrived before that was done."""
+        count = self._stream.send(buffers)  # nearly always everything
         self.sent += count
         size = sum(map(len, buffers))
         if count == size:
@@ -136,12 +136,12 @@ class Connection:
     def _receive(
         self, reader: ResponseReader, seconds: float, *, for_writing: bool = False
     ) -> None:
-        """Wait for bytes of the answer (or for room to write), and feed what came to `reader`."""
+        """Wait until it is readable (or writable), and feed what is received to `reader`."""
         if not self._stream.wait(seconds, for_writing=for_writing):
             raise TimeoutError("timed out")
-        came = self._stream.receive(_READ)
-        if came is not None:
-            reader.feed(came)
+        received = self._stream.receive(_READ)
+        if received is not None:
+            reader.feed(received)
 
 
 def _after(buffers: list[Buffer], count: int) -> list[Buffer]:

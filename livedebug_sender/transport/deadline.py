@@ -13,19 +13,19 @@ BYTES_PER_TIMEOUT = 1024 * 1024
 class RequestDeadline:
     """The deadline of the requests of one transport, which makes one at a time.
 
-    Times are seconds of `runtime.clock.monotonic`. A socket's timeout applies to each read, so an
-    answer that drips a byte a second would never time out. Therefore each phase of a request
-    (connect, write, read) has a point in time at which it has to be complete.
+    Times are seconds of `runtime.clock.monotonic`. A socket's timeout applies to each read, so a
+    response that arrives at a byte a second would never time out. Therefore each phase of a
+    request (connect, write, read) has a point in time by which it must be complete.
     """
 
     def __init__(self) -> None:
-        #: When every request has to end.
+        #: When every request must have ended.
         self.at = float("inf")
         self.aborted = False
         self._interrupt: Callable[[], None] | None = None
 
     def until(self, timeout: float) -> float:
-        """When a phase that may take `timeout` seconds has to be complete."""
+        """When a phase that may take `timeout` seconds must be complete."""
         return min(monotonic() + timeout, self.at)
 
     def remaining(self, until: float) -> float:
@@ -43,7 +43,7 @@ class RequestDeadline:
         return left
 
     def interrupted_by(self, interrupt: Callable[[], None] | None) -> None:
-        """Set what `abort` calls to end the wait of the request's thread; None: nothing.
+        """Set the function by which `abort` ends the wait of the request's thread, or None.
 
         Raises:
             ConnectionAbortedError: `abort` was called. This is checked after the change, since

@@ -19,10 +19,10 @@ def connect(
     """Open a connection along a route.
 
     Args:
-        timeout: seconds for everything together: look-ups, every address, the proxy, TLS.
+        timeout: seconds in total, for name resolution, all addresses, the proxy and TLS.
 
     Raises:
-        OSError, ProtocolError: `failures.reason` makes a human-readable reason of them.
+        OSError, ProtocolError: `failures.reason` turns them into a human-readable reason.
     """
     until = deadline.until(timeout)
     if route.unix_path is not None:

@@ -1,4 +1,4 @@
-"""Human-readable reasons why no answer was received, without secrets."""
+"""Human-readable reasons why no response was received, without secrets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def is_cut(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """A human-readable reason, without the texts of foreign exceptions, which may hold headers."""
+    """A human-readable reason, without the text of other exceptions, which may show headers."""
     if isinstance(error, TimeoutError):
         return TIMED_OUT
     if isinstance(error, (ProtocolError, ProxyFailed, TLSFailed)):
@@ -44,7 +44,7 @@ def reason(error: BaseException) -> str:
 
 def tls_failed(error: BaseException) -> TLSFailed:
     """A `TLSFailed` for an `ssl.SSLError`, with OpenSSL's reason, which holds no secrets."""
-    # Recognised by its attributes, since `ssl` is not imported before it is needed.
+    # Recognized by its attributes, since `ssl` is not imported before it is needed.
     unverified = getattr(error, "verify_message", None)
     if unverified:
         return TLSFailed(f"{TLS_FAILED}: its certificate can't be verified: {unverified}")

@@ -23,9 +23,9 @@ if sys.platform != "win32":
     import fcntl
 
 _MASK = "***"
-#: Seconds between two tries to get the lock of a file that another process holds.
+#: Seconds between two attempts to lock a file that another process has locked.
 _LOCK_NAP = 0.005
-# Without waiting for somebody to read, should it be a FIFO.
+# O_NONBLOCK: if the path is a FIFO, opening it must not wait for a reader.
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _APPEND |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -34,7 +34,7 @@ def write_record(request: Request, deadline: RequestDeadline) -> Response:
     """Append a request to its endpoint's file.
 
     Raises:
-        NoResponse: not all of the line could be written; then none of it is left there.
+        NoResponse: the line could not be written completely; what was written is removed.
     """
     line = _line(request)
     path = unquote(urlsplit(request.endpoint.url).path)
@@ -59,10 +59,10 @@ def write_record(request: Request, deadline: RequestDeadline) -> Response:
 
 
 def _append(file: int, path: str, line: bytes, timeout: float, deadline: RequestDeadline) -> bool:
-    """Add a line to a file that other processes may be adding lines to; False if it was cut.
+    """Append a line to a file that other processes may be appending to; False if incomplete.
 
-    An incomplete line is removed again, under a lock. Where no lock can be had, or a crash
-    left an incomplete line, the next line begins with a line end of its own.
+    An incomplete line is removed again, under a lock. If the file can't be locked, or a crash
+    left an incomplete line, the next record starts with a newline.
     """
     locked = _lock(file, timeout, deadline)
     before = os.fstat(file).st_size
@@ -70,7 +70,7 @@ def _append(file: int, path: str, line: bytes, timeout: float, deadline: Request
         line = b"\n" + line
     whole = False
     try:
-        # One write to a file opened for appending: lines aren't mixed, lock or no lock.
+        # A single write in append mode: even without a lock, lines are not mixed.
         whole = _write(file, line, deadline)
     finally:
         if locked and not whole:
@@ -79,8 +79,8 @@ def _append(file: int, path: str, line: bytes, timeout: float, deadline: Request
 
 
 def _write(file: int, line: bytes, deadline: RequestDeadline) -> bool:
-    """Write it at once; False if it was cut."""
-    # While the lock was waited for, `close` may have returned.
+    """Write it in one call; False if only a part was written."""
+    # `close` may have returned while this waited for the lock.
     deadline.remaining(deadline.at)
     return without_sigpipe(os.write, file, line) == len(line)
 
@@ -89,8 +89,7 @@ def _ends_with_a_line(file: int, path: str, size: int) -> bool:
     if size == 0:
         return True
     try:
-        # Opened again: with both rights at once, a file that may only be written to
-        # could not be opened at all.
+        # Opened again for reading: a write-only file could not be opened for both.
         with open(path, "rb", buffering=0) as reader:
             if not os.path.sameopenfile(reader.fileno(), file):
                 return True  # another file has that name now
@@ -102,7 +101,7 @@ def _ends_with_a_line(file: int, path: str, size: int) -> bool:
 
 
 def _lock(file: int, timeout: float, deadline: RequestDeadline) -> bool:
-    """Lock the file until it is closed; False where that takes too long."""
+    """Lock the file until it is closed; False if that takes too long."""
     if sys.platform == "win32":
         return False
     until = monotonic() + timeout

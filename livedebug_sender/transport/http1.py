@@ -1,14 +1,14 @@
-"""HTTP/1.1 without a connection: the head of a request, and a reader of answers.
+"""HTTP/1.1 without I/O: formats the head of a request, and parses responses.
 
-Pure: bytes in, their meaning out. Sockets and time limits are in `connections.py`.
+Sockets and time limits are in `connections.py`.
 
-h11 does the same and more, and takes 85 microseconds for a small request and its answer on a
-kept connection; this takes 12, of the 75 that a whole request costs. What it must do:
+h11 does the same and more, and takes 85 µs for a small request and its response on a reused
+connection; this takes 12 µs, of the 75 µs that a whole request costs. Requirements:
 
-- read answers from peers that are slow, broken or hostile: bounded in head, lines, chunks
-  and body, whatever pieces the bytes come in;
-- give the header lines as they came, for a forwarder to pass on;
-- know at once that there is an answer, though the request is still being written.
+- parse responses from slow, broken or hostile peers: with limits on head, lines, chunks
+  and body, however the bytes are split;
+- return the header lines as they were received, for a forwarder to pass on;
+- detect a response while the request is still being written.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import NamedTuple
 
-#: Bounds of an answer, body aside: bytes of a head (and of all trailers), header lines,
-#: bytes of a line between chunks, informational answers (1xx) before the final one.
+#: Limits of a response, except for its body: bytes of the head (and of all trailers), header
+#: lines, bytes of a line between chunks, informational responses (1xx) before the final one.
 MAX_HEAD = 64 * 1024
 MAX_HEADERS = 100
 MAX_CHUNK_LINE = 4096
@@ -43,14 +43,14 @@ class ProtocolError(Exception):
 
 
 class IncompleteResponse(ProtocolError):
-    """The connection ended before the answer did."""
+    """The connection ended before the response was complete."""
 
 
 class RawResponse(NamedTuple):
-    """A whole answer, nothing decoded.
+    """A complete, undecoded response.
 
     Attributes:
-        headers: names and values in the order they came, a character for each byte.
+        headers: names and values in their original order, one character for each byte.
         body: without its transfer coding (chunks), with its content coding (gzip, ...).
     """
 
@@ -67,11 +67,11 @@ class RawResponse(NamedTuple):
 
 
 def request_head(method: str, target: str, host: str, headers: Mapping[str, str | bytes]) -> bytes:
-    """The request up to its body.
+    """The head of a request.
 
     Raises:
-        ValueError: for what can't be in a head. Checked where it was given; what got
-            through all the same goes nowhere.
+        ValueError: a value can't be part of a head. Values are checked where they are given;
+            this is a second check.
     """
     lines = [f"{method} {target} HTTP/1.1\r\n"]
     if "Accept-Encoding" not in headers:
@@ -87,19 +87,19 @@ def request_head(method: str, target: str, host: str, headers: Mapping[str, str 
 
 
 class ResponseReader:
-    """Reads one answer: fed with bytes as they come, until it is `complete`.
+    """Parses one response: feed it bytes as they arrive, until it is `complete`.
 
     Args:
-        max_body: bytes of the body that are kept; an answer with more is given up.
-        head_only: the answer has no body, whatever it says (HEAD, CONNECT).
+        max_body: bytes of the body that are kept; reading stops after that.
+        head_only: the response has no body, whatever its headers say (HEAD, CONNECT).
 
     Attributes:
-        status: of the final answer, once its head is whole; None before.
-        complete: there is nothing more to come, or no more is needed.
-        oversized: the body had more than `max_body` bytes; it is cut there.
-        reusable: the connection may carry another request, the answer being complete.
-        surplus: there came more than the answer.
-        started: has any byte come?
+        status: of the final response, once its head is complete; None before.
+        complete: nothing more is expected or needed.
+        oversized: the body had more than `max_body` bytes, and is truncated.
+        reusable: once complete, whether the connection can be used for another request.
+        surplus: bytes arrived after the end of the response.
+        started: whether any byte has arrived.
     """
 
     def __init__(self, max_body: int, *, head_only: bool = False) -> None:
@@ -110,24 +110,24 @@ class ResponseReader:
         self.surplus = False
         self.started = False
         self._headers: HeaderLines = ()
-        self._body = BytesIO()  # pieces of a byte or two take many times their size
+        self._body = BytesIO()  # a list of tiny pieces would take many times their size
         self._room = max_body
         self._head_only = head_only
         self._informational = 0
-        # What reads the next bytes. It takes all bytes there are; returns those that are
-        # the next one's to read; and holds back what it can't read without more. A function, not
-        # a bound method, which would make a circle for the garbage collector of each answer.
+        # The current state of the parser. It is called with all available bytes, returns those
+        # that belong to the next state, and keeps those that it can't parse without more. A
+        # function, since a bound method would make each response a reference cycle.
         self._read = ResponseReader._read_head
         self._held = b""
-        self._searched = 0  # bytes of the head in which there is no end
-        self._left = 0  # bytes of the body, or of the chunk, still to come
-        self._overhead = 0  # bytes of trailers and of chunks' lines so far
+        self._searched = 0  # bytes of the head already searched for its end
+        self._left = 0  # bytes of the body or chunk that are still missing
+        self._overhead = 0  # bytes of trailers and chunk lines so far
 
     def feed(self, data: bytes) -> bool:
-        """Take the next bytes, none for the end of the connection; is it `complete`?
+        """Parse the next bytes, empty at the end of the connection; returns `complete`.
 
         Raises:
-            ProtocolError: `status` is set all the same if it was understood.
+            ProtocolError: `status` is set nevertheless if it could be parsed.
         """
         if not data:
             self._end()
@@ -143,13 +143,13 @@ class ResponseReader:
         return self.complete
 
     def response(self) -> RawResponse:
-        """The answer, or what there is of it once there is a status."""
+        """The response, or the part received so far if that includes the status."""
         if self.status is None:
             raise IncompleteResponse("there is no answer yet")
         return RawResponse(self.status, self._headers, self._body.getvalue())
 
     def partial(self) -> RawResponse | None:
-        """What there is of an answer that came to an early end; None without a whole head."""
+        """The received part of a truncated response; None if its head is incomplete."""
         if self.status is None or self._read == ResponseReader._read_head:
             return None
         return self.response()
@@ -167,7 +167,7 @@ class ResponseReader:
     def _read_head(self, data: bytes) -> bytes:
         end = _HEAD_END.search(data, self._searched, MAX_HEAD)
         if end is None:
-            self._searched = max(0, len(data) - 2)  # an end may have begun
+            self._searched = max(0, len(data) - 2)  # its end may be incomplete
             if not data.startswith(_BEGINNING[: len(data)]):
                 raise ProtocolError("the answer is not HTTP/1.1")
             if len(data) >= MAX_HEAD:
@@ -196,7 +196,7 @@ class ResponseReader:
             raise ProtocolError(f"more than {MAX_INFORMATIONAL} informational answers")
 
     def _choose_framing(self, headers: HeaderLines, *, http10: bool) -> None:
-        """How the body ends (RFC 9112, 6.3), and whether the connection goes on (9.3)."""
+        """How the body ends (RFC 9112, 6.3), and whether the connection persists (9.3)."""
         found: dict[str, list[str]] = {}
         for name, value in headers:
             name = name.lower()
@@ -210,7 +210,7 @@ class ResponseReader:
             self.complete = True
             self.reusable = keeps
         elif codings and codings.rpartition(",")[2].strip() == "chunked":
-            # With a length as well, one of the two is a lie: read this one, but no more.
+            # A Content-Length beside it is an attack or an error: don't reuse the connection.
             self.reusable = keeps and not lengths and not http10
             self._read = ResponseReader._read_chunk_size
         elif codings or not lengths:
@@ -233,7 +233,7 @@ class ResponseReader:
         return b""
 
     def _take(self, data: bytes) -> bytes:
-        """Keep what belongs to the body or chunk; returns the rest."""
+        """Keep the bytes of the body or chunk; returns the rest."""
         size = min(len(data), self._left)
         self._left -= size
         if size == len(data):
@@ -266,7 +266,7 @@ class ResponseReader:
         rest = self._take(data)
         if not self._left:
             self._read = ResponseReader._read_chunk_end
-            self._overhead -= 16  # a real chunk earns its line
+            self._overhead -= 16  # the line of a chunk with data is not overhead
         return rest
 
     def _read_chunk_end(self, data: bytes) -> bytes:
@@ -283,7 +283,7 @@ class ResponseReader:
         return rest
 
     def _line(self, data: bytes) -> tuple[bytes, bytes]:
-        """A line with its end, and what follows; nothing of either if it isn't whole."""
+        """A line with its line end, and the rest; both empty if the line is incomplete."""
         end = data.find(b"\n") + 1
         size = end or len(data)
         if size > MAX_CHUNK_LINE or self._overhead + size > MAX_HEAD:
@@ -307,7 +307,7 @@ def _header_lines(text: str, start: int) -> HeaderLines:
 
 
 def _folded_header_lines(text: str) -> list[tuple[str, str]]:
-    """The same where lines go on in the next (RFC 9112, 5.2), or are none."""
+    """The same with folded lines (RFC 9112, 5.2), or none."""
     found: list[tuple[str, str]] = []
     for line in text.removesuffix("\n").split("\n"):
         line = line.removesuffix("\r")
@@ -323,13 +323,13 @@ def _folded_header_lines(text: str) -> list[tuple[str, str]]:
 
 
 def _keeps(values: list[str], *, http10: bool) -> bool:
-    """Does the connection go on, by its ``Connection`` headers (RFC 9112, 9.3)?"""
+    """Whether the connection persists, by its ``Connection`` headers (RFC 9112, 9.3)."""
     options = [option.strip() for option in ",".join(values).lower().split(",")]
     return "keep-alive" in options if http10 else "close" not in options
 
 
 def _content_length(values: list[str]) -> int:
-    """The length, which may be said several times as long as it is the same."""
+    """The length, which may be given several times if it is the same."""
     if len(values) == 1 and _LENGTH.match(values[0]):
         return int(values[0])
     told = {value.strip() for line in values for value in line.split(",")}

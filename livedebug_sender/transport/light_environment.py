@@ -1,4 +1,4 @@
-"""The same answers as `requests_rules`, without `requests` where there is no proxy."""
+"""The same results as `requests_rules`, without importing `requests` if there is no proxy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ..runtime.lazy_import import load
 
-#: Where proxies are configured elsewhere than in the environment, too.
+#: Platforms where proxies may be configured outside of the environment, too.
 _OTHER_PLACES = ("darwin", "win32")
 
 

@@ -171,7 +171,7 @@ class Resolver:
 
 
 def _is_numeric(host: str) -> bool:
-    """Is it an IP address, which needs no look-up?"""
+    """Whether it is an IP address, which needs no look-up."""
     if ":" in host:
         return True
     try:
@@ -182,5 +182,5 @@ def _is_numeric(host: str) -> bool:
     return True
 
 
-#: The process's own.
+#: Shared by the whole process.
 RESOLVER = Resolver()

@@ -1,4 +1,4 @@
-"""The hook `around_request`: its context manager around a request, its faults kept out."""
+"""The hook `around_request`: enters its context manager and catches its exceptions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import AbstractContextManager, contextmanager
 from ..runtime.host_signals import reraise_of_signal_handler
 from ..runtime.log_limiter import LogLimiter
 
-#: Makes the context manager for one request.
+#: Creates the context manager for one request.
 AroundRequest = Callable[[], AbstractContextManager[object]]
 
 
 def without_faults(hook: AroundRequest, log: LogLimiter) -> AroundRequest:
-    """The same, but what it raises is noted, and the request made as without it."""
+    """The same hook, but its exceptions are logged, and the request is sent anyway."""
 
     def note(error: BaseException) -> None:
         if isinstance(error, KeyboardInterrupt) and _is_main_thread():
-            raise error  # the user's
+            raise error  # Ctrl-C by the user
         reraise_of_signal_handler(error)  # in `flush` or `close`, on the host's thread
         log.note("around_request", f"around_request raised {type(error).__name__}")
 
@@ -35,7 +35,7 @@ def without_faults(hook: AroundRequest, log: LogLimiter) -> AroundRequest:
             yield
         finally:
             try:
-                # Never with the request's own exception, which may hold the API key.
+                # Never with the request's own exception, which may contain the API key.
                 manager.__exit__(None, None, None)
             except BaseException as error:
                 note(error)

@@ -1,6 +1,6 @@
-"""What `requests` and urllib3 say of an origin: its proxy, its CA bundle, its host.
+"""The proxy, CA bundle and host of an origin, as `requests` and urllib3 determine them.
 
-In a module of its own, which is imported late: the two take 12 MB.
+A separate module, imported late, since the two take 12 MB.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from urllib3.util import parse_url
 
 
 def environment_of(origin: str) -> tuple[str | None, str]:
-    """The URL of the environment's proxy for an origin, and the path of the CA bundle."""
+    """The URL of the proxy for an origin, from the environment, and the path of the CA bundle."""
     with requests.Session() as session:
         settings = session.merge_environment_settings(origin, {}, True, None, None)
     verify = settings["verify"]
@@ -20,10 +20,10 @@ def environment_of(origin: str) -> tuple[str | None, str]:
 
 
 def host_and_port(origin: str) -> tuple[str, int | None]:
-    """A host with letters beyond ASCII is encoded.
+    """The host and port of an origin; a non-ASCII host is encoded.
 
     Raises:
-        ValueError: it can't be.
+        ValueError: the host can't be encoded.
     """
     url = parse_url(origin)
     return url.host or "", url.port

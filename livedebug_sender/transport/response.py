@@ -9,19 +9,20 @@ from ..errors import DeliveryError
 if TYPE_CHECKING:
     from .http1 import RawResponse
 
-#: Bytes of an answer's body that a `Response` has.
+#: Bytes of the body that a `Response` contains.
 MAX_ANSWER = 4096
-#: Bytes of it that are read, so that the connection can be reused; with more it is closed.
+#: Bytes of the body that are read so that the connection can be reused; if it is larger, the
+#: connection is closed.
 MAX_READ = 64 * 1024
 
 
 class Response(NamedTuple):
-    """The parts of an answer that a sender needs.
+    """The parts of a response that a sender needs.
 
     Attributes:
         retry_after: the header of that name, not parsed.
         body: its first `MAX_ANSWER` bytes; fewer if it was truncated.
-        date: the answer's own ``Date`` header, which a date in `retry_after` is relative to.
+        date: its ``Date`` header, which a date in `retry_after` is relative to.
         bytes_sent: bytes of the request's body that were sent.
     """
 
@@ -33,14 +34,14 @@ class Response(NamedTuple):
 
 
 class NoResponse(DeliveryError):
-    """No complete answer was received.
+    """No complete response was received.
 
     Attributes:
         reason: why, without the host, which the message ends with.
         bytes_sent: bytes of the request's body that were sent; 0 without a connection.
         cut_after_body: whether the connection was closed or reset after the whole request was
             written: the request may have crashed the server.
-        partial: the part of the answer that was received, if a complete one was requested;
+        partial: the part of the response that was received, if a complete one was requested;
             None if its head is incomplete.
     """
 
@@ -61,4 +62,4 @@ class NoResponse(DeliveryError):
 
 
 class TimedOut(NoResponse):
-    """No complete answer was received in time."""
+    """No complete response was received in time."""

@@ -1,8 +1,8 @@
-"""How requests to an endpoint travel: host, port, proxy, certificates. No connection yet.
+"""How to reach an endpoint: host, port, proxy, certificates. Opens no connection.
 
 Proxies and CA bundles come from the environment, by `requests`' own rules, and are read once
-for each origin: the environment may change while a host runs, and asking at every request
-costs more than the request.
+for each origin: the environment may change while a host runs, and reading it for each request
+would cost more than the request.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ..runtime.host_signals import reraise_of_signal_handler
 from ..runtime.lazy_import import load
 from .failures import ProxyFailed, TLSFailed
 
-#: Tells the URL of the proxy for an origin, None for none, and the path of the CA bundle.
+#: Returns the URL of the proxy for an origin, or None, and the path of the CA bundle.
 Environment = Callable[[str], tuple[str | None, str]]
 
-#: A host that needs no encoding, and maybe a port.
+#: A host that needs no encoding, and an optional port.
 _PLAIN = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
 _RULES = f"{__package__}.requests_rules"
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080}
@@ -34,13 +34,13 @@ _PROXY_SCHEMES = ("http", "https", *_SOCKS)
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy of the environment.
+    """A proxy from the environment.
 
     Attributes:
         scheme: ``http``, ``https`` (TLS to the proxy itself), ``socks4``, ``socks4a``,
             ``socks5`` or ``socks5h``.
         host: its name or address.
-        headers: for the proxy alone.
+        headers: sent to the proxy only.
     """
 
     scheme: str
@@ -63,17 +63,17 @@ class Proxy:
 
 @dataclass(frozen=True)
 class ResolvedRoute:
-    """The way to one origin.
+    """The route to one origin.
 
     Attributes:
-        origin: scheme and authority; what connections are kept by.
-        host: to be looked up; no brackets.
-        unix_path: the socket in the host's place.
+        origin: scheme and authority; the key of open connections.
+        host: the name to resolve, without brackets.
+        unix_path: the path of a Unix socket, which replaces the host.
         host_header: the value of ``Host``.
         context: for TLS with the origin; None for plain HTTP.
         proxy_context: for TLS with the proxy.
-        target_prefix: what goes before the path in the request line, and is `headers`
-            as well: more than nothing where a proxy takes the request itself.
+        target_prefix: goes before the path in the request line. Like `headers`, it is empty
+            unless a proxy forwards the request itself.
     """
 
     origin: str
@@ -89,15 +89,15 @@ class ResolvedRoute:
 
 
 class Routes:
-    """Finds routes, and remembers them; may be shared among threads.
+    """Finds and caches routes; may be shared by threads.
 
     Args:
-        environment: None: as `requests` has it, which is imported for that.
+        environment: None: as `requests` reads it, which is imported for that.
     """
 
     def __init__(self, environment: Environment | None = None) -> None:
         self._environment: Environment = environment or load(_RULES, "environment_of")
-        # No lock: what two threads find at once is the same.
+        # No lock: two threads at once would find the same.
         self._by_url: dict[str, ResolvedRoute] = {}
         self._by_origin: dict[str, ResolvedRoute] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -106,10 +106,10 @@ class Routes:
         """The route to an endpoint.
 
         Raises:
-            ValueError: no connection can be made by its URL.
+            ValueError: its URL can't be connected to.
             ProxyFailed, TLSFailed: the environment's proxy or CA bundle can't be used.
         """
-        # By the whole URL first: to take it apart each time would cost a tenth of a request.
+        # By the whole URL first: parsing it each time would cost a tenth of a request.
         found = self._by_url.get(endpoint.url)
         if found is None:
             parts = urlsplit(endpoint.url)
@@ -140,7 +140,7 @@ class Routes:
         proxy_url, bundle = self._environment(origin)
         proxy = None if proxy_url is None else parse_proxy(proxy_url)
         tls_proxy = proxy is not None and proxy.scheme == "https"
-        # For plain HTTP, HTTP proxies take the request itself; for TLS, they make a tunnel.
+        # For plain HTTP, HTTP proxies forward the request itself; for TLS, they open a tunnel.
         forwards = proxy is not None and not proxy.is_socks and scheme == "http"
         return ResolvedRoute(
             origin,
@@ -170,8 +170,8 @@ class Routes:
 
 
 def new_tls_context() -> ssl.SSLContext:
-    """For a client, without certificates yet; what urllib3 makes by default."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificates and their names
+    """A client context without CA certificates, with urllib3's default settings."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificates and host names
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_TICKET
     if sys.version_info >= (3, 13):
@@ -193,10 +193,10 @@ def _host_and_port(origin: str) -> tuple[str, int | None]:
 
 
 def parse_proxy(url: str) -> Proxy:
-    """A proxy's URL, as `requests` takes it: the scheme may be missing.
+    """Parse a proxy's URL, as `requests` does: the scheme may be missing.
 
     Raises:
-        ProxyFailed: it can't be used; the words don't show its password.
+        ProxyFailed: it can't be used; the message does not show its password.
     """
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")

@@ -1,4 +1,4 @@
-"""Connections of a caller's session that hear an answer which comes before the body was read."""
+"""Connections of the caller's session that detect a response sent before the body was read."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from urllib3.util import wait_for_read
 
 from ..runtime.host_signals import reraise_of_signal_handler
 
-#: Seconds to wait for the rest of an answer that has begun to arrive.
+#: Seconds to wait for the rest of a response that has started to arrive.
 _ANSWER_WITHIN = 1.0
 
 
 class _EarlyAnswers(HTTPConnection):
-    """Reads the answer of a server that has answered and stopped reading, its connection open.
+    """Reads the response of a server that answers, stops reading and keeps the connection open.
 
-    urllib3 does so where the server has closed it, a `BrokenPipeError`; where the write times out,
-    it does not look whether there is an answer.
+    urllib3 does so if the server closed the connection (`BrokenPipeError`), but not if the write
+    times out.
     """
 
-    #: Whether a request was written in part, so that no other can follow on this connection.
+    #: Whether a request was written in part, so that the connection can't be reused.
     _has_unsent = False
 
     def connect(self) -> None:
@@ -37,12 +37,12 @@ class _EarlyAnswers(HTTPConnection):
                 raise
             self._has_unsent = True
         if self._has_unsent:
-            # urllib3 now reads the answer.
+            # urllib3 now reads the response.
             raise BrokenPipeError("the server has answered and does not read the request")
 
     def getresponse(self) -> Any:  # typeshed gives `http.client`'s
         if self._has_unsent:
-            # What has arrived may be no answer: TLS has messages of its own.
+            # The data may be a TLS message instead of a response.
             self.timeout = _ANSWER_WITHIN
         return super().getresponse()
 
@@ -59,14 +59,14 @@ class _HTTPS(_EarlyAnswers, HTTPSConnection):
     pass
 
 
-#: By urllib3's own; a class of the caller's stays as it is.
+#: Keyed by urllib3's own classes; a class of the caller's is not replaced.
 _CONNECTIONS: dict[Any, Any] = {HTTPConnection: _HTTP, HTTPSConnection: _HTTPS}
 
 
 def hear_early_answers(
     session: requests.Session, request: requests.PreparedRequest, settings: dict[str, Any]
 ) -> None:
-    """Have the pool that the session will take for a request make such connections.
+    """Make the pool that the session will use for a request create such connections.
 
     Args:
         settings: the ``proxies``, ``verify`` and ``cert`` of the request.

@@ -12,21 +12,21 @@ from .failures import NoSuchHost
 from .name_resolution import Resolver
 from .streams import shut_down
 
-#: Connects a socket to an address that `getaddrinfo` gave.
+#: Connects a socket to an address returned by `getaddrinfo`.
 Connect = Callable[[socket.socket, Any], None]
 
 
 def dial_tcp(
     host: str, port: int, resolver: Resolver, deadline: RequestDeadline, until: float
 ) -> socket.socket:
-    """A connection to a host, by the first of its addresses that accepts it.
+    """Connect to the first address of a host that accepts the connection.
 
-    All of them share the time, where urllib3 would give each the whole timeout.
+    All addresses share the timeout; urllib3 would give each the whole of it.
     """
     error: OSError | None = None
     addresses = resolver.resolve(host, port, deadline, until)
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
-        # A share each: an address that does not answer leaves time for the next.
+        # An equal share for each, so that an unresponsive address leaves time for the next.
         share = max(0.001, deadline.remaining(until) / (len(addresses) - tried))
         try:
             sock = socket.socket(family, kind, protocol)
@@ -48,12 +48,12 @@ def dial_unix(path: str, deadline: RequestDeadline, until: float) -> socket.sock
 def connected(
     sock: socket.socket, address: Any, timeout: float, deadline: RequestDeadline
 ) -> socket.socket:
-    """The socket, once it is connected; else it is closed."""
+    """Connect a socket and return it; it is closed if that fails."""
     try:
         deadline.interrupted_by(lambda: shut_down(sock))
         sock.settimeout(timeout)
         sock.connect(address)
-        # Asked again: a socket that is not connected yet can't be shut down.
+        # Again: before it was connected, `abort` could not shut it down.
         deadline.interrupted_by(lambda: shut_down(sock))
     except BaseException:
         sock.close()

@@ -1,4 +1,4 @@
-"""SOCKS proxies, by PySocks, bounded in time. Imported where such a proxy is in use."""
+"""SOCKS proxies, by PySocks, bounded in time. Imported only if such a proxy is used."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _KINDS = {
     "socks5": socks.SOCKS5,
     "socks5h": socks.SOCKS5,
 }
-#: Those that look the origin's name up themselves.
+#: Schemes whose proxies resolve the origin's name.
 _LOOKS_UP = ("socks4a", "socks5h")
 
 
 class TimedSocksSocket(socks.socksocket):  # type: ignore[misc]
-    """One with a bound on the whole exchange with the proxy, and not on each read."""
+    """A socket whose timeout limits the whole exchange with the proxy, not each read."""
 
     deadline: RequestDeadline
     until: float
@@ -44,10 +44,10 @@ def dial_socks(
     deadline: RequestDeadline,
     until: float,
 ) -> socket.socket:
-    """A connection to the origin, by the first of the proxy's addresses that accepts it."""
+    """Connect to the origin through the first of the proxy's addresses that works."""
     by_proxy = proxy.scheme in _LOOKS_UP
     if not by_proxy:
-        # PySocks would look it up without a bound on the time; and knows only IPv4.
+        # PySocks would resolve it without a timeout, and supports only IPv4.
         found = resolver.resolve(host, port, deadline, until)
         host = next((at[4][0] for at in found if at[0] == socket.AF_INET), found[0][4][0])
     problem: OSError | None = None
@@ -66,7 +66,7 @@ def dial_socks(
             )
             sock.settimeout(deadline.remaining(until) / (len(addresses) - tried))
             sock.connect((host, port))
-            # From here on a plain one: reading by way of PySocks takes longer.
+            # Continue with a plain socket: reading through PySocks is slower.
             plain = socket.socket(fileno=sock.detach())
             deadline.interrupted_by(partial(shut_down, plain))
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

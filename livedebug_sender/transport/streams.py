@@ -1,8 +1,8 @@
 """Connections as streams of bytes that never block: plain, TLS, TLS within TLS.
 
-Sockets that block, with a timeout, take two system calls for each read or write (a
-`poll` first), and can't watch for an early answer while they write. Here a write that
-fits is one call, and whoever has to wait waits for both.
+Blocking sockets with a timeout need two system calls for each read or write (a `poll`
+first), and can't detect an early response while they write. Here a write that fits into the
+socket's buffer is one call, and a writer that has to wait also waits for data to read.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .failures import tls_failed
 
 Buffer = bytes | memoryview
 
-#: Bytes of a write that are joined for TLS: a record. What is larger goes as it is.
+#: Buffers are joined for TLS up to this size, that of a record; larger ones are not copied.
 _RECORD = 16 * 1024
-#: Bytes that TLS is given at once; its write returns only when all of them are written.
+#: Bytes passed to TLS at a time; its write returns only when all of them are written.
 _TLS_WRITE = 256 * 1024
-#: Seconds of one wait at most: a `poll` takes no more than 24 days.
+#: Maximum seconds of one wait: `poll` accepts at most 24 days.
 _LONGEST_WAIT = 86400.0
 _HAS_SENDMSG = hasattr(socket.socket, "sendmsg")
-#: Of a write to a peer that is gone: see `runtime.broken_pipes`, which takes longer.
+#: For a write to a closed connection. `runtime.broken_pipes` does the same, but is slower.
 _NO_SIGPIPE: int | None = getattr(socket, "MSG_NOSIGNAL", None)
 
 
@@ -35,29 +35,29 @@ class Stream(Protocol):
     """An open connection."""
 
     def send(self, buffers: Sequence[Buffer]) -> int:
-        """Write the beginning of what is given; how many bytes, 0 if it has to wait.
+        """Write as much as possible; returns the number of bytes, 0 if it would block.
 
-        After a 0 the next call has to begin with the same bytes.
+        After a 0 the next call must start with the same bytes.
         """
 
     def receive(self, size: int) -> bytes | None:
-        """At most `size` bytes, none at the end; None if it has to wait."""
+        """At most `size` bytes, none at the end of the stream; None if it would block."""
 
     def wait(self, seconds: float, *, for_writing: bool = False) -> bool:
-        """Wait until there is something to read (or room to write); False if that took longer."""
+        """Wait until it is readable (or writable); False on timeout."""
 
     def interrupt(self) -> None:
-        """End it, from another thread, which may be waiting on it."""
+        """Shut it down from another thread, which ends a wait on it."""
 
     def close(self) -> None:
         """Close it."""
 
 
 def shut_down(sock: socket.socket) -> None:
-    """Shut a socket down, which ends the wait of a thread on it.
+    """Shut a socket down, which ends the wait of another thread on it.
 
-    Not by `SSLSocket.shutdown`: it takes the encryption off first, and what another thread
-    sends in that moment, the API key maybe, would go in the clear.
+    Not by `SSLSocket.shutdown`: it removes the encryption first, so that data which another
+    thread sends at that moment, such as the API key, would be sent unencrypted.
     """
     try:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
@@ -66,12 +66,12 @@ def shut_down(sock: socket.socket) -> None:
 
 
 class PlainStream:
-    """Bytes as they are."""
+    """Unencrypted bytes on a socket."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
-        # Looked up now: gevent and eventlet replace it, eventlet by nothing.
+        # Looked up late: gevent replaces it, and eventlet removes it.
         new_poll: Callable[[], Any] | None = getattr(select, "poll", None)
         self._poll = None if new_poll is None else new_poll()
         if self._poll is not None:
@@ -127,7 +127,7 @@ class TLSStream(PlainStream):
         self._must_read = False
 
     def send(self, buffers: Sequence[Buffer]) -> int:
-        # What TLS has begun to write has to be given to it again.
+        # After a write that would block, TLS requires the same data again.
         data = self._unfinished or _one_write(buffers)
         try:
             count = without_sigpipe(self._sock.send, data)
@@ -142,7 +142,7 @@ class TLSStream(PlainStream):
 
     def receive(self, size: int) -> bytes | None:
         try:
-            return without_sigpipe(self._sock.recv, size)  # it may answer
+            return without_sigpipe(self._sock.recv, size)  # TLS may also write here
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
         except ssl.SSLError as error:
@@ -222,7 +222,7 @@ class NestedTLSStream:
         self._outer.close()
 
     def _flush(self) -> bool:
-        """Write what is encrypted; True if nothing is left of it."""
+        """Write pending encrypted data; True if none is left."""
         while True:
             if not self._encrypted:
                 self._encrypted = memoryview(self._outgoing.read())
@@ -234,7 +234,7 @@ class NestedTLSStream:
             self._encrypted = self._encrypted[count:]
 
     def _fill(self) -> bool:
-        """Take what came from the outer stream; False if that is nothing yet."""
+        """Read from the outer stream; False if there is nothing to read yet."""
         data = self._outer.receive(64 * 1024)
         if data is None:
             return False
@@ -252,7 +252,7 @@ def start_tls(
     deadline: RequestDeadline,
     until: float,
 ) -> TLSStream:
-    """TLS on a connected socket, which it takes over."""
+    """Start TLS on a connected socket, and take ownership of the socket."""
     sock.settimeout(deadline.remaining(until))
     wrapped = context.wrap_socket(
         sock, server_hostname=server_hostname, do_handshake_on_connect=False
@@ -269,7 +269,7 @@ def start_tls(
 
 
 def _one_write(buffers: Sequence[Buffer]) -> Buffer:
-    """What TLS takes at once: small buffers joined, or the beginning of a large one."""
+    """The data for one TLS write: small buffers joined, or the beginning of a large one."""
     first = buffers[0]
     if len(buffers) > 1 and sum(map(len, buffers)) <= _RECORD:
         return b"".join(buffers)
@@ -277,7 +277,7 @@ def _one_write(buffers: Sequence[Buffer]) -> Buffer:
 
 
 def _plain_error(error: ssl.SSLError) -> OSError:
-    """What an error of TLS on an open connection says of the connection."""
+    """The connection error that corresponds to a TLS error on an open connection."""
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return ConnectionResetError("TLS ended")
     return tls_failed(error)

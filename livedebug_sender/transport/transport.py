@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Client(Protocol):
-    """What makes requests: our own client, or a session of the caller's."""
+    """Sends requests: our own client, or the caller's session."""
 
     bytes_sent: int
 
@@ -34,13 +34,13 @@ class Client(Protocol):
 
 
 class Transport:
-    """Sends one request after the other; for one thread, but for `abort`.
+    """Sends requests one at a time; for use by one thread, except for `abort`.
 
     Args:
-        session_factory: makes a `requests.Session`; None: our own connections, with
-            bounds on the time of an answer, which those of a session may lack.
-        around_request: makes a context manager for each request; must not raise.
-        resolver: looks host names up.
+        session_factory: creates a `requests.Session`; None: our own connections, which limit
+            the time of a response; those of a session may not.
+        around_request: creates a context manager for each request; must not raise.
+        resolver: resolves host names.
         routes: may be shared by several transports; None: its own.
     """
 
@@ -61,7 +61,7 @@ class Transport:
             self._client = new_client(session_factory(), self._deadline, own)
 
     def post(self, request: Request, *, deadline: float | None = None) -> Response:
-        """Send a request, and wait for the status and the beginning of the body of its answer.
+        """Send a request, and wait for the status and the beginning of the body of its response.
 
         Only the status decides what follows: a body that is truncated, too long or too slow is
         not an error.
@@ -70,7 +70,7 @@ class Transport:
             deadline: the latest time to return (seconds of `runtime.clock.monotonic`).
 
         Raises:
-            NoResponse: no answer; `TimedOut` if none came in time.
+            NoResponse: no response; `TimedOut` if none arrived in time.
         """
         if request.endpoint.scheme == "file":
             self._set_deadline(deadline)
@@ -87,19 +87,19 @@ class Transport:
     def exchange(
         self, request: Request, *, max_body: int, deadline: float | None = None
     ) -> RawResponse:
-        """As `post`, but only over the network, and with the complete, undecoded answer.
+        """As `post`, but only over the network, and with the complete, undecoded response.
 
         Args:
-            max_body: the largest body of an answer, in bytes.
+            max_body: the largest body of a response, in bytes.
 
         Raises:
-            NoResponse: also for an answer that is truncated or too long; `partial` then has
+            NoResponse: also if the response is truncated or too long; `partial` then has
                 the part that was received.
         """
         return self._send(request, deadline, max_body, whole=True)
 
     def agent_info(self, agent: Endpoint, deadline: float | None = None) -> dict[str, Any] | None:
-        """An agent's ``/info``; None if the answer is not a JSON object."""
+        """An agent's ``/info``; None if the response is not a JSON object."""
         if agent.scheme == "file":
             return None
         request = Request(agent, "/info", {"User-Agent": USER_AGENT}, b"", "GET")
@@ -112,7 +112,7 @@ class Transport:
         return info if isinstance(info, dict) else None
 
     def abort(self) -> None:
-        """Abort the current request, from another thread; no request is made after that."""
+        """Abort the current request, from another thread; later ones fail at once."""
         self._deadline.abort()
 
     def close(self) -> None:
