@@ -1,9 +1,9 @@
-"""A number that any thread, signal handler or finalizer may add to, without a lock.
+"""An integer that any thread, signal handler or finalizer may add to, without a lock.
 
-A lock would not do here: a garbage collection or a signal can interrupt its holder
+A lock would not be enough: a garbage collection or a signal can interrupt its holder
 at any line and add again on the same thread (a plain lock deadlocks, a re-entrant one
-loses the inner addition between the outer one's load and store), and a holder that is
-switched out makes every other thread of the host wait.
+loses the inner addition between the outer one's load and store), and a preempted holder
+makes every other thread of the host wait.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ STEP = io.SEEK_CUR
 class _SeekInteger:
     """An integer from 0 to 2**63 with an atomic add.
 
-    CPython has one fetch-and-add with a free step that is a single C call, and so
-    can't be interrupted: a relative seek, which moves a position that need not
-    exist and returns where it is now. No byte is ever stored.
+    CPython has one operation that adds any integer and returns the result in a single C
+    call, and so can't be interrupted: a relative seek, which may go beyond the end of the
+    data. No byte is ever stored.
 
     ``add(step, STEP)`` returns the new value; a subtraction stops at zero. It is the
-    seek itself, without a frame of ours around it, which could be interrupted.
+    seek itself, not a Python function around it, which could be interrupted.
     """
 
     __slots__ = ("add", "read")
@@ -38,10 +38,10 @@ class _SeekInteger:
 
 
 class _LockedInteger:
-    """The same without the interpreter's lock, where a seek loses one addition in a hundred.
+    """The same without the GIL, where a seek loses one addition in a hundred.
 
-    A lock does here, if a re-entrant one: between the load and the store of an addition of
-    plain integers CPython looks for no signal and collects no garbage.
+    There a lock is enough, if it is re-entrant: between the load and the store of an addition
+    of plain integers CPython neither handles signals nor collects garbage.
     """
 
     __slots__ = ("_lock", "_value")

@@ -1,4 +1,4 @@
-"""Waking one sleeping thread, from anywhere."""
+"""Wakes one sleeping thread, from anywhere."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .host_signals import reraise_of_signal_handler
 class AutoResetEvent:
     """An event that is cleared by the `wait` that it ends.
 
-    A lock that is free once the event is set. `set` is one call that can't be interrupted,
-    which `threading.Event` and `threading.Condition` do not offer: a signal handler that
-    raises inside those may leave their lock taken.
+    It is a lock that is released when the event is set. `set` is a single call that can't be
+    interrupted. `threading.Event` and `threading.Condition` offer none: a signal handler that
+    raises inside them may leave their lock held.
     """
 
     def __init__(self) -> None:
@@ -20,14 +20,14 @@ class AutoResetEvent:
         self._lock.acquire()
 
     def set(self) -> None:
-        """End a `wait`: the one under way or, if there is none, the next one."""
+        """End the current `wait` or, if there is none, the next one."""
         try:
             self._lock.release()
         except RuntimeError as error:  # it is set already
             reraise_of_signal_handler(error)
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until it is set, at most `timeout` seconds; whether it was."""
+        """Wait until it is set, at most `timeout` seconds; returns whether it was set."""
         if timeout is None:
             return self._lock.acquire()
         return timeout > 0 and self._lock.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))

@@ -1,7 +1,7 @@
-"""Writing to a peer that is gone: an error, also where a host has that end the process.
+"""Makes a write to a closed connection an error, even if SIGPIPE would end the process.
 
-Python ignores SIGPIPE from its start on. A program that is to end with whoever reads its
-output (``signal.signal(SIGPIPE, SIG_DFL)``) would end with a connection of ours, too.
+Python ignores SIGPIPE by default. A program that should end when its output is closed
+(``signal.signal(SIGPIPE, SIG_DFL)``) would also be ended by one of our connections.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _Result = TypeVar("_Result")
 def without_sigpipe(
     write: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
 ) -> _Result:
-    """Call what writes, and let it fail without the signal.
+    """Call a function that writes; a closed connection is an error without the signal.
 
-    That is sent to the thread that writes, so it is enough that this one holds it back.
+    The signal is sent to the thread that writes, so it is enough to block it in this thread.
     """
     if sys.platform == "win32" or signal.getsignal(signal.SIGPIPE) is not signal.SIG_DFL:
         return write(*args, **kwargs)
@@ -32,6 +32,6 @@ def without_sigpipe(
     finally:
         try:
             if signal.SIGPIPE in signal.sigpending():
-                signal.sigwait({signal.SIGPIPE})  # it would end the process once let through
+                signal.sigwait({signal.SIGPIPE})  # when unblocked, it would end the process
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPIPE})

@@ -1,8 +1,8 @@
-"""A clock that goes on when a host freezes its own.
+"""Clocks that keep running when the host freezes its own.
 
-freezegun and its like replace `time.monotonic` in tests: it stands still, or jumps, and a
-wait that is measured by it never ends, or ends at once. They replace functions of the `time`
-module, and not what calls one.
+Libraries such as freezegun replace `time.monotonic` in tests: it stops or jumps, and a wait
+measured by it never ends, or ends at once. They replace functions of the `time` module, but
+not objects that call them.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-#: Seconds, of the same beginning as `time.monotonic` (not frozen).
+#: Seconds, with the same reference point as `time.monotonic` (not frozen).
 monotonic: Callable[[], float]
 if sys.platform == "linux":
-    # What `time.monotonic` is there. A module loaded in the middle of a freeze would get a
-    # frozen one by that name; and time-machine changes it for those who have it already.
+    # The same clock as `time.monotonic` there. A module imported during a freeze would get
+    # the frozen function by that name; and time-machine changes the function itself.
     monotonic = partial(time.clock_gettime, time.CLOCK_MONOTONIC)
 else:
     monotonic = partial(time.monotonic)

@@ -1,7 +1,7 @@
-"""Which container this process runs in, for the agent to find its tags.
+"""The container that this process runs in, for the agent to find its tags.
 
-The rules are those of the Agent's client libraries: the container id out of
-``/proc/self/cgroup``; where a cgroup namespace hides it, the inode of our cgroup.
+The rules are those of the Agent's client libraries: the container id from
+``/proc/self/cgroup`` or, if a cgroup namespace hides it, the inode of our cgroup.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _LINE = r"(?m)^\d+:[^:]*:(.+)$"
 _ID = rf"({_UUID}|{_CONTAINER}|{_TASK}|{_GARDEN})(?:\.scope(?:/[^/\s]+)?)?\s*$"
 _PRINTABLE = r"[ -~]+\Z"
 
-#: The inode of the host's own cgroup namespace: there an inode would name the host.
+#: The inode of the host's own cgroup namespace, where the inode would identify the host.
 _HOST_NAMESPACE = 0xEFFFFFFB
 
 
 def identity_headers(environ: Mapping[str, str] | None = None, root: str = "/") -> dict[str, str]:
-    """The headers that name the container, as far as it is known; never raises.
+    """The headers that identify the container, as far as it is known; never raises.
 
     Args:
         environ: for ``DD_EXTERNAL_ENV``; None means the environment of the process.
-        root: of the file system, for tests.
+        root: the root of the file system, for tests.
     """
     environ = os.environ if environ is None else environ
     headers = {}
@@ -66,7 +66,7 @@ def _cgroup_inode(cgroups: str, root: str) -> int | None:
             if mount in controllers.split(","):
                 where = os.path.join(root, "sys/fs/cgroup", mount, path.strip().lstrip("/"))
                 inode = inode_of(where)
-                if inode and inode > 2:  # 1 and 2 are the root's of a file system
+                if inode and inode > 2:  # 1 and 2 are the root of a file system
                     return inode
     return None
 

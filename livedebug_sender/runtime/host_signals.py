@@ -1,8 +1,8 @@
-"""Telling an exception of the host's signal handler from one that we called for.
+"""Recognizes exceptions raised by the host's signal handlers.
 
-A handler runs between any two instructions of the main thread, so what it raises (a
-host's time-out) comes up in whatever runs there, and has to reach the host. What the
-host's log filters and callbacks raise comes up in the same places, and must not.
+A handler runs between any two instructions of the main thread, so its exception (a host's
+timeout, for example) is raised in whatever code runs there, and must reach the host.
+Exceptions from the host's log filters and callbacks are raised in the same places, and must not.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from functools import partial
 from itertools import pairwise
 from types import CodeType, FrameType
 
-#: Exceptions in a chain of causes that are looked at; it may be a circle.
+#: Maximum number of exceptions examined in a chain of causes, which may be circular.
 _MAX_CAUSES = 20
 
 
 def raised_by_signal_handler(error: BaseException) -> bool:
-    """Whether the exception came out of a signal handler.
+    """Whether the exception was raised by a signal handler.
 
-    Of one that is registered now, or that was and took itself out before it raised.
+    The handler may have uninstalled itself before it raised.
     """
     return _of_signal_handler(error) is not None
 
 
 def reraise_of_signal_handler(error: BaseException) -> None:
-    """Raise the exception again if it came out of a signal handler.
+    """Raise the exception again if it was raised by a signal handler.
 
-    For where an exception of that type is expected of a socket, a file or a parser: a host's
-    time-out is often a `TimeoutError`, which is an `OSError`.
+    For `except` clauses that expect an exception of that type from a socket, a file or a parser:
+    a host's timeout is often a `TimeoutError`, which is an `OSError`.
     """
     origin = _of_signal_handler(error)
     if origin is not None:
@@ -37,18 +37,18 @@ def reraise_of_signal_handler(error: BaseException) -> None:
 
 
 def _of_signal_handler(error: BaseException | None) -> BaseException | None:
-    """The exception itself, or what it was raised from, if that came out of a handler.
+    """The exception, or one of its causes, if that was raised by a handler.
 
-    A codec of Python 3.11 and older, that of host names say, wraps what comes up in it. Not by
-    ``__context__``: all that is raised while a host handles its own time-out has that one.
+    Codecs of Python 3.11 and older, such as that of host names, wrap exceptions. This does not
+    follow ``__context__``: any exception raised while the host handles its own timeout has it.
     """
     handlers: set[CodeType | None] = set()
     for _ in range(_MAX_CAUSES):
         if error is None:
             return None
         traceback = error.__traceback__
-        # The first frame is of the function that caught it; nearly always it is the only one,
-        # and to ask for the handlers takes longer than all the rest.
+        # The first frame is that of the function that caught it; nearly always it is the only one,
+        # and getting the handlers takes longer than all the rest.
         if traceback is not None and traceback.tb_next is not None:
             handlers = handlers or _registered()
         while traceback is not None and traceback.tb_next is not None:
@@ -61,16 +61,16 @@ def _of_signal_handler(error: BaseException | None) -> BaseException | None:
 
 
 def _registered() -> set[CodeType | None]:
-    """The code of the handlers that there are now."""
+    """The code objects of the handlers that are installed now."""
     return {_code_of(signal.getsignal(number)) for number in signal.valid_signals()}
 
 
 def _is_called_as_handler(frame: FrameType, caller: FrameType) -> bool:
-    """Was a function given a signal's number and its caller's frame, as handlers are?
+    """Whether a function was called with a signal's number and its caller's frame, as handlers are.
 
-    Not to be asked of the function that caught the exception. Looked into, it would have a copy
-    of its variables (until Python 3.12), and this exception in it: a circle, which keeps all that
-    its callers have in hand, batches too, until the garbage collector comes.
+    Never call this for the frame that caught the exception: reading its variables creates a copy
+    of them (until Python 3.12) that contains this exception. That is a reference cycle, which
+    keeps the variables of all callers, including batches, alive until the next garbage collection.
     """
     code, given = frame.f_code, frame.f_locals
     has_varargs = bool(code.co_flags & inspect.CO_VARARGS)

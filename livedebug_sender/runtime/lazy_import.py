@@ -1,14 +1,14 @@
-"""Importing late, by name, without side effects on the host.
+"""Imports late, by name, without side effects on the host.
 
-The parts of a sender are imported when one is made, not with the package. Importing
-`requests` takes a tenth of a second, which must not be a part of the host's own request,
-and `ssl` must not be loaded before a host could patch it (gevent). So the worker thread
-imports them when it first needs them. What could go wrong there:
+The parts of a sender are imported when one is created, not with the package. Importing
+`requests` takes a tenth of a second, which must not delay the host's own request, and
+`ssl` must not be imported before a host could patch it (gevent). So the worker thread
+imports them when it first needs them. What can go wrong:
 
-- A fork in the middle of it would leave the child with half-loaded modules. So a fork
-  waits, and where that takes too long, the child forgets them and starts anew.
-- An import may fail, for want of a file descriptor, and be tried again.
-- The host may drop or swap modules meanwhile: see `own_modules`.
+- A fork during the import would leave the child with partially initialized modules. So a fork
+  waits; if that takes too long, the child removes the modules and imports them again.
+- An import may fail, for lack of a file descriptor, and be tried again.
+- The host may remove or replace modules in the meantime: see `own_modules`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from __future__ import annotations
 import atexit
 import importlib
 
-# Fork hooks run in the reverse order of their registration. That of `logging`, which
-# takes a lock that imports need (`getLogger`), must come after ours, so be there before.
+# Before-fork hooks run in reverse order of their registration. The one of `logging`, which
+# takes a lock that imports need (`getLogger`), must run after ours, so it is registered first.
 import logging  # noqa: F401
 import os
 import sys
@@ -29,28 +29,28 @@ from typing import Any
 
 from .own_modules import ImportOnOurThread, own_package_in_place
 
-#: Where the lock below is kept: once for all copies of this package that a host may have
-#: loaded, since each puts itself into `sys.modules` for its imports.
+#: The name under which the lock is stored. All copies of this package that a host may have
+#: imported share it, since each puts itself into `sys.modules` for its imports.
 _LOCK = "_livedebug_sender_importing"
-#: Seconds a fork waits for an import at most; one that takes longer may be stuck behind
-#: the thread that forks.
+#: Maximum seconds that a fork waits for an import; one that takes longer may be waiting
+#: for the thread that forks.
 _FORK_WAITS = 3.0
-#: For each fork that is under way, the lock; None where it waited in vain.
+#: For each fork in progress, the lock; None if it could not be acquired.
 _fork_holds: list[Any] = []
-#: The imports that are under way on other threads than the main one.
+#: The imports in progress on threads other than the main one.
 _under_way: list[ImportOnOurThread] = []
 #: What `load` has returned, by module and name.
 _loaded: dict[tuple[str, str], Any] = {}
 
 
 def load(module: str, name: str) -> Any:
-    """An attribute of a module, which is imported if need be.
+    """An attribute of a module, which is imported if necessary.
 
     Args:
         module: its full name.
 
     Raises:
-        ImportError: and whatever else comes of importing it; it may be tried again.
+        ImportError: or any other exception from importing it; it may be tried again.
     """
     if (module, name) not in _loaded:
         _loaded[module, name] = _import(module, name)
@@ -58,7 +58,7 @@ def load(module: str, name: str) -> Any:
 
 
 def _importing() -> Any:
-    """Guards: an import of ours, against a fork and other imports of ours.
+    """The lock that protects an import of ours from forks and from our other imports.
 
     Re-entrant, since the import of a module may itself import, or fork.
     """
@@ -66,8 +66,8 @@ def _importing() -> Any:
 
 
 def _import(module: str, name: str) -> Any:
-    # The attribute too: to get it may be another import (of a package that is itself lazy),
-    # and of two threads in one that fails, CPython leaves the second half a module.
+    # Including the attribute: getting it may be another import (of a package that is itself lazy),
+    # and if an import fails, CPython gives a second waiting thread a partial module.
     if threading.get_ident() == threading.main_thread().ident:
         with _importing(), own_package_in_place(), _whole():
             return getattr(importlib.import_module(module), name)
@@ -82,10 +82,10 @@ def _import(module: str, name: str) -> Any:
 
 @contextmanager
 def _whole() -> Iterator[None]:
-    """An import that leaves no halves behind if it fails.
+    """Leave no submodules behind if an import fails.
 
-    Python takes the module that failed out again, but not its parts; with those about, a
-    second try would make a package without them.
+    Python removes the module that failed, but not its submodules; with those still there, a
+    second attempt would create a package without them.
     """
     before = set(sys.modules)
     try:
@@ -96,17 +96,17 @@ def _whole() -> Iterator[None]:
 
 
 def _remove_parts(names: set[str]) -> None:
-    """Remove those modules whose package is not there."""
+    """Remove those modules whose package is missing."""
     for name in names:
         if name.partition(".")[0] not in sys.modules:
             sys.modules.pop(name, None)
 
 
 def _let_the_host_start_over() -> None:
-    """Give a host that has just dropped `threading` a second to import its own again.
+    """Give a host that has just removed `threading` a second to import its own again.
 
-    What is loaded here after that is shared with the host, and has to suit it: with a
-    `threading` that gevent will not patch, say, a `queue.Queue` would block all of it.
+    Modules imported here after that are shared with the host, and must work for it: with a
+    `threading` that gevent does not patch, for example, a `queue.Queue` would block the host.
     """
     for _ in range(20):
         if "threading" in sys.modules:
@@ -114,7 +114,7 @@ def _let_the_host_start_over() -> None:
         time.sleep(0.05)
 
 
-# At the exit, after all that was registered later; see `own_modules`.
+# At exit, after all hooks that were registered later; see `own_modules`.
 atexit.register(_loaded.clear)
 
 # ---- forks ----
@@ -126,7 +126,7 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_parent() -> None:
-    # Empty: the fork began before the hooks were there.
+    # Empty if the fork began before the hooks were registered.
     if _fork_holds and (held := _fork_holds.pop()) is not None:
         held.release()
 
@@ -141,20 +141,20 @@ def _after_fork_in_child() -> None:
 
 
 def _start_anew() -> None:
-    """In a child of a fork that came in the middle of an import, whose thread is gone."""
+    """In a child forked during an import, whose thread does not exist in the child."""
     vars(sys)[_LOCK] = threading.RLock()
     names = set()
     while _under_way:
         ours = _under_way.pop()
-        sys.meta_path.remove(ours)  # a thread of the child may get the number of its thread
+        sys.meta_path.remove(ours)  # a thread of the child may get the same thread id
         names.update(ours.names())
-    for name in sorted(names):  # a package before its parts
+    for name in sorted(names):  # a package before its submodules
         spec = getattr(sys.modules.get(name), "__spec__", None)
         parent = name.rpartition(".")[0]
         orphaned = parent in names and parent not in sys.modules
         if orphaned or getattr(spec, "_initializing", True):
             sys.modules.pop(name, None)
-    # Each is locked by the thread that is gone. There is no public name for these locks.
+    # Each is held by the thread that no longer exists. These locks have no public name.
     locks = vars(sys.modules["_frozen_importlib"]).get("_module_locks", {})
     for name in names:
         locks.pop(name, None)

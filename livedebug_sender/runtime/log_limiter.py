@@ -1,4 +1,4 @@
-"""Limits the log: a problem that repeats is one line, then a count once a minute.
+"""Rate-limits the log: a repeated problem is one line, then a count once a minute.
 
 `LogLimiter.note` only records: it takes no lock, writes nothing, and may be called from
 `enqueue`, in a signal handler, or while the host holds the lock of its own log handler.
@@ -37,7 +37,7 @@ class _Kind:
 
     def __init__(self, level: int, message: str) -> None:
         self.level = level
-        #: The last message: its details are the newest.
+        #: The last message: its details are the latest.
         self.message = message
         self.count = AtomicInteger()
         #: How many of them were logged.
@@ -54,8 +54,8 @@ class LogLimiter:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._kinds: dict[object, _Kind] = {}
-        # Guards: how many of each kind were logged, so that no two threads log the same. Never
-        # taken by `note` nor held while a line is written; re-entrant, for finalizers.
+        # Protects the number logged of each kind, so that no two threads log the same. It is not
+        # taken by `note`, nor held while a line is written; re-entrant, for finalizers.
         self._lock = SignalSafeLock()
 
     def note(
@@ -83,22 +83,22 @@ class LogLimiter:
     def watching(
         self, longest: float, on_slow: Callable[[float], None]
     ) -> AbstractContextManager[None]:
-        """Call `on_slow`, with the seconds it took so far, while a request takes long.
+        """While a request takes long, call `on_slow` with the seconds that it has taken so far.
 
         Args:
-            longest: seconds that the request may take; short ones are not watched.
+            longest: maximum seconds of the request; short ones are not watched.
         """
-        return nullcontext()  # only a `LogReporter` has a thread that watches
+        return nullcontext()  # only a `LogReporter` has a thread for this
 
     def settle(self, kind: object) -> None:
-        """Do not log what was noted so far: another line has the outcome."""
+        """Do not log what was noted so far: another line reports the outcome."""
         known = self._kinds.get(kind)
         if known is not None:
             with self._lock:
                 known.logged = known.count.read()
 
     def due(self, *, final: bool = False) -> list[Line]:
-        """The lines to be written now, each of which is given once.
+        """The lines to be written now; each is returned once.
 
         With `final`, also counts whose minute is not over yet.
         """
@@ -110,7 +110,7 @@ class LogLimiter:
                 if count <= 0 or not (final or now >= kind.due_at()):
                     continue
                 seconds = now - kind.logged_at
-                # Also for the second line, soon after the first: without it the two would be equal.
+                # Also in a second line soon after the first, which would otherwise look the same.
                 since = f" in {max(1, seconds):.0f} s" if seconds < float("inf") else ""
                 kind.logged += count
                 kind.logged_at = now
@@ -148,7 +148,7 @@ def _write(level: int, message: str, *arguments: object) -> None:
     try:
         logger.log(level, message, *arguments)
     except KeyboardInterrupt:
-        raise  # the user's
-    except BaseException as error:  # from a filter; `logging` itself prints those of handlers
+        raise  # Ctrl-C by the user
+    except BaseException as error:  # from a filter; `logging` prints those from handlers
         if raised_by_signal_handler(error):
             raise

@@ -2,9 +2,9 @@
 
 Lines should appear within seconds, but `enqueue` must not write them (the host may hold
 a lock of its log handler), and a worker may be in a request for a minute. So a thread
-writes them, which lives only while there is something to write, or a request that may
-take long: without problems none is started, and an idle sender has none. A log handler
-that hangs does not delay a delivery either.
+writes them. It runs only while there is something to write, or a request that may take
+long: without problems none is started, and an idle sender has none. A log handler that
+hangs does not delay deliveries either.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .clock import monotonic
 from .log_limiter import QUIET_FOR, LogLimiter
 from .threads import start_thread
 
-#: Seconds for which a first line waits, so that it has a count.
+#: Seconds by which a first line is delayed, so that it can include a count.
 _GATHER = 1.0
-#: Seconds after which a request without an answer is logged. Together with the time to notice
-#: and to write it that is less than five.
+#: Seconds after which a request without a response is logged. Including the time to detect it
+#: and to write the line, this is less than five.
 SLOW_AFTER = 3.0
-#: Seconds for which the thread stays, so that not every long request starts a new one.
+#: Seconds for which an idle thread stays, so that not every long request starts a new one.
 _LINGER = 10.0
-#: Seconds between two tries to start a thread.
+#: Seconds between two attempts to start a thread.
 _START_AGAIN = 1.0
 
 
@@ -51,7 +51,7 @@ class LogReporter(LogLimiter):
     ) -> None:
         super().__init__(clock)
         self._start = start
-        # Held by the thread while it lives. No thread waits for it.
+        # Held by the thread while it runs. No thread waits for it.
         self._alive = threading.Lock()
         self._wake = AutoResetEvent()
         #: When the thread's sleep ends; it is woken for lines that are due earlier.
@@ -88,17 +88,17 @@ class LogReporter(LogLimiter):
             self._busy_until = self._clock() + _LINGER
 
     def close(self) -> None:
-        """Write all that is left on the calling thread, and let the reporter's thread end.
+        """Write all remaining lines on the calling thread, and let the reporter's thread end.
 
-        Problems that are noted later (payloads for a closed sender) still get a first line.
+        Problems noted later (payloads for a closed sender) still get a first line.
         """
         self._closed = True
         self._wake.set()
         self.report(final=True)
 
     def _ensure_thread(self) -> None:
-        # The thread itself takes the lock, so that an exception of a signal handler
-        # between two lines here can't leave it taken.
+        # The thread itself takes the lock, so that an exception from a signal handler
+        # between two lines here can't leave it held.
         if self._alive.locked():
             return
         now = self._clock()
@@ -107,7 +107,7 @@ class LogReporter(LogLimiter):
             self._start(self._run, "livedebug-log")
 
     def _run(self) -> None:
-        # Again, for what is noted while this thread lets go of its lock.
+        # Again, for what is noted while this thread releases its lock.
         while self._wait() is not None and self._alive.acquire(blocking=False):
             try:
                 self._report_all()
@@ -120,7 +120,7 @@ class LogReporter(LogLimiter):
             self._sleep(wait)
             self._look_at_requests()
             self.report()
-            # Before the look at what is due, which may miss what is noted now.
+            # Before checking what is due, since the check may miss what is noted now.
             self._wakes_at = math.inf
             wait = self._wait()
 
@@ -141,7 +141,7 @@ class LogReporter(LogLimiter):
         """Wake the thread if it would sleep beyond the time at which a line of this kind is due."""
         due = max(self._due_at(kind), self._clock() + _GATHER)
         if due < self._wakes_at:
-            self._wakes_at = due  # so that a flood of notes wakes it once
+            self._wakes_at = due  # so that many notes wake it only once
             self._wake.set()
 
     def _look_at_requests(self) -> None:
@@ -152,7 +152,7 @@ class LogReporter(LogLimiter):
                 watched.on_slow(now - watched.since)
 
     def _wait(self) -> float | None:
-        """Seconds to sleep; None if this thread is not needed any more."""
+        """Seconds to sleep; None if this thread is no longer needed."""
         now = self._clock()
         waits = []
         due = self.next_due()

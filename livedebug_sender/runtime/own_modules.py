@@ -1,9 +1,9 @@
-"""Keeping our modules, whatever the host takes out of `sys.modules`.
+"""Keeps our modules, even if the host removes them from `sys.modules`.
 
-ddtrace drops nearly all modules at its start, eventlet swaps some, tests reload them. A
-late import after that would find a second copy of this package. Or, worse, it would be the
-first import of a new `threading`, which takes the thread it is imported on for the main
-thread: if that is ours, the interpreter waits for it at its exit, for ever.
+ddtrace removes nearly all modules when it starts, eventlet replaces some, tests reload them.
+A later import would create a second copy of this package. Or, worse, it would be the first
+import of a new `threading`, which considers the thread that imports it the main thread: if
+that is ours, the interpreter waits for it at exit, for ever.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = __name__.partition(".")[0]
 
-#: What looks at the thread or the process it is imported in, by the top of its name.
+#: Modules that depend on the thread or process that imports them, by their top-level name.
 _THREAD_BOUND = {"_thread", "threading", "concurrent", "logging", "signal", "asyncio"}
 
 # Both by name.
@@ -39,7 +39,7 @@ def _is_in_place() -> bool:
 
 
 def remember() -> None:
-    """Keep what is loaded now, of what must stay ours."""
+    """Keep those loaded modules that must not be replaced."""
     loaded = sys.modules.copy()
     ours = _is_in_place()
     for name, module in loaded.items():
@@ -50,17 +50,17 @@ def remember() -> None:
 
 
 remember()
-# At the exit, after all that was registered later: whoever holds on to a module keeps it
-# from its orderly end.
+# At exit, after all hooks that were registered later: a reference to a module would prevent
+# its regular finalization.
 atexit.register(_thread_bound.clear)
 atexit.register(_own.clear)
 
 
 @contextmanager
 def own_package_in_place() -> Iterator[None]:
-    """`sys.modules` has this copy of the package, and not a second one of the host's."""
+    """Have this copy of the package in `sys.modules`, not a second one that the host imported."""
     remember()
-    if _is_in_place() or not _own:  # or the exit is almost over
+    if _is_in_place() or not _own:  # empty at the very end of the exit
         yield
         remember()
         return
@@ -79,12 +79,13 @@ def _take_package_out() -> dict[str, ModuleType]:
     return {name: sys.modules.pop(name) for name in names}
 
 
-# Not of `importlib.abc`, which would load 30 modules more: a quarter of what our import takes.
+# Not a subclass of `importlib.abc` classes, which would import 30 more modules: a quarter of the
+# time of our import.
 class ImportOnOurThread:
-    """For a ``with`` block: what the current thread imports, and must not import anew.
+    """For a ``with`` block: keeps the current thread from importing a module a second time.
 
-    A thread-bound module that was dropped is put back as it was, and so is one that this
-    very import has loaded and that was dropped in its middle.
+    A thread-bound module that was removed is put back, and so is one that this very import
+    loaded and that was removed before the import was complete.
     """
 
     def __init__(self) -> None:
@@ -94,7 +95,7 @@ class ImportOnOurThread:
         self._spec: ModuleSpec | None = None
 
     def names(self) -> list[str]:
-        """What this thread has loaded, or begun to load."""
+        """The modules that this thread has loaded, or started to load."""
         return [*self._loaded, *self._asked_for]
 
     def __enter__(self) -> ImportOnOurThread:
@@ -104,7 +105,7 @@ class ImportOnOurThread:
     def __exit__(self, *_: object) -> None:
         sys.meta_path.remove(self)
 
-    # ---- the import system's side ----
+    # ---- called by the import system ----
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         if threading.get_ident() != self._thread:
@@ -123,7 +124,7 @@ class ImportOnOurThread:
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec  # it has been executed long ago
+        module.__spec__ = self._spec  # it was executed when first imported
 
     def _of_before(self, name: str) -> ModuleType | None:
         return self._loaded.get(name) or _thread_bound.get(name)

@@ -22,15 +22,15 @@ class Closeable(Protocol):
         """Wait until it is closed, at most until `deadline`."""
 
 
-# What is still open, by identity. Changed by single operations of a dict only, which nothing
-# can interrupt.
+# What is still open, by identity. Changed only by single dict operations, which can't be
+# interrupted.
 _open: dict[int, Closeable] = {}
 #: The exit hook in a child of multiprocessing.
 _finalizer: Any = None
 
 
 def register(closeable: Closeable) -> None:
-    """Close it at the end of the process, unless it is unregistered before."""
+    """Close it when the process ends, unless it is unregistered before."""
     _open[id(closeable)] = closeable
     _hook_into_multiprocessing()
 
@@ -45,10 +45,10 @@ def registered() -> tuple[Closeable, ...]:
 
 
 def close_all() -> None:
-    """Close what is still open, all at once, so that it takes as long as the longest timeout.
+    """Close everything that is still open concurrently, within the longest of the timeouts.
 
     Raises:
-        BaseException: the first that any of them raised; all of them were closed nevertheless.
+        BaseException: the first that any of them raised, after all of them were closed.
     """
     problems: list[BaseException] = []
     closing: list[tuple[Closeable, float]] = []
@@ -73,7 +73,7 @@ def _hook_into_multiprocessing() -> None:
     process = sys.modules.get("multiprocessing.process")
     if not util or not process or process.parent_process() is None:
         return
-    # One for the process. Not bound to one of our objects, or it would run when that is
+    # One per process. Not bound to one of our objects, or it would run when that is
     # garbage-collected.
     if _finalizer is None or not _finalizer.still_active():
         _finalizer = util.Finalize(None, close_all, exitpriority=100)
@@ -86,7 +86,7 @@ def _after_fork_in_child() -> None:
 
 
 # Registered at import, hence usually before the host's handlers: they run in reverse order, so
-# what those enqueue is still accepted.
+# payloads that those enqueue are still accepted.
 atexit.register(close_all)
 
 if hasattr(os, "register_at_fork"):

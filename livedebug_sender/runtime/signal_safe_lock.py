@@ -1,4 +1,4 @@
-"""A lock that no exception of a host's signal handler can leave taken."""
+"""A lock that an exception from a host's signal handler can't leave held."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .host_signals import reraise_of_signal_handler
 class SignalSafeLock:
     """A re-entrant lock for `with`, on threads where a signal handler may raise.
 
-    Since CPython 3.14 `with` calls ``__enter__`` as it calls any function, and looks for
-    signals after the call but before the block is entered: what a handler raises there leaves
-    a lock of `threading` taken for good. So here ``__enter__`` gives back what it took.
-    ``__exit__`` is the lock's own, in C: after its call the lock is free, before it
-    nothing is looked for.
+    Since CPython 3.14 `with` calls ``__enter__`` like any function, and handles signals after
+    the call but before the block is entered: an exception from a handler there leaves a lock of
+    `threading` held for ever. So here ``__enter__`` itself releases the lock in that case.
+    ``__exit__`` is the lock's own, in C: signals are not handled before the call, and after it
+    the lock is released.
     """
 
     # `with` looks these up in the class, and a slot gives each instance its own.
@@ -34,11 +34,11 @@ class SignalSafeLock:
             try:
                 acquire()
             except BaseException:
-                # Taken, or not: a handler also runs while the lock is waited for. It never
-                # is by a thread that holds it, so that nobody else's hold is given back.
+                # The lock may not be held: a handler also runs during the wait for it. A thread
+                # that holds the lock never waits, so this can't release an outer hold.
                 try:
                     release()
-                except RuntimeError as error:  # it was not taken
+                except RuntimeError as error:  # it was not held
                     reraise_of_signal_handler(error)
                 raise
 

@@ -1,4 +1,4 @@
-"""Starting a thread from wherever `enqueue` was called, in whatever host."""
+"""Starts threads, wherever `enqueue` was called, in any host."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from .lazy_import import load
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-#: Seconds until a thread that was started has to have begun.
+#: Seconds within which a started thread must begin its work.
 _BEGINS_WITHIN = 1.0
 
 
 class ThreadStart:
-    """Work that was handed to a new thread, which may never come to do it.
+    """Work for a new thread, which may never run.
 
     Hosts wrap `Thread.start` (Sentry) or replace threads by green ones (eventlet); a thread
-    that was started may not run. So it is the begin of the work that is waited for.
+    that was started may not run. So this waits until the work itself has begun.
     """
 
     def __init__(self, work: Callable[[], None]) -> None:
-        # Whoever takes it out does it; `list.pop` can't be interrupted.
+        # The thread that pops the work does it; `list.pop` can't be interrupted.
         self._to_do = [work]
         self._begun = _thread.allocate_lock()
         self._begun.acquire()
 
     def run(self) -> None:
-        """Do the work, unless it was begun."""
+        """Do the work, unless another thread has begun it."""
         try:
             work = self._to_do.pop()
         except IndexError:
@@ -41,21 +41,21 @@ class ThreadStart:
         work()
 
     def run_in_a_thread_of_its_own(self, name: str) -> None:
-        """Start a `threading.Thread`; should it not come to work, do that here."""
+        """Do the work on a new `threading.Thread` or, if that does not begin it, here."""
         try:
             threading.Thread(target=self.run, name=name, daemon=True).start()
             self._begun.acquire(timeout=_BEGINS_WITHIN)
-        except Exception:  # no more threads, or a wrapper's own fault
+        except Exception:  # no more threads, or a bug in a wrapper
             pass
         self.run()
 
 
 def start_thread(work: Callable[[], None], name: str) -> bool:
-    """Start a daemon thread; False where none can be started, or none should be.
+    """Start a daemon thread; False if none can or should be started.
 
-    `Thread.start` takes a lock of the `threading` module which the very code that we
-    interrupt (in a signal handler, in a finalizer) may hold, and waits for the new
-    thread. So a bare thread, which takes no lock, does the start in our place.
+    `Thread.start` takes a lock of the `threading` module, which the code that we interrupt
+    (in a signal handler or a finalizer) may hold, and waits for the new thread. So a low-level
+    thread, which takes no lock, starts it for us.
     """
     if uwsgi_is_to_fork():
         return False
@@ -69,17 +69,17 @@ def start_thread(work: Callable[[], None], name: str) -> bool:
 
 
 def uwsgi_is_to_fork() -> bool:
-    """Is this uWSGI's process that loads the application before the workers are forked?
+    """Whether this is the uWSGI process that loads the application and then forks the workers.
 
-    It forks without the interpreter's lock: if a thread of ours holds it at that moment,
-    the workers wait for it forever.
+    It forks without the GIL: if a thread of ours holds the GIL at that moment, the workers
+    wait for it for ever.
     """
     uwsgi = sys.modules.get("uwsgi")
     if uwsgi is None:
         return False
     try:
         return not (uwsgi.worker_id() or uwsgi.mule_id() or uwsgi.i_am_the_spooler())
-    except Exception as error:  # another module of that name, another release
+    except Exception as error:  # another module of that name, another version
         reraise_of_signal_handler(error)
         return False
 
@@ -94,10 +94,10 @@ def unjoined_executor(threads: int, name: str) -> ThreadPoolExecutor:
 
 
 def submit_unjoined(executor: ThreadPoolExecutor, work: Callable[[], Any]) -> None:
-    """Submit to an executor whose threads don't hold the process at its end.
+    """Submit to an executor whose threads don't delay the exit of the process.
 
     At interpreter exit `concurrent.futures` joins the threads of every executor before any
-    `atexit` handler runs, so one stalled request would hold the host. Who submits here
+    `atexit` handler runs, so one stalled request would block the exit. Instead, the caller
     waits for the work itself, as long as its timeout allows.
 
     Raises:
@@ -108,8 +108,8 @@ def submit_unjoined(executor: ThreadPoolExecutor, work: Callable[[], Any]) -> No
     else:
         _submit_in_a_daemon(executor, work)
     # The table of threads to join has no public name; without it (another implementation)
-    # they are joined, and an exit may take a request's timeout longer. A thread is entered
-    # after its start, so it can't do this itself.
+    # they are joined, and an exit may take a request's timeout longer. A thread is added to it
+    # after its start, so it can't remove itself.
     to_join = type(executor).__init__.__globals__.get("_threads_queues", {})
     for thread in list(getattr(executor, "_threads", ())):
         to_join.pop(thread, None)
