@@ -250,7 +250,7 @@ def test_connections_that_hold_all_places_of_all_workers_make_room(intake, begun
         tracer.close()
         for sock in held:
             sock.close()
-        assert "all places are taken" in "".join(process.lines)
+        assert "all connections are in use" in "".join(process.lines)
 
 
 #: Looks each 50 ms at workers that show life each 20 ms.
@@ -271,7 +271,7 @@ def test_a_worker_that_is_stopped_gets_no_connections_and_is_replaced_in_the_end
         assert until(lambda: len(workers_of(process)) == 2)
         stopped = workers_of(process)[0]
         os.kill(stopped, signal.SIGSTOP)
-        process.wait_for("shows no sign of life")
+        process.wait_for("does not respond")
         clients = [Client(address) for _ in range(6)]
         assert [client.post() for client in clients] == [202] * 6
         assert until(lambda: stopped not in workers_of(process), 30)

@@ -1,8 +1,8 @@
 """The forwarder's server: HTTP/1.1 for a WSGI application, on threads and an epoll.
 
-Small, and measured against others: see docs/forwarder.rst. `http1` is pure: what a request
-is, and what is refused. `connection` takes one in without ever waiting, `worker` has the
-threads, `wsgi` calls the application, `listening` has the sockets, `server` runs all that in
+It is small, and compared with other servers in docs/forwarder.rst. `http1` parses and validates
+requests without I/O, `connection` reads and writes without blocking, `worker` has the threads,
+`wsgi` calls the application, `listening` has the listening sockets, `server` runs everything in
 one process, `supervisor` in several.
 """
 

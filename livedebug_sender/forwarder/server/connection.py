@@ -1,7 +1,7 @@
-"""One client's connection: requests come in, answers go out, and nothing ever waits.
+"""One client's connection: receives requests and sends responses, without blocking.
 
-Each step takes what the socket has and says what is to be waited for. One thread at a time
-has a connection; between its steps it lies in the epoll of a `Worker`.
+Each step does what the socket allows and returns what to wait for. Only one thread at a time
+uses a connection; between steps it is registered with the epoll of a `Worker`.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from ..limits import BodyBytesLimit
 from ..settings import MAX_HEAD
 from .http1 import ChunkedBody, RequestError, RequestHead, SizedBody, parse_head
 
-# A head with a small body fits; of a large body so much is copied once.
+# Enough for a head with a small body; of a large body, this much is copied once.
 _PIECE = 16 * 1024
 _LARGE_PIECE = 64 * 1024
-#: Pieces that one client may send until it is another's turn.
+#: Pieces read from one client before other clients get their turn.
 _TURN = 16
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Patience(NamedTuple):
-    """Seconds for which a client may keep a connection waiting.
+    """Timeouts for clients, in seconds.
 
     Attributes:
         idle: between two requests.
-        head: from the first byte of a request to the end of its head, and to hang up after
-            the last answer.
-        rest: from the first byte of a request to its last; to read its answer.
+        head: from the first byte of a request to the end of its head; and to close the
+            connection after the last response.
+        rest: from the first byte of a request to its last; and to read its response.
     """
 
     idle: float
@@ -45,7 +45,7 @@ class Wait(Enum):
 
     INPUT = "input"
     OUTPUT = "output"
-    NOTHING = "nothing"  # it is over
+    NOTHING = "nothing"  # it is finished
 
 
 @dataclass
@@ -59,9 +59,9 @@ class Connection:
     """A connection.
 
     Args:
-        sock: taken over, and made non-blocking.
-        max_body_bytes: of one request.
-        body_bytes: bounds what comes in on all connections together.
+        sock: owned by the connection from then on, and made non-blocking.
+        max_body_bytes: maximum body of one request.
+        body_bytes: limits the bodies being received on all connections together.
     """
 
     def __init__(
@@ -73,9 +73,9 @@ class Connection:
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.peer = sock.getpeername()[0]
-        #: Since when it waits for a client that is to send, or to read on (time.monotonic).
+        #: Since when it has been waiting for the client to send or to read (time.monotonic).
         self.waiting_since = time.monotonic()
-        #: Is there a request whose answer is not out yet?
+        #: Whether there is a request whose response is not completely sent.
         self.busy = False
         self._max_body_bytes = max_body_bytes
         self._body_bytes = body_bytes
@@ -91,20 +91,20 @@ class Connection:
 
     @property
     def idle(self) -> bool:
-        """Is no request being received, and no answer being sent?"""
+        """Whether no request is being received, and no response being sent."""
         return not (self.busy or self._begun or self._outgoing or self.lingering)
 
     @property
     def unanswered(self) -> bool:
-        """Is a request, or a part of one, here whose answer was not sent yet?"""
+        """Whether a request, or a part of one, was received whose response was not sent yet."""
         return self.busy or self._begun
 
     def receive(self) -> IncomingRequest | None:
-        """The next request, whole; None while more of it is to come.
+        """The next complete request; None while a part of it is missing.
 
         Raises:
-            RequestError: it is refused. The answer is to be sent, with `last`.
-            OSError: the connection is over.
+            RequestError: it is refused. The caller sends the response, with `last`.
+            OSError: the connection has ended.
         """
         if self._reader is None and not self._receive_head():
             return None
@@ -119,10 +119,10 @@ class Connection:
         return request
 
     def send(self, answer: bytes, *, last: bool) -> Wait:
-        """Send an answer, as much of it as the client takes now.
+        """Send a response, as much of it as possible without blocking.
 
         Args:
-            last: end the connection after it.
+            last: close the connection after it.
         """
         self._closing = last
         try:
@@ -130,14 +130,14 @@ class Connection:
         except BlockingIOError:
             sent = 0
         if sent < len(answer):
-            # Before it is on its way: how long the answer took is not the client's fault.
+            # Reset first: the time that it took to answer does not count against the client.
             self.waiting_since = time.monotonic()
             self._outgoing = memoryview(answer)[sent:]
             return Wait.OUTPUT
         return self._answered()
 
     def send_on(self) -> Wait:
-        """Go on sending the answer."""
+        """Continue sending the response."""
         try:
             self._outgoing = self._outgoing[self.sock.send(self._outgoing) :]
         except BlockingIOError:
@@ -145,10 +145,10 @@ class Connection:
         return Wait.OUTPUT if self._outgoing else self._answered()
 
     def discard(self) -> Wait:
-        """After the last answer: throw away what still comes, until the client is done.
+        """After the last response: read and discard until the client closes.
 
-        A socket that is closed with unread bytes in it is reset, and the answer that went
-        before may be lost with that.
+        Closing a socket with unread bytes resets the connection, and the client may lose the
+        response.
         """
         for _ in range(_TURN):
             try:
@@ -164,16 +164,16 @@ class Connection:
 
     @property
     def has_input(self) -> bool:
-        """Did more come already, behind the last request?"""
+        """Whether bytes after the last request have already been received."""
         return bool(self._buffer)
 
     @property
     def in_request(self) -> bool:
-        """Is the client between the head of a request and the end of its answer?"""
+        """Whether the client is between the head of a request and the end of its response."""
         return self.busy or self._reader is not None or bool(self._outgoing)
 
     def overdue(self, now: float, patience: Patience) -> bool:
-        """Did the client take too long to send a request whole, to read, or to come back?"""
+        """Whether the client exceeded one of the timeouts of `Patience`."""
         if self.busy and not self._outgoing:
             return False
         if self.idle:
@@ -183,7 +183,7 @@ class Connection:
         return now - self.waiting_since > seconds
 
     def abort(self) -> None:
-        """Cut it, from any thread; whoever has it or gets it next will see its end."""
+        """Shut it down, from any thread; the thread that uses it will then see its end."""
         try:
             self.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -206,7 +206,7 @@ class Connection:
 
     def _receive_head(self) -> bool:
         buffer = self._buffer
-        if buffer.startswith(b"\r\n"):  # as below, behind the request before
+        if buffer.startswith(b"\r\n"):  # as below, after the previous request
             buffer = self._buffer = buffer[2:]
             self._begun = bool(buffer)
         while (end := buffer.find(b"\r\n\r\n", self._searched)) < 0:
@@ -220,7 +220,7 @@ class Connection:
                 self._begun = True
                 self.waiting_since = time.monotonic()
             buffer = self._buffer = buffer + piece
-            if buffer.startswith(b"\r\n"):  # of a client that ends a body with one more
+            if buffer.startswith(b"\r\n"):  # some clients send an extra line end after a body
                 buffer = self._buffer = buffer[2:]
                 self._searched = 0
         if end > MAX_HEAD:
@@ -239,7 +239,7 @@ class Connection:
             self._reader = SizedBody(size, rest[:size], self._reserve)
             self._buffer = rest[size:]
         if head.awaits_continue and not self._reader.done:
-            # What a client that just connected has room for; else it has to go without.
+            # It nearly always fits into the socket's buffer; if not, it is left out.
             self.sock.send(_CONTINUE)
         return True
 
@@ -259,7 +259,7 @@ class Connection:
                     except BlockingIOError:
                         return None
                 if not count:
-                    raise ConnectionResetError("cut in a body")
+                    raise ConnectionResetError("the connection ended in a body")
                 reader.advance(count)
         return reader.body
 
@@ -269,7 +269,7 @@ class Connection:
         except BlockingIOError:
             return None
         if not piece:
-            raise ConnectionResetError("the client is done")
+            raise ConnectionResetError("the client closed the connection")
         return piece
 
     def _reserve(self, size: int) -> None:

@@ -1,9 +1,9 @@
-"""A tracer's request in HTTP/1.1, from bytes: pure, no socket and no clock.
+"""Parses HTTP/1.1 requests, without I/O or a clock.
 
-`parse_head` takes the head of a request, the body readers what follows it. Both refuse what
-two servers in a row could read as two different requests, and whatever has no end, with a
-`RequestError` that carries the status of the answer. (RFC 9112; where that leaves a choice,
-the stricter one.)
+`parse_head` parses the head of a request, the body classes the rest. They refuse anything that
+two servers in a row could parse as different requests (request smuggling), and anything
+unbounded, with a `RequestError` that has the status of the response. (RFC 9112; where that
+leaves a choice, the stricter one.)
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from urllib.parse import unquote_to_bytes
 
 from ..settings import MAX_HEAD
 
-#: Bytes of a body that are given memory at once; more comes as the body does.
+#: Bytes allocated for a body at first; more is allocated as the body arrives.
 FIRST_ALLOCATION = 256 * 1024
-#: Bytes of a line that tells the size of a chunk.
+#: Maximum bytes of a line with the size of a chunk.
 MAX_CHUNK_LINE = 4096
 _MAX_DIGITS = 18
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-# Bounded, as names are remembered.
+# Limited in length, since names are cached.
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}"
 _HEAD = re.compile(
     rf"(?P<method>{_TOKEN}) (?P<target>[!-~\x80-\xff]+) HTTP/1\.(?P<minor>[0-9])\r\n"
@@ -36,7 +36,7 @@ _HEX = re.compile(rb"[0-9A-Fa-f]{1,16}\Z")
 
 
 class RequestError(Exception):
-    """A request that is refused before the application sees it; its connection ends."""
+    """A request that is refused before the application sees it; its connection is closed."""
 
     def __init__(self, status: int, words: str) -> None:
         super().__init__(words)
@@ -48,11 +48,11 @@ class RequestHead:
     """The head of a request.
 
     Attributes:
-        path: percent-decoded, a character for each byte.
-        variables: the headers as WSGI has them, without those of the framing.
+        path: percent-decoded, one character for each byte.
+        variables: the headers as WSGI variables, without those of the framing.
         content_length: None for a chunked body.
-        keep_alive: may another request follow the answer?
-        awaits_continue: the client sends the body once it is told to.
+        keep_alive: whether another request may follow.
+        awaits_continue: the client sends the body only after a 100 Continue.
     """
 
     method: str
@@ -66,28 +66,28 @@ class RequestHead:
 
 
 def parse_head(head: bytes) -> RequestHead:
-    """The head, which ends with its empty line.
+    """Parse a head, which ends with its empty line.
 
     Raises:
-        RequestError: 400 for what can be read in two ways or not at all, 417, 501, 505.
+        RequestError: 400 if it is ambiguous or malformed; 417, 501, 505.
     """
     text = head.decode("latin-1")
     match = _HEAD.fullmatch(text)
     if match is None:
         if _OTHER_VERSION.match(text):
-            raise RequestError(505, "HTTP/1.1 is spoken here")
+            raise RequestError(505, "only HTTP/1.1 is supported")
         raise RequestError(400, "the request can't be read")
     method, target, minor, fields = match.groups()
     variables = _variables(fields, minor)
     authority = _AUTHORITY.match(target)
-    if authority:  # as for a proxy; it names the host, but where to is not the tracer's to say
+    if authority:  # as sent to a proxy; it overrides Host, but not where the request is sent
         target = target[authority.end() :] or "/"
         variables["HTTP_HOST"] = authority[0].partition("//")[2]
     path, query = _split_target(target)
     connection = variables.get("HTTP_CONNECTION", "").lower()
     expects = variables.pop("HTTP_EXPECT", "").lower()
     if expects not in ("", "100-continue"):
-        raise RequestError(417, "no such expectation is met here")
+        raise RequestError(417, "the only supported Expect is 100-continue")
     return RequestHead(
         method,
         path,
@@ -114,7 +114,7 @@ def _variables(fields: str, minor: str) -> dict[str, str]:
             raise RequestError(501, "Transfer-Encoding more than once")
         else:
             variables[key] += f", {value}"
-    # One with an underscore would be taken for the one with a hyphen.
+    # A name with an underscore would be mistaken for the one with a hyphen.
     variables.pop("", None)
     if minor != "0" and "HTTP_HOST" not in variables:
         raise RequestError(400, "no Host")
@@ -123,7 +123,7 @@ def _variables(fields: str, minor: str) -> dict[str, str]:
 
 @lru_cache(maxsize=1024)
 def variable_of(name: str) -> str:
-    """The WSGI variable of a header; "" for one that can't be one."""
+    """The WSGI variable of a header; "" if the name is not safe to convert."""
     if "_" in name:
         return ""
     key = name.upper().replace("-", "_")
@@ -132,7 +132,7 @@ def variable_of(name: str) -> str:
 
 def _split_target(target: str) -> tuple[str, str]:
     path, _, query = target.partition("?")
-    if "%" in path and "%2f" not in path.lower():  # an escaped slash divides nothing
+    if "%" in path and "%2f" not in path.lower():  # an escaped slash is not a separator
         path = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
     return path, query
 
@@ -144,7 +144,7 @@ def _content_length(variables: dict[str, str], minor: str) -> int | None:
         if length is None:
             return 0
         if not (length.isascii() and length.isdigit()):
-            raise RequestError(400, "the Content-Length is no number")
+            raise RequestError(400, "the Content-Length is not a number")
         if len(length) > _MAX_DIGITS:
             raise RequestError(400, "the Content-Length has too many digits")
         return int(length)
@@ -153,22 +153,22 @@ def _content_length(variables: dict[str, str], minor: str) -> int | None:
     if minor == "0":
         raise RequestError(400, "Transfer-Encoding needs HTTP/1.1")
     if coding.lower() != "chunked":
-        raise RequestError(501, "the only Transfer-Encoding known here is chunked")
+        raise RequestError(501, "the only supported Transfer-Encoding is chunked")
     return None
 
 
-#: Asked before so many bytes more are given to a body; raises where there is no room.
+#: Called before that many more bytes are allocated for a body; raises if there is no room.
 Reserve = Callable[[int], None]
 
 
 class SizedBody:
     """A body with a Content-Length.
 
-    It is received to where it stays: `BytesIO.read` hands the whole out without a copy.
-    Memory is given as the body comes, never for what is only claimed.
+    It is received into its final buffer: `BytesIO.read` returns all of it without a copy.
+    Memory is allocated as the body arrives, not for a Content-Length alone.
 
     Attributes:
-        received: bytes of it that came.
+        received: bytes received so far.
     """
 
     def __init__(self, size: int, beginning: bytes, reserve: Reserve) -> None:
@@ -184,7 +184,7 @@ class SizedBody:
         return self.received == self._size
 
     def room(self) -> memoryview:
-        """Where the next bytes are to be received to; to be released before `advance`."""
+        """The memory to receive the next bytes into; release it before `advance`."""
         if self.received == self._allocated:
             allocated = min(self._size, max(FIRST_ALLOCATION, 2 * self._allocated))
             self._reserve(allocated - self._reserved)
@@ -201,15 +201,15 @@ class SizedBody:
         return self.body.getbuffer()[self.received :]
 
     def advance(self, count: int) -> None:
-        """So many bytes came."""
+        """Note that `count` bytes were received."""
         self.received += count
 
 
 class ChunkedBody:
-    """A chunked body; its trailer is thrown away.
+    """A chunked body; its trailer is discarded.
 
     Args:
-        limit: bytes of it, the sizes between the chunks counted in.
+        limit: maximum bytes, including the size lines between the chunks.
     """
 
     def __init__(self, limit: int, reserve: Reserve) -> None:
@@ -219,13 +219,13 @@ class ChunkedBody:
         self._left = 0
         self._trailer = 0
         self._taken = 0
-        # Takes what it can of the bytes from a place on; 0: more has to come first.
+        # Parses bytes from a position on; returns how many, 0 if more bytes are needed.
         self._take: Callable[[bytes, int], int] = self._size_line
         self.body = BytesIO()
         self.done = False
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes; what is left once it is done is of the next request."""
+        """Parse bytes; returns those that belong to the next request."""
         data = self._pending + data
         at = 0
         while not self.done and at < len(data) and (taken := self._take(data, at)):
@@ -245,7 +245,7 @@ class ChunkedBody:
             return 0
         size = data[at:end].partition(b";")[0].rstrip(b" \t")
         if not _HEX.match(size):
-            raise RequestError(400, "the size of a chunk is no number")
+            raise RequestError(400, "the size of a chunk is not a number")
         self._left = int(size, 16)
         if self._left > self._limit:
             raise self._too_large()
@@ -284,7 +284,7 @@ class ChunkedBody:
         if (end if end >= 0 else len(data)) - at > limit:
             raise RequestError(400, "a line of a chunk is too long")
         if end >= 0 and (b"\n" in data[at:end] or b"\r" in data[at:end]):
-            raise RequestError(400, "a line of a chunk ends in two ways")
+            raise RequestError(400, "a line of a chunk has a bare CR or LF")
         return end
 
     def _too_large(self) -> RequestError:

@@ -1,4 +1,4 @@
-"""Sockets that listen, and connections from them."""
+"""Listening sockets, and the connections that they accept."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ..settings import Settings
 
 #: Where tracers look for an agent; this machine only.
 DEFAULT_LISTEN = "127.0.0.1:8126"
-#: As with loopback TCP: whoever is on this machine may send.
+#: As with loopback TCP: every user of this machine may send.
 SOCKET_MODE = 0o666
-#: Connections at once, as the Agent has it.
+#: Maximum number of connections, as in the Agent.
 MAX_CONNECTIONS = 1000
 
 _BACKLOG = 1024
-#: Connections that are taken from a socket until it is another's turn.
+#: Connections accepted from one socket before the others get their turn.
 _TURN = 64
-#: Seconds until a place among the connections is looked for again.
+#: Seconds until it is checked again whether another connection may be accepted.
 _PLACE_EVERY = 0.05
-# File descriptors for all that is neither a tracer's connection nor one to an intake.
+# File descriptors for everything except connections of tracers and connections to intakes.
 _SPARE_FILES = 64
-#: Of a connection that can't be taken now, though it is there.
+#: Errors of `accept` for lack of resources; the connection stays in the queue.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _TCP = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})\Z")
 
@@ -42,7 +42,7 @@ class Listeners:
         listen: each ``host:port`` (port 0: a free one) or ``unix:/path/to.sock``.
 
     Raises:
-        ConfigError: for an address that is invalid, or that can't be listened on.
+        ConfigError: an address is invalid, or can't be listened on.
     """
 
     def __init__(self, listen: Sequence[str]) -> None:
@@ -64,10 +64,10 @@ class Listeners:
     def accept(
         self, timeout: float, places: int, wakers: Sequence[socket.socket]
     ) -> list[socket.socket]:
-        """New connections; none if none came in time, or a waker has something to say.
+        """New connections; none on timeout, or if one of the wakers is readable.
 
         Args:
-            places: how many may be taken; others wait in the system's queue.
+            places: how many may be accepted; others wait in the system's queue.
         """
         if places <= 0:
             select.select(wakers, [], [], min(timeout, _PLACE_EVERY))
@@ -83,21 +83,21 @@ class Listeners:
             try:
                 while sock is not None and len(accepted) < min(places, _TURN):
                     accepted.append(sock.accept()[0])
-            except OSError as error:  # all taken, or gone again
+            except OSError as error:  # none left, or the client disconnected
                 if error.errno in _EXHAUSTED:
-                    self._log.note(error.errno, f"no connection can be taken: {error.strerror}")
+                    self._log.note(error.errno, f"can't accept connections: {error.strerror}")
                     self._log.report()
-                    # It stays ready, and would be asked for again at once.
+                    # The socket stays readable: without a pause this would be a busy loop.
                     select.select(wakers, [], [], min(timeout, _PLACE_EVERY))
         return accepted
 
     @property
     def crowded(self) -> bool:
-        """Does a connection wait to be accepted?"""
+        """Whether a connection waits to be accepted."""
         return bool(self._poll.poll(0))
 
     def release(self) -> None:
-        """Close them in this process; others may go on listening."""
+        """Close them in this process; other processes may keep listening."""
         for sock in self._sockets:
             sock.close()
 
@@ -161,15 +161,15 @@ def check_address(address: str) -> None:
 
 
 def room_for_connections(settings: Settings) -> int:
-    """How many tracers' connections there may be, each of which takes a file descriptor.
+    """The maximum number of tracers' connections, each of which needs a file descriptor.
 
-    One more than there are descriptors, and requests that came in can't go on.
+    If descriptors ran out, requests that were received could not be forwarded.
 
     Raises:
-        ConfigError: if there is no room for the requests that may be in flight.
+        ConfigError: there are not enough for the requests that may be in flight.
     """
     primaries = [endpoints[0].url for endpoints in settings.destinations.values()]
-    # A request in flight has its own; a thread keeps one to each intake that it was at.
+    # One for each request in flight; each thread keeps a connection to each intake it has used.
     intakes = len({urlsplit(url)[:2] for url in primaries})
     others = max(2, intakes) * settings.max_at_once + _SPARE_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -200,7 +200,7 @@ def _address(sock: socket.socket) -> str:
 
 
 def _is_served(path: str) -> bool:
-    """Does a server listen at this Unix socket? A stale one is taken over."""
+    """Whether a server listens on this Unix socket; a stale socket is replaced."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(1.0)
         try:

@@ -1,4 +1,4 @@
-"""How much memory the C library keeps, where that is glibc."""
+"""Limits how much freed memory glibc keeps."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from ...units import MiB
 
-#: Of glibc's malloc.h.
+#: From glibc's malloc.h.
 _M_ARENA_MAX = -8
 
-#: Bytes by which a process may grow before what it freed is given back, and seconds between
-#: two times: a page that is given back costs a fault when it is needed again.
+#: Bytes by which a process may grow before freed memory is returned to the system, and seconds
+#: between two returns: a returned page costs a page fault when it is needed again.
 KEPT = 4 * MiB
 _EVERY = 5.0
 
@@ -22,9 +22,8 @@ _EVERY = 5.0
 def use_one_arena() -> None:
     """Let all threads of this process, and of its forks, share one heap.
 
-    Else each of the first dozens of threads gets one of its own, and keeps the memory of the
-    bodies it had: a tenth of the forwarder's memory. Threads that share an interpreter's lock
-    gain nothing by that.
+    Otherwise each of the first dozens of threads gets its own, and keeps the memory of the bodies
+    it handled: a tenth of the forwarder's memory. Under the GIL, separate heaps have no benefit.
     """
     mallopt = _of_glibc("mallopt")
     if mallopt is not None:
@@ -32,14 +31,14 @@ def use_one_arena() -> None:
 
 
 class FreedMemory:
-    """Gives back to the system what is free in the middle of the heap.
+    """Returns free memory in the middle of the heap to the system.
 
-    By itself glibc gives back the end of it only: one small object behind the bodies that
-    waited out an outage, and their memory is kept for good.
+    By itself glibc returns only the end of the heap: one small object allocated after the bodies
+    that were queued during an outage would keep their memory for ever.
 
     Args:
-        measure: how many bytes this process has; None: `resident`.
-        give_back: as glibc's ``malloc_trim(0)``; None: there is no such thing.
+        measure: returns the memory of this process in bytes; None: `resident`.
+        give_back: as glibc's ``malloc_trim(0)``; None: there is no such function.
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class FreedMemory:
         self._not_before = 0.0
 
     def look(self, now: float) -> None:
-        """To be called about every second, with the seconds of a clock."""
+        """Call this about every second, with the seconds of a clock."""
         if self._give_back is None or now < self._not_before:
             return
         if self._measure() > self._at_first + KEPT:
@@ -70,7 +69,7 @@ def _of_glibc(name: str) -> Any:
 
 
 def resident() -> int:
-    """Bytes of this process that are in memory; 0 where that can't be had."""
+    """The resident memory of this process in bytes; 0 if unknown."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):

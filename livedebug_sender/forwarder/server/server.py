@@ -1,4 +1,4 @@
-"""The server in one process, and what each process of a larger one does."""
+"""The server in one process; the part that runs in each worker process of a supervisor, too."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ logger = logging.getLogger("livedebug_sender")
 LOOK_EVERY = 1.0
 #: Seconds for idle threads to end.
 _TO_LEAVE = 0.5
-#: Seconds for the last copies to additional endpoints, of the time to finish.
+#: Seconds of the time to finish that are reserved for copies to additional endpoints.
 _LAST_COPIES = 1.0
 
 
 class Application(Protocol):
-    """A WSGI application that knows of its end."""
+    """A WSGI application that is started and closed."""
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]: ...
 
     def start(self) -> None:
-        """Called in each process before it serves; ConfigError if something is not to be had."""
+        """Called in each process before it serves; ConfigError if something is not available."""
 
     def publish(self) -> None:
         """Called about every second: publish metrics for the other processes."""
 
     def end_soon(self) -> None:
-        """The server takes no more connections."""
+        """Called when the server accepts no more connections."""
 
     def close(self, timeout: float) -> bool:
-        """Deliver what is held; False if something had to be dropped for lack of time."""
+        """Deliver what is queued; False if something had to be dropped for lack of time."""
 
 
 class Serving:
-    """An application and the worker that serves it: what one process runs."""
+    """An application and the worker that serves it, in one process."""
 
     def __init__(self, app: Application, settings: Settings, column: Column) -> None:
         self._app = app
@@ -67,7 +67,7 @@ class Serving:
         column.add((HEARTBEATS, 1))
 
     def finish(self, until: float) -> bool:
-        """Answer what came in, deliver what is held; True if nothing that was taken is lost."""
+        """Answer received requests, deliver queued ones; True if no accepted request is lost."""
         self._app.end_soon()
         self.worker.finish(until - self._to_deliver(max(0.0, until - time.monotonic())))
         delivered = self._app.close(max(0.0, until - time.monotonic()))
@@ -75,7 +75,7 @@ class Serving:
         self.worker.stop(max(_TO_LEAVE, until - time.monotonic()))
         if unanswered:
             logger.warning("stopping with %d requests unanswered", unanswered)
-        # Without its 202 a request was never taken: its tracer has it still.
+        # A request without its 202 was not accepted: its tracer still has it.
         return delivered and not (unanswered and self._settings.mode == PASS_THROUGH)
 
     def _tell(self) -> None:
@@ -84,8 +84,8 @@ class Serving:
         self._app.publish()
 
     def _to_deliver(self, seconds: float) -> float:
-        """How many of the seconds to finish are for delivery, once all is answered."""
-        if self._settings.mode == PASS_THROUGH:  # its answers are what is held
+        """How many of the seconds to finish are for delivery, after all requests are answered."""
+        if self._settings.mode == PASS_THROUGH:  # answering is delivering
             return min(_LAST_COPIES, seconds / 4)
         return seconds / 2
 
@@ -95,10 +95,10 @@ class Server:
 
     Args:
         listen: each ``host:port`` (port 0: a free one) or ``unix:/path/to.sock``.
-        column: counts for the forwarder; None: for this server alone.
+        column: its counters in the forwarder's table; None: counters of its own.
 
     Raises:
-        ConfigError: for an address that is invalid, or that can't be listened on.
+        ConfigError: an address is invalid, or can't be listened on.
     """
 
     def __init__(
@@ -118,14 +118,14 @@ class Server:
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens, in the form of `listen`."""
+        """The addresses that it listens on, in the form of `listen`."""
         return self._listeners.addresses
 
     def start(self) -> None:
-        """Let the application begin, before `run`; else it does so by itself.
+        """Start the application before `run`, which does so otherwise.
 
         Raises:
-            ConfigError: it can't; the addresses are free again.
+            ConfigError: it can't start; the addresses are released.
         """
         failed: list[BaseException] = []
 
@@ -136,7 +136,7 @@ class Server:
                 failed.append(error)
 
         try:
-            # On a thread of its own, so that a signal can end it: what waits for Kafka's brokers
+            # On a separate thread, so that a signal can end it: a wait for Kafka's brokers
             # can't be interrupted.
             thread = threading.Thread(target=start, name="forwarder-start", daemon=True)
             thread.start()
@@ -167,7 +167,7 @@ class Server:
             self._close()
 
     def stop(self) -> None:
-        """Let `run` finish; from any thread or signal handler."""
+        """Let `run` finish; may be called from any thread or signal handler."""
         if not self._stopping:
             self._stopping = True
             self._wake_write.send(b"!")
@@ -183,16 +183,16 @@ class Stoppable(Protocol):
 
 
 class NotServingYet:
-    """A server that is still being made: nothing is held, and what waits on a disk stays there."""
+    """A server that is not created yet: nothing is queued, or the queue stays on its disk."""
 
     def stop(self) -> None:
-        """End the process, with success."""
+        """End the process, with exit status 0."""
         raise SystemExit(0)
 
 
 @contextmanager
 def stopped_by_signals(server: Stoppable) -> Iterator[None]:
-    """SIGTERM and SIGINT stop the server, once; the second time they kill."""
+    """The first SIGTERM or SIGINT stops the server; the second kills the process."""
 
     def handle(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)

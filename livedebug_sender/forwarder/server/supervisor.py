@@ -1,9 +1,9 @@
-"""The server in several processes: one takes connections in, its workers serve them.
+"""The server in several processes: a supervisor accepts connections, its workers serve them.
 
-The supervisor hands each connection to the worker that has the fewest, so that the bound on
-connections is exact and the load is even. A worker that dies is replaced; one that shows no
-sign of life gets no more connections, and is killed in the end; one whose supervisor dies
-finishes and ends.
+The supervisor hands each connection to the worker with the fewest, so that the limit on
+connections is exact and the load is even. A worker that dies is replaced; one that does not
+respond gets no more connections, and is killed eventually; a worker whose supervisor dies
+finishes its requests and ends.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ _CONNECTIONS, _MAKE_ROOM, _STOP = b"connections", b"make room", b"stop"
 _READY = b"ready"
 #: Connections in one message.
 _AT_ONCE = 64
-#: Seconds between two starts of one worker: one that can't live is not tried all the time.
+#: Minimum seconds between two starts of a worker, in case it fails at once.
 _RESTART_AFTER = 1.0
-#: Looks at a worker, one in each `LOOK_EVERY`, without a sign of life from it: then it gets no
-#: more connections; then it is killed. Looks, not seconds: where all is stopped, none is made.
+#: Checks of a worker (one in each `LOOK_EVERY`) without a heartbeat, after which it gets no more
+#: connections, and after which it is killed. Checks instead of seconds: while all processes are
+#: stopped, none are made.
 SILENT_AFTER, KILLED_AFTER = 5, 30
-#: Seconds beyond the grace after which a worker is killed.
+#: Seconds after the end of the grace period when a worker is killed.
 _KILL_AFTER = 2.0
 
 
@@ -55,9 +56,9 @@ class _Process:
     started_at: float
     #: Connections it was given.
     given: int = 0
-    #: Its signs of life so far; None before the first: it is still getting ready.
+    #: Its heartbeats so far; None before the first, while it starts.
     heartbeats: int | None = None
-    #: Looks since the last.
+    #: Checks since the last heartbeat.
     silent_for: int = 0
 
     @property
@@ -69,13 +70,13 @@ class Supervisor:
     """Serves at addresses, from `run` until `stop`, with worker processes.
 
     Args:
-        make_app: makes the application of the worker of an index, in its process.
+        make_app: creates the application of the worker with an index, in the worker's process.
         listen: as for `Server`.
-        workers: how many processes.
+        workers: number of processes.
         counters: one column for each of them.
 
     Raises:
-        ConfigError: for an address that is invalid, or that can't be listened on.
+        ConfigError: an address is invalid, or can't be listened on.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Supervisor:
         self._closed_before = [0] * workers
         self._heartbeats_before = [0] * workers
         self._looked_at = time.monotonic()
-        # Connections that no worker could be given yet.
+        # Connections that could not be handed to a worker yet.
         self._held: list[socket.socket] = []
         self._stopping = False
         self._failed = False
@@ -105,7 +106,7 @@ class Supervisor:
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens, in the form of `listen`."""
+        """The addresses that it listens on, in the form of `listen`."""
         return self._listeners.addresses
 
     def run(self, serving: Callable[[], None]) -> bool:
@@ -115,13 +116,13 @@ class Supervisor:
             serving: called once a worker can serve.
 
         Returns:
-            True if all that was held was delivered.
+            True if everything that was queued was delivered.
 
         Raises:
-            ConfigError: no worker can; the addresses are free again.
+            ConfigError: no worker can serve; the addresses are released.
         """
         gc.collect()
-        gc.freeze()  # what the workers share is not written to
+        gc.freeze()  # the garbage collector would write to memory that the workers share
         self._start_first()
         if not self._stopping:
             serving()
@@ -141,7 +142,7 @@ class Supervisor:
         return self._finish()
 
     def stop(self) -> None:
-        """Let `run` finish; from a signal handler."""
+        """Let `run` finish; may be called from a signal handler."""
         if not self._stopping:
             self._stopping = True
             self._wake_write.send(b"!")
@@ -173,14 +174,14 @@ class Supervisor:
         return self._connections - sum(map(self._open, range(len(self._processes))))
 
     def _hand_over(self, sock: socket.socket) -> None:
-        """Give a connection to the worker that has the fewest, of those that respond."""
+        """Hand a connection to the responding worker that has the fewest."""
         alive = [(one.is_silent, self._open(n), n) for n, one in enumerate(self._processes) if one]
         for _, _, index in sorted(alive):
             process = self._processes[index]
             assert process is not None
             try:
                 socket.send_fds(process.channel, [_CONNECTIONS], [sock.fileno()])
-            except OSError:  # it is gone, or takes none now
+            except OSError:  # it has ended, or its channel is full
                 continue
             process.given += 1
             sock.close()
@@ -192,7 +193,7 @@ class Supervisor:
             if process is not None:
                 try:
                     process.channel.send(message)
-                except OSError:  # it is gone, or takes none now: that of the next time
+                except OSError:  # it has ended, or its channel is full: it gets the next message
                     continue
 
     def _replace_dead(self) -> None:
@@ -202,7 +203,7 @@ class Supervisor:
                 if not pid:
                     continue
                 self._forget(index, process)
-                if status == os.EX_CONFIG << 8:  # it said why, and so would the next
+                if status == os.EX_CONFIG << 8:  # it logged why; a new worker would fail, too
                     self._failed = True
                     self.stop()
                     return
@@ -212,7 +213,7 @@ class Supervisor:
                 self._start(index)
 
     def _look_for_silent(self) -> None:
-        """Note which workers do not respond; kill those that have not for long."""
+        """Detect workers that do not respond; kill those that have not for too long."""
         if time.monotonic() - self._looked_at < LOOK_EVERY:
             return
         self._looked_at = time.monotonic()
@@ -226,9 +227,9 @@ class Supervisor:
             elif process.heartbeats is not None:
                 process.silent_for += 1
             if process.silent_for == SILENT_AFTER:
-                logger.warning("worker %d shows no sign of life; it gets no connections", index)
+                logger.warning("worker %d does not respond; it gets no connections", index)
             elif process.silent_for == KILLED_AFTER:
-                logger.error("worker %d showed no sign of life for long; it is killed", index)
+                logger.error("worker %d has not responded for too long; it is killed", index)
                 os.kill(process.pid, signal.SIGKILL)
 
     def _forget(self, index: int, process: _Process) -> None:
@@ -240,7 +241,7 @@ class Supervisor:
         """Start a worker.
 
         Args:
-            tell: a pipe for `_READY`, or for why it can't serve; None: the log is told.
+            tell: a pipe for `_READY`, or for the reason why it can't serve; None: log the reason.
         """
         self._started_at[index] = time.monotonic()
         self._closed_before[index] = self._counters.of_column(CLOSED_CONNECTIONS, index)
@@ -256,10 +257,10 @@ class Supervisor:
             return
         code = 1
         try:
-            # Or it would not see the supervisor's end, nor the others' ends.
+            # Otherwise it would not notice when the supervisor or other workers end.
             for one in (ours, *(other.channel for other in self._processes if other)):
                 one.close()
-            # Or their clients would not see that another worker hung up.
+            # Otherwise their clients would not notice when another worker closes them.
             for one in self._held:
                 one.close()
             code = self._work(index, theirs, tell)
@@ -277,7 +278,7 @@ class Supervisor:
 
     def _work(self, index: int, channel: socket.socket, tell: int | None) -> int:
         """What a worker process runs; returns its exit status."""
-        for number in (signal.SIGTERM, signal.SIGINT):  # it ends when it is told to
+        for number in (signal.SIGTERM, signal.SIGINT):  # the supervisor stops it by a message
             signal.signal(number, signal.SIG_IGN)
         self._listeners.release()
         column = self._counters.column(index)
@@ -291,7 +292,7 @@ class Supervisor:
             message, descriptors, _, _ = socket.recv_fds(channel, 64, _AT_ONCE)
             for descriptor in descriptors:
                 serving.worker.adopt(socket.socket(fileno=descriptor))
-            if message == _CONNECTIONS and not descriptors:  # no descriptor was left for it
+            if message == _CONNECTIONS and not descriptors:  # this process has no free descriptor
                 column.add((CLOSED_CONNECTIONS, 1))
             if message == _MAKE_ROOM:
                 serving.worker.make_room()
@@ -302,7 +303,7 @@ class Supervisor:
         for index, starting in enumerate(self._processes):
             ready = self._counters.of_column(HEARTBEATS, index) != self._heartbeats_before[index]
             if starting is not None and not (ready or starting.given):
-                # It holds nothing, and sees no message before its queue is open.
+                # It has no requests, and reads no message before its queue is open.
                 os.kill(starting.pid, signal.SIGKILL)
                 os.waitpid(starting.pid, 0)
                 self._forget(index, starting)
@@ -311,7 +312,7 @@ class Supervisor:
             try:
                 process.channel.send(_STOP)
             except OSError:
-                process.channel.close()  # its end is as good
+                process.channel.close()  # which stops it, too
         until = time.monotonic() + self._settings.grace + _KILL_AFTER
         statuses = [_wait(process.pid, until) for process in processes]
         for process in processes:
@@ -328,7 +329,7 @@ class Supervisor:
 def _tell(pipe: int, message: bytes) -> None:
     try:
         os.write(pipe, message)
-    except OSError:  # a supervisor that was stopped meanwhile
+    except OSError:  # the supervisor was stopped in the meantime
         pass
     os.close(pipe)
 

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("livedebug_sender")
 
-#: Threads in addition to `max_at_once`, for /health, /metrics and answers with a 503.
+#: Threads in addition to `max_at_once`, for /health, /metrics and 503 responses.
 SPARE_THREADS = 4
 _IDLE_TIMEOUT = 120.0
 #: The limits while other connections wait to be accepted.
 IF_FULL = Patience(idle=1.0, head=1.0, rest=5.0)
-#: Connections that are closed at a time to make room for them.
+#: Connections that are closed at a time, to make room for those.
 _CUT_AT_ONCE = 16
 LOOK_EVERY = 1.0
 _ARMED = {
@@ -46,12 +46,12 @@ _UNREAD = RequestHead("GET", "", "", "HTTP/1.1", {}, 0, False, False)
 
 
 class Worker:
-    """Serves connections that it is given.
+    """Serves connections that are handed to it.
 
     Args:
-        app: called on any of the threads, on up to `max_at_once` and a few at a time.
-        closed: called once for each connection that is over, on any thread.
-        every_second: called about that often, on a thread of its own.
+        app: called on its threads, on up to `max_at_once` and a few more at a time.
+        closed: called once for each connection that has ended, on any thread.
+        every_second: called about that often, on a separate thread.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class Worker:
         self._connections: dict[int, Connection] = {}
         self._ending = False
         self._stopped = threading.Event()
-        # Guards: the threads, and how many of them wait.
+        # Protects the list of threads, and the number of waiting ones.
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._waiting = 0
-        # Readable for ever once closed, for each thread to see.
+        # Closing one end keeps the other readable, so that every thread notices.
         self._end_read, self._end_write = socket.socketpair()
 
     def start(self) -> None:
@@ -91,7 +91,7 @@ class Worker:
         """Take over a connection, and serve it."""
         try:
             connection = Connection(sock, self._settings.max_body_bytes, self._body_bytes)
-        except OSError:  # it is over already
+        except OSError:  # it has already ended
             sock.close()
             self._closed()
             return
@@ -99,31 +99,31 @@ class Worker:
         self._epoll.register(sock.fileno(), _ARMED[Wait.INPUT])
 
     def make_room(self) -> None:
-        """Others wait for a place: cut a few of the slowest clients' connections.
+        """Close a few of the slowest clients' connections, since others wait for one.
 
-        In the middle of a request only where all have sent a head: a client that means well
-        sends its head at once, and comes back if it was idle.
+        A connection in the middle of a request only if all have sent a head: a well-behaved client
+        sends its head at once, and reconnects if it was idle.
         """
         now = time.monotonic()
         slow = [one for one in list(self._connections.values()) if one.overdue(now, IF_FULL)]
         slow = [one for one in slow if not one.in_request] or slow
         for connection in sorted(slow, key=lambda one: one.waiting_since)[:_CUT_AT_ONCE]:
             connection.abort()
-            self._log.note("full", "all places are taken; the slowest clients are cut off")
+            self._log.note("full", "all connections are in use; the slowest clients are cut off")
         self._log.report()
 
     @property
     def unanswered(self) -> int:
-        """How many requests, or parts of them, are here whose answers were not sent yet."""
+        """The number of requests, or parts of them, whose responses were not sent yet."""
         return sum(connection.unanswered for connection in list(self._connections.values()))
 
     def finish(self, until: float) -> None:
-        """Answer what is under way, and close.
+        """Answer the requests in progress, and close.
 
         Args:
-            until: when to be done at the latest (seconds of `time.monotonic`).
+            until: deadline (seconds of `time.monotonic`).
         """
-        self._ending = True  # from now on each answer is its connection's last
+        self._ending = True  # from now on each response is its connection's last
         while time.monotonic() < until:
             open_ones = list(self._connections.values())
             if not open_ones:
@@ -134,7 +134,7 @@ class Worker:
             time.sleep(0.02)
 
     def stop(self, timeout: float) -> None:
-        """Let the threads end, and cut what is still open."""
+        """Let the threads end, and close the connections that are still open."""
         self._stopped.set()
         self._end_write.close()
         for connection in list(self._connections.values()):
@@ -163,7 +163,7 @@ class Worker:
                 if more and not self._stopped.is_set():
                     try:
                         self._add_thread()
-                    except RuntimeError:  # a limit of the system: those that are here go on
+                    except RuntimeError:  # a system limit: continue with the existing threads
                         logger.warning("no further thread can be started")
             if self._stopped.is_set():
                 return
@@ -178,11 +178,11 @@ class Worker:
             wait = self._turn(connection)
         except OSError:
             wait = Wait.NOTHING
-        except Exception as error:  # ours; its text may hold what is in the request
+        except Exception as error:  # a bug of ours; its text may contain data of the request
             logger.error("a connection failed: %s", type(error).__name__)
             wait = Wait.NOTHING
         if wait is Wait.NOTHING:
-            # Before its number is anybody else's.
+            # Before its descriptor can be reused.
             del self._connections[descriptor]
             connection.close()
             self._closed()
@@ -215,19 +215,19 @@ class Worker:
         try:
             out, last = answer_of(self._app, environ, head, last=last)
         except Exception as error:  # as above
-            logger.error("an answer failed: %s", type(error).__name__)
+            logger.error("a request failed: %s", type(error).__name__)
             last = True
-            out = _refusal(RequestError(500, "the forwarder failed; its log says more"))
+            out = _refusal(RequestError(500, "the forwarder failed; see its log"))
         return connection.send(out, last=last)
 
     def _look_after(self) -> None:
-        """Cut connections that idle, and those of clients that send or read drop by drop."""
+        """Close idle connections, and those of clients that send or read too slowly."""
         freed = FreedMemory()
         while not self._stopped.wait(LOOK_EVERY):
             try:
                 self._every_second()
-            except Exception as error:  # the clients' times are kept all the same
-                logger.error("what is done each second failed: %s", type(error).__name__)
+            except Exception as error:  # timeouts of clients must still be enforced
+                logger.error("a periodic task failed: %s", type(error).__name__)
             now = time.monotonic()
             freed.look(now)
             for connection in list(self._connections.values()):

@@ -1,4 +1,4 @@
-"""Between a request and the application: WSGI's variables one way, an answer's bytes back."""
+"""Converts a request to WSGI variables, and the application's response to bytes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PROCESS: dict[str, Any] = {
 
 
 def variables(request: IncomingRequest, peer: str) -> dict[str, Any]:
-    """The environ of a request."""
+    """The WSGI environ of a request."""
     head = request.head
     return {
         **_PROCESS,
@@ -47,7 +47,7 @@ def variables(request: IncomingRequest, peer: str) -> dict[str, Any]:
 
 
 class _Started:
-    """What an application calls before it answers."""
+    """WSGI's `start_response`."""
 
     status = ""
     headers: list[tuple[str, str]]
@@ -66,11 +66,11 @@ class _Started:
 def answer_of(
     app: WSGIApplication, environ: dict[str, Any], head: RequestHead, *, last: bool
 ) -> tuple[bytes, bool]:
-    """What the application answers, in bytes.
+    """The application's response, as bytes.
 
     Returns:
-        Also: is the connection to end after it? Where `last` says so, and behind a body that
-        the application cuts (`CutAnswer`).
+        Also whether to close the connection after it: if `last` is set, or the application
+        truncated the body (`CutAnswer`).
     """
     started = _Started()
     pieces: Iterable[bytes] = app(environ, started)
@@ -98,18 +98,18 @@ def answer(
     last: bool,
     cut: bool = False,
 ) -> bytes:
-    """The bytes of an answer; ValueError if they would not be one.
+    """The bytes of a response; ValueError if they would not be a valid one.
 
     Args:
-        last: end the connection after it.
-        cut: the body is not whole, and has to look like that.
+        last: close the connection after it.
+        cut: the body is truncated, and the client must notice that.
     """
     lines = [f"{head.version} {status}", *[f"{name}: {value}" for name, value in headers]]
     given = {name.lower() for name, _ in headers}
     if "content-length" not in given and not status.startswith(_NO_BODY):
         if not cut:
             lines.append(f"Content-Length: {len(body)}")
-        elif head.version == "HTTP/1.1":  # chunks, of which the last one is missing
+        elif head.version == "HTTP/1.1":  # chunked, without the last chunk
             lines.append("Transfer-Encoding: chunked")
             body = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
     if "date" not in given:
@@ -124,7 +124,7 @@ def answer(
     return text.encode("latin-1") + b"\r\n\r\n" + body
 
 
-#: The header of the second, and that second.
+#: The current second, and its Date header.
 _last_date = (0, "")
 
 
