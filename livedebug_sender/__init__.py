@@ -13,10 +13,10 @@ from .protocol.tags import generate_tags
 from .protocol.tracks import Track, agent_info_supports_debugger_v2_endpoint, track_of_payload
 from .runtime import lazy_import
 from .sender import Sender
-from .stats import Stats
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .stats import Stats
     from .sync import PayloadSender, send, send_symdb
 
 __all__ = [
@@ -42,8 +42,15 @@ __all__ = [
 ]
 
 
+#: What a tracer doesn't name, by the module that it is loaded from when it is first asked for.
+_LOADED_LATE = {"PayloadSender": "sync", "Stats": "stats", "send": "sync", "send_symdb": "sync"}
+
+
 def __getattr__(name: str) -> object:
-    """The synchronous side is loaded when it is first asked for."""
-    if name in ("PayloadSender", "send", "send_symdb"):
-        return lazy_import.load(f"{__name__}.sync", name)
+    if name in _LOADED_LATE:
+        return lazy_import.load(f"{__name__}.{_LOADED_LATE[name]}", name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LOADED_LATE})

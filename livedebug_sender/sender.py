@@ -17,14 +17,14 @@ from .protocol.tags import check_tags
 from .protocol.tracks import Track
 from .runtime import lazy_import
 from .runtime.atomic import STEP
-from .stats import Stats
-from .transport.request_hook import AroundRequest
 from .units import parse_seconds
 
 if TYPE_CHECKING:
     import requests
 
     from .delivery.engine import Engine
+    from .stats import Stats
+    from .transport.request_hook import AroundRequest
 
 
 class Sender:

@@ -40,9 +40,10 @@ _SIZE_UNITS = {
 }
 #: In milliseconds.
 _TIME_UNITS = {"": 1000, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-# Bounded, since the value may be anybody's: long texts of digits are slow to read.
-_QUANTITY = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))? ?([A-Za-z]{0,3})")
-_COUNT = re.compile(r"[0-9]{1,18}")
+# Bounded, since the value may be anybody's: long texts of digits are slow to read. Not
+# compiled here: most senders are given plain numbers.
+_QUANTITY = r"([0-9]{1,18})(?:\.([0-9]{1,9}))? ?([A-Za-z]{0,3})"
+_COUNT = r"[0-9]{1,18}"
 
 
 def parse_size(what: str, value: object) -> int:
@@ -94,7 +95,7 @@ def parse_seconds(what: str, value: object, *, zero: bool = False) -> float:
 def parse_count(what: str, value: object) -> int:
     """A count, 1 or more, given as an ``int`` or as digits; `ConfigError` for all else."""
     count: object = value
-    if isinstance(value, str) and _COUNT.fullmatch(value.strip()):
+    if isinstance(value, str) and re.fullmatch(_COUNT, value.strip()):
         count = int(value)
     if isinstance(count, bool) or not isinstance(count, int) or count <= 0:
         raise ConfigError(f"{what} is {_shown(value)}; expected: a whole number of 1 or more")
@@ -103,7 +104,7 @@ def parse_count(what: str, value: object) -> int:
 
 def _quantity(text: str, units: dict[str, int]) -> tuple[int, int]:
     """An amount of the smallest unit as a fraction; negative if the text is none."""
-    found = _QUANTITY.fullmatch(text)
+    found = re.fullmatch(_QUANTITY, text)
     if found is None or found[3] not in units:
         return -1, 1
     places = found[2] or ""

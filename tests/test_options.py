@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from inspect import get_annotations
 
 from livedebug_sender import Sender
 from livedebug_sender.options import Options
@@ -13,9 +13,9 @@ def test_the_docstring_of_a_sender_says_every_default() -> None:
     text = " ".join((Sender.__doc__ or "").split())
     said = dict(re.findall(r"\b(\w+): (?:(?!\w+: ).)*?\(default: ([\w.]+)\)", text))
     defaults = {
-        field.name: field.default
-        for field in fields(Options)
-        if isinstance(field.default, (int, float))
+        name: default
+        for name in get_annotations(Options)
+        if isinstance(default := getattr(Options, name), (int, float))
     }
     assert len(defaults) == 9
     # Options reads a size or a time with its unit as it is given to a sender.

@@ -74,15 +74,30 @@ def test_the_program_for_type_checkers_uses_every_public_name() -> None:
     assert set(livedebug_sender.__all__) - {*names, *attributes} == set()
 
 
-def test_the_import_of_the_package_loads_nothing_large() -> None:
-    program = "import sys, livedebug_sender; print(*sys.modules)"
+def words_printed_by(program: str) -> list[str]:
+    """What a program prints in an interpreter of its own, which has loaded nothing yet."""
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    loaded = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-S", "-c", program],
         capture_output=True,
         text=True,
         check=True,
         env=environ,
     ).stdout.split()
+
+
+def test_the_import_of_the_package_loads_nothing_large() -> None:
+    loaded = words_printed_by("import sys, livedebug_sender; print(*sys.modules)")
     large = {"requests", "urllib3", "tenacity", "ssl", "socket", "json", "tempfile", "asyncio"}
     assert large.isdisjoint(loaded)
+
+
+def test_the_import_of_the_package_loads_nothing_that_only_a_sender_at_work_needs() -> None:
+    loaded = words_printed_by("import sys, livedebug_sender; print(*sys.modules)")
+    at_work = ("transport", "delivery.engine", "runtime.log_limiter", "runtime.fork", "stats")
+    assert {f"livedebug_sender.{name}" for name in at_work}.isdisjoint(loaded)
+
+
+def test_every_public_name_is_listed_before_it_is_loaded() -> None:
+    listed = words_printed_by("import livedebug_sender; print(*dir(livedebug_sender))")
+    assert set(livedebug_sender.__all__) - set(listed) == set()

@@ -16,10 +16,11 @@ DEFAULT_SITE = "datadoghq.com"
 DEFAULT_TIMEOUT = 3.0
 _MASK = "***"
 _SCHEMES = ("http", "https", "unix", "file")
+# Not compiled here: `re` does that at the first use of each, and keeps the result.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_SITE = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
-_HEADER_TOKEN = re.compile(r"[!-~]+\Z")
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
+_SITE = rf"{_LABEL}(?:\.{_LABEL})*"
+_HEADER_TOKEN = r"[!-~]+"
+_UNPRINTABLE = r"[\x00-\x20\x7f-\x9f\\]"
 
 
 @dataclass(frozen=True, init=False)
@@ -154,7 +155,7 @@ def check_url(url: object) -> None:
         raise ConfigError(f"the URL {_shown(url)!r} is invalid ({error}); {expected}") from None
     if parts.username is not None or parts.password is not None:
         raise ConfigError(f"the URL {_shown(url)!r} has user info; remove it; {expected}")
-    if _UNPRINTABLE.search(url):
+    if re.search(_UNPRINTABLE, url):
         raise ConfigError(
             f"the URL {_shown(url)!r} has white space, control characters or backslashes; "
             f"{expected}"
@@ -172,7 +173,7 @@ def check_url(url: object) -> None:
 
 
 def check_site(site: object) -> None:
-    if not isinstance(site, str) or len(site) > 200 or not _SITE.match(site):
+    if not isinstance(site, str) or len(site) > 200 or not re.fullmatch(_SITE, site):
         shown = f"{site!r:.80}" if isinstance(site, str) else f"a {type(site).__name__}"
         raise ConfigError(
             f"the site is {shown}; expected: a plain host name such as 'datadoghq.com', "
@@ -190,7 +191,7 @@ def _check_token(what: str, token: object) -> None:
         raise ConfigError(f"{what} is a {type(token).__name__}; expected: a str")
     if not token:
         raise ConfigError(f"{what} is empty; expected: a value, or None for none")
-    if not _HEADER_TOKEN.match(token):
+    if not re.fullmatch(_HEADER_TOKEN, token):
         raise ConfigError(
             f"{what} has white space, control or non-ASCII characters (not shown, "
             f"{len(token)} characters); expected: visible ASCII characters only"

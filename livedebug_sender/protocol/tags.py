@@ -10,7 +10,7 @@ from ..errors import ConfigError
 
 #: The Agent cuts tags after that many characters (``pkg/trace/api/debugger.go``).
 MAX_TAGS = 4001
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 
 
 def generate_tags(
@@ -48,7 +48,7 @@ def check_tags(tags: object) -> str:
     """The tags as given; `ConfigError` for what can't be the value of a header."""
     if not isinstance(tags, str):
         raise ConfigError(f"tags are a {type(tags).__name__}; expected: a str 'key:value,...'")
-    if _CONTROL.search(tags):
+    if re.search(_CONTROL, tags):
         raise ConfigError(f"tags {tags!r:.80} have control characters; expected: one line of text")
     try:
         tags.encode("utf-8")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .fork import OwnedByThisProcess
+if TYPE_CHECKING:
+    from .fork import OwnedByThisProcess
 
 
 class Closeable(Protocol):
