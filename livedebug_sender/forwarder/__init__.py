@@ -1,7 +1,7 @@
 """The Agent's debugger routes, without the Agent: a WSGI application.
 
-``livedebug_sender.forwarder:app`` is made of the environment when it is first asked
-for, so that importing this package needs no configuration.
+``livedebug_sender.forwarder:app`` is created from the environment on first access, so
+that importing this package needs no configuration.
 
 Imports: delivery, environment, errors, protocol, runtime, stats, transport, units,
 version.
@@ -17,7 +17,7 @@ from .settings import Settings
 
 __all__ = ["Forwarder", "Settings"]
 
-# Guards: the making of `app`.
+# Protects the creation of `app`.
 _making = threading.Lock()
 
 

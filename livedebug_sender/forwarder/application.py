@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("livedebug_sender")
 
-#: The Agent's answer to traces, with no rates in it.
+#: The Agent's response to traces, without rates.
 _SWALLOWED = b'{"rate_by_service":{}}\n'
 
 
 class Forwarder:
     """The Agent's debugger routes, forwarded to the intake.
 
-    Also ``/info``, as tracers ask an agent, ``/health`` and ``/metrics``. Nothing is
-    started, and nothing connected, before the first request.
+    Also ``/info``, which tracers request from an agent, ``/health`` and ``/metrics``. No thread
+    is started, and no connection opened, before the first request.
 
     Args:
-        settings: of this worker: its share of the bounds of the queue.
-        column, published: what it shares with other workers, and which worker it is;
-            None: it is alone.
-        routes: to the intakes; None: by the environment.
+        settings: of this worker, with its share of the limits of the queue.
+        column, published: memory shared with other workers, and the index of this worker;
+            None: there are no others.
+        routes: to the intakes; None: from the environment.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class Forwarder:
             "/health": self._health,
             "/metrics": self._metrics_page,
         }
-        # For servers that know nothing of `close`.
+        # For servers that do not call `close`.
         atexit.register(self.close)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Forwarder:
-        """A forwarder of the environment; see `Settings`."""
+        """A forwarder with settings from the environment; see `Settings`."""
         return cls(Settings.from_env(environ, **options))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -89,16 +89,16 @@ class Forwarder:
             reply = self._reply(environ)
         except HTTPError as error:
             reply = error.reply
-        except Exception as error:  # ours; its text may hold what is in the request
+        except Exception as error:  # a bug of ours; its text may contain data of the request
             logger.error("the forwarder failed: %s", type(error).__name__)
-            reply = in_json({"error": "the forwarder failed; its log says more"}, 500)
+            reply = in_json({"error": "the forwarder failed; see its log"}, 500)
         start_response(reply.status_line, reply.lines)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else reply.pieces
 
     def start(self) -> None:
-        """Begin to deliver what waits from before; else the first request does that.
+        """Start to deliver requests from an earlier run; otherwise the first request does.
 
-        To be called in each process, after a fork.
+        Call it in each process, after the fork.
 
         Raises:
             ConfigError: the queue can't be opened.
@@ -107,7 +107,7 @@ class Forwarder:
             self._stored.start()
 
     def publish(self) -> None:
-        """Let the other workers know of this one's queue."""
+        """Publish the state of this worker's queue for the other workers."""
         queue = self._stored.queue_stats() if self._stored else None
         self._published.write(self._worker, state_of(self._mode.stats(), queue))
 
@@ -116,7 +116,7 @@ class Forwarder:
         self._ending = True
 
     def close(self, timeout: float | str | None = None) -> bool:
-        """Deliver what is held.
+        """Deliver what is queued.
 
         Args:
             timeout: seconds, or with a unit: ``"500ms"``; None means ``grace``.
@@ -144,7 +144,7 @@ class Forwarder:
             return self._pages[path]()
         kind = swallowed_kind(path) if self._settings.swallow_others else None
         if kind is None:
-            raise HTTPError(404, "no such route here; GET /info lists them")
+            raise HTTPError(404, "no such route; GET /info lists the routes")
         return self._swallow(kind, environ)
 
     def _forward(self, route: Route, environ: WSGIEnvironment) -> Reply:
@@ -169,7 +169,7 @@ class Forwarder:
         return reply
 
     def _swallow(self, kind: str, environ: WSGIEnvironment) -> Reply:
-        """Traces and the like: read, counted and thrown away."""
+        """Read, count and discard traces and the like."""
         max_bytes = self._settings.max_body_bytes
         size = body_size(environ, max_bytes)
         with self._in_flight.place_for(max_bytes if size is None else size):

@@ -24,11 +24,11 @@ from .settings import Settings
 if TYPE_CHECKING:
     from .server import Server, Supervisor
 
-#: An intake there is a local one, which takes any key.
+#: An intake on these hosts is a local one, which accepts any key.
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LOCAL_KEY = "local-intake"
 
-#: What an option's value replaces in the environment.
+#: The variables that these options override.
 _OF_THE_AGENT = {"site": "DD_SITE", "env": "DD_ENV", "hostname": "DD_HOSTNAME"}
 
 
@@ -103,7 +103,7 @@ def forward(listen: tuple[str, ...], intake: str | None, as_json: bool, **given:
 
 
 def _variables_for(intake: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """The Agent's variables that lead all routes to one intake."""
+    """The Agent's variables that send all routes to one intake."""
     try:
         check_url(intake)
     except ConfigError as error:
@@ -165,10 +165,10 @@ def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
     from .server import Server, Supervisor
 
     workers = settings.processes
-    # Found here, so that all workers share what that loads: certificates above all.
+    # Resolved before the fork, so that workers share what it loads, mainly certificates.
     routes = Routes(environment_of)
     for endpoint in chain.from_iterable(settings.destinations.values()):
-        with suppress(OSError, ValueError):  # told when a request goes there
+        with suppress(OSError, ValueError):  # logged when a request is sent there
             routes.to(endpoint)
     counters = Counters(SLOTS, workers)
     if workers == 1:
@@ -181,7 +181,7 @@ def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
     of_worker = settings.of_worker()
 
     def new_forwarder(index: int, column: Column) -> Forwarder:
-        published.clear(index)  # of one that was here before
+        published.clear(index)  # what a previous worker published
         return Forwarder(of_worker, column, published, index, routes)
 
     return Supervisor(new_forwarder, settings, listen, workers, counters)

@@ -1,7 +1,7 @@
-"""Whole numbers that the worker processes of one forwarder share.
+"""Integers that the worker processes of a forwarder share.
 
-Each process adds to a column of its own, and reads the sum over all of them: no lock is
-shared, so none is left behind by a process that was killed.
+Each process adds to its own column, and reads the sum over all columns: no lock is shared,
+so a process that is killed can't leave one held.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ import threading
 
 _BYTES = 8
 
-#: What the first slots hold: what is in flight and what is still coming in (void, of a worker
-#: that is gone); connections that are over; whether the end has begun; workers that died; signs
-#: of a worker's life.
+#: The first slots: requests and bytes in flight, and bytes being received (reset when a worker
+#: dies); connections that have ended; whether the shutdown has begun; workers that died;
+#: heartbeats of a worker.
 IN_FLIGHT, IN_FLIGHT_BYTES, RECEIVING_BYTES = VOID_WITH_WORKER = range(3)
 CLOSED_CONNECTIONS, ENDING, WORKERS_REPLACED, HEARTBEATS = range(3, 7)
-#: From here on: the metrics' own.
+#: The slots from here on are used by the metrics.
 FIRST_METRIC = 7
 
 
 class Counters:
-    """A table of numbers, all 0, in memory that forked children share.
+    """A table of integers, all 0, in memory shared with forked children.
 
     Args:
-        slots: how many numbers.
-        columns: how many processes add to them.
+        slots: number of integers.
+        columns: number of processes that add to them.
     """
 
     def __init__(self, slots: int, columns: int = 1) -> None:
         self._columns = columns
         self._slots = slots
-        # Never closed: it ends with the last process that has it.
+        # Never closed: it is freed with the last process that uses it.
         self._view = memoryview(mmap.mmap(-1, slots * columns * _BYTES)).cast("q")
 
     def column(self, index: int = 0) -> Column:
@@ -41,19 +41,19 @@ class Counters:
         return self._view[slot * self._columns + index]
 
     def reset(self, slots: range, index: int) -> None:
-        """Set these of one column to 0, once its process is gone."""
+        """Set these slots of a column to 0, after its process has ended."""
         for slot in slots:
             self._view[slot * self._columns + index] = 0
 
 
 class Column:
-    """What one process adds; for any number of its threads."""
+    """The column of one process; may be used by any number of its threads."""
 
     def __init__(self, view: memoryview, columns: int, index: int) -> None:
         self._view = view
         self._columns = columns
         self._index = index
-        # Guards: this column. Reading takes no lock: each number is written at once.
+        # Protects writes to this column. Reading needs no lock: an integer is written atomically.
         self._lock = threading.Lock()
 
     def add(self, *amounts: tuple[int, int]) -> None:

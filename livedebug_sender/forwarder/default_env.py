@@ -1,14 +1,14 @@
-"""The ``default_env`` of the tags, as the Agent normalises it: pure."""
+"""The ``default_env`` of the tags, normalized as in the Agent."""
 
 from __future__ import annotations
 
 MAX_CHARACTERS = 200
-#: Of the text that is given; what comes behind is not looked at.
+#: Bytes of the given text that are used; the rest is ignored.
 MAX_BYTES = 2 * MAX_CHARACTERS
 
 
 def normalized_env(text: str) -> str:
-    """A tag: lower case; letters first; letters, digits, ``:./-``, and ``_`` for runs of all else.
+    """A tag: lower case; starts with a letter; ``_`` for runs of all but letters, digits, ``:./-``.
 
     As in the Agent's ``pkg/trace/traceutil/normalize``; at most 200 characters, of 400 bytes.
     """
@@ -20,7 +20,7 @@ def normalized_env(text: str) -> str:
         size += len(character.encode(errors="surrogateescape"))
         if character.isupper():
             lower = character.lower()
-            # As there: not where that takes more or fewer bytes.
+            # As in the Agent: not if that changes the number of bytes.
             same = len(lower.encode()) == len(character.encode()) and len(lower) == 1
             character = lower if same else character
         if character == ":" or character.isalpha():

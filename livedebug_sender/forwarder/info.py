@@ -1,4 +1,4 @@
-"""``/info``, as tracers ask an agent what it can do, and what follows from it."""
+"""``/info``, by which tracers discover an agent's features, and headers derived from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .settings import Settings
 
 
 def info_page(settings: Settings) -> bytes:
-    """The page, with the fields of the Agent's; empty where nothing is behind them."""
+    """The JSON, with all fields of the Agent's; those that do not apply are empty."""
     others = list(SWALLOWED_PATHS) if settings.swallow_others else []
     info = {
         "version": __version__,
@@ -47,7 +47,7 @@ def info_page(settings: Settings) -> bytes:
 
 
 def agent_headers(page: bytes) -> list[tuple[str, str]]:
-    """What the Agent adds to each answer: its version, and a hash of its ``/info``."""
+    """Headers that the Agent adds to each response: its version, and a hash of its ``/info``."""
     return [
         ("Datadog-Agent-Version", __version__),
         ("Datadog-Agent-State", hashlib.sha256(page).hexdigest()),

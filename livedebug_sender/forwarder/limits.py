@@ -1,4 +1,4 @@
-"""How much a forwarder takes: of a body, and in flight in all of its workers."""
+"""The limits of a forwarder: the size of a body, and the requests in flight in all workers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .rewriting import Environ
 
 
 class InFlightLimit:
-    """Requests in flight and their bytes, within bounds."""
+    """Limits the requests in flight and their bytes."""
 
     def __init__(self, column: Column, max_requests: int, max_bytes: int) -> None:
         self._column = column
@@ -32,9 +32,9 @@ class InFlightLimit:
             self.release(size)
 
     def acquire(self, size: int) -> None:
-        """Take a place for a request with a body of that size; `HTTPError` if there is none."""
-        # Added first and read then: of two workers that race for the last place at most one
-        # gets it, and none if they come at the same moment.
+        """Reserve a place for a request with a body of that size; `HTTPError` if there is none."""
+        # Add first, then read: of two workers that race for the last place at most one gets it,
+        # and none if they do so at the same moment.
         column = self._column
         column.add((IN_FLIGHT, 1), (IN_FLIGHT_BYTES, size))
         requests, size_of_all = column.total(IN_FLIGHT), column.total(IN_FLIGHT_BYTES)
@@ -47,7 +47,7 @@ class InFlightLimit:
 
 
 class BodyBytesLimit:
-    """Bytes of the bodies that are still coming in, on all connections together."""
+    """Limits the bytes of the bodies that are being received, on all connections together."""
 
     def __init__(self, column: Column, max_bytes: int) -> None:
         self._column = column
@@ -57,7 +57,7 @@ class BodyBytesLimit:
         return self._column.total(RECEIVING_BYTES)
 
     def acquire(self, size: int) -> bool:
-        """Count so many more; False if that exceeds the bound."""
+        """Count that many more bytes; False if that exceeds the limit."""
         self._column.add((RECEIVING_BYTES, size))  # first, as above
         if self.read() <= self._max_bytes:
             return True
@@ -69,41 +69,41 @@ class BodyBytesLimit:
 
 
 def body_size(environ: Environ, max_bytes: int) -> int | None:
-    """Bytes of the body that is to come; None where only its end will tell.
+    """The size of the body in bytes; None if it is unknown until the end of the body.
 
     Raises:
-        HTTPError: 413 for more than `max_bytes`; 400 for a length that is none; 411 where
-            the server can tell neither the length nor the end.
+        HTTPError: 413 for more than `max_bytes`; 400 for an invalid length; 411 if the server
+            knows neither the length nor the end.
     """
     text = environ.get("CONTENT_LENGTH") or ""
     if not text and environ.get("wsgi.input_terminated"):  # gunicorn, chunked
         return None
     if not text and "HTTP_TRANSFER_ENCODING" in environ:
-        raise HTTPError(411, "this server takes no body of unknown length")
+        raise HTTPError(411, "this server accepts no body of unknown length")
     if text and not (text.isascii() and text.isdigit()):
-        raise HTTPError(400, "the Content-Length is no number")
+        raise HTTPError(400, "the Content-Length is not a number")
     if len(text) > 18 or int(text or 0) > max_bytes:
         raise _too_large(max_bytes)
     return int(text or 0)
 
 
 def read_body(environ: Environ, size: int | None, max_bytes: int) -> bytes:
-    """The whole body.
+    """Read the whole body.
 
     Raises:
-        HTTPError: if it is longer than `max_bytes`, or shorter than its `size`.
+        HTTPError: it is longer than `max_bytes`, or shorter than its `size`.
     """
     if size == 0:
         return b""
     source = environ["wsgi.input"]
-    # One byte more shows that a body of unknown length is too long.
+    # One byte more, to detect that a body of unknown length is too long.
     left = max_bytes + 1 if size is None else size
     pieces = []
     try:
         while left and (piece := source.read(left)):
             pieces.append(piece)
             left -= len(piece)
-    except OSError:  # gunicorn's word for chunks that are none, and for a cut connection
+    except OSError:  # from gunicorn, for malformed chunks and closed connections
         raise HTTPError(400, "the body can't be read to its end") from None
     if size is None and not left:
         raise _too_large(max_bytes)

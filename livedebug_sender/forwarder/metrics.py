@@ -1,8 +1,8 @@
-"""What the forwarder did, in numbers, as Prometheus has them.
+"""The forwarder's metrics, for Prometheus.
 
-Requests are counted in `Counters`, where every worker sees them; prometheus-client makes
-the page of them when it is asked for. (Its own counters cost about 2 us each, and keep
-a file for each process where there are several.)
+Requests are counted in `Counters`, which all workers share; prometheus-client formats
+them on request. (Its own counters take about 2 µs each, and with several processes
+need a file for each.)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BUCKETS = (0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0)
 _NAME = "livedebug_forwarder_"
 _BY = ("forwarder", "intake")
 
-# The slots: a number for each route, who answered and status; each route and bucket; ...
+# The slots: one for each route, source of the response and status; each route and bucket; ...
 _STATUSES = 1000
 _PATHS = tuple(ROUTES)
 _NUMBERS = {path: number for number, path in enumerate(_PATHS)}
@@ -37,7 +37,7 @@ _BYTES = _REQUESTS + len(_PATHS) * len(_BY) * _STATUSES
 _NANOSECONDS = _BYTES + len(_PATHS)
 _IN_BUCKET = _NANOSECONDS + len(_PATHS)
 _SWALLOWED = _IN_BUCKET + len(_PATHS) * (len(BUCKETS) + 1)
-#: How many slots the counters of a forwarder have.
+#: The number of slots in a forwarder's counters.
 SLOTS = _SWALLOWED + len(SWALLOWED)
 
 
@@ -52,7 +52,7 @@ class Metrics:
         self._column = column
 
     def count(self, path: str, status: int, from_intake: bool, size: int, seconds: float) -> None:
-        """An answer to a request with a body of that size, which took so long."""
+        """Count a response to a request with a body of `size` bytes, and its duration."""
         route = _NUMBERS[path]
         bucket = 0
         while bucket < len(BUCKETS) and seconds > BUCKETS[bucket]:
@@ -68,7 +68,7 @@ class Metrics:
         self._column.add((_SWALLOWED + SWALLOWED.index(kind), 1))
 
     def page(self, in_flight: tuple[int, int], states: list[WorkerState]) -> bytes:
-        """The page.
+        """The text for Prometheus.
 
         Args:
             in_flight: requests and bytes that are in flight now.
@@ -85,11 +85,11 @@ class Metrics:
 
         total = self._column.total
         requests = CounterMetricFamily(
-            f"{_NAME}requests", "Answers, by who gave them.", labels=("route", "status", "by")
+            f"{_NAME}requests", "Responses, by their source.", labels=("route", "status", "by")
         )
-        size = CounterMetricFamily(f"{_NAME}request_bytes", "Bytes of bodies.", labels=("route",))
+        size = CounterMetricFamily(f"{_NAME}request_bytes", "Size of bodies.", labels=("route",))
         seconds = HistogramMetricFamily(
-            f"{_NAME}request_seconds", "From the body to the answer.", labels=("route",)
+            f"{_NAME}request_seconds", "From the body to the response.", labels=("route",)
         )
         for route, path in enumerate(_PATHS):
             first = _REQUESTS + route * 2 * _STATUSES
@@ -106,7 +106,7 @@ class Metrics:
                 seconds.add_metric((path,), list(zip(bounds, counts, strict=True)), sum_of_seconds)
         yield from (requests, size, seconds)
         swallowed = CounterMetricFamily(
-            f"{_NAME}swallowed", "Requests answered 200 and thrown away.", labels=("kind",)
+            f"{_NAME}swallowed", "Requests answered 200 and discarded.", labels=("kind",)
         )
         for number, kind in enumerate(SWALLOWED):
             swallowed.add_metric((kind,), total(_SWALLOWED + number))
@@ -117,24 +117,22 @@ class Metrics:
 
 
 def state_of(stats: Stats, queue: QueueStats | None) -> WorkerState:
-    """What is shown of a worker's stats, and of its queue."""
+    """The metrics of a worker's stats, and of its queue."""
     stored = {"delivered": stats.delivered, **{why: stats.dropped.get(why, 0) for why in LOST}}
     additional = {"delivered": stats.additional_delivered, "failed": stats.additional_failed}
     families = [
-        Family(
-            "queued", GAUGE, "Stored requests that wait or are under way.", "", {"": stats.pending}
-        ),
-        Family("queued_bytes", GAUGE, "Bytes of them.", "", {"": stats.pending_bytes}),
-        Family("stored", COUNTER, "Stored requests that came to an end.", "result", {**stored}),
+        Family("queued", GAUGE, "Stored requests, waiting or in flight.", "", {"": stats.pending}),
+        Family("queued_bytes", GAUGE, "Their size.", "", {"": stats.pending_bytes}),
+        Family("stored", COUNTER, "Stored requests that were settled.", "result", {**stored}),
         Family("additional", COUNTER, "Copies for additional endpoints.", "result", {**additional}),
-        Family("retries", COUNTER, "Stored requests tried again.", "", {"": stats.retries}),
+        Family("retries", COUNTER, "Retries of stored requests.", "", {"": stats.retries}),
     ]
     families += queue_families(queue) if queue else ()
     return WorkerState(families, queue.fullness if queue else 0.0)
 
 
 class _Families:
-    """A collector of families that are there already."""
+    """A collector for existing metric families."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families
@@ -146,9 +144,9 @@ class _Families:
 def _of_state(in_flight: tuple[int, int], states: list[WorkerState]) -> Iterator[Metric]:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-    words = "Requests that are being answered."
+    words = "Requests in flight."
     yield GaugeMetricFamily(f"{_NAME}requests_in_hand", words, in_flight[0])
-    yield GaugeMetricFamily(f"{_NAME}bytes_in_hand", "Bytes of their bodies.", in_flight[1])
+    yield GaugeMetricFamily(f"{_NAME}bytes_in_hand", "Size of their bodies.", in_flight[1])
     kinds = {COUNTER: CounterMetricFamily, GAUGE: GaugeMetricFamily}
     for family in combined(states):
         labels = [family.label] if family.label else []

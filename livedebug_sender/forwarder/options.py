@@ -23,8 +23,8 @@ class Option:
     """One option.
 
     Attributes:
-        parse: (name for the message, what was given) to its value, or ConfigError.
-        default: as it is shown; `value` is the same, parsed.
+        parse: converts (name for the message, given value), or raises ConfigError.
+        default: as shown in the help; `value` is the same, parsed.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Option:
 
     @property
     def metavar(self) -> str | None:
-        """What the help calls its value; None for what is no quantity."""
+        """The name of its value in the help; None if it is not a quantity."""
         return _METAVARS.get(self.parse)
 
 

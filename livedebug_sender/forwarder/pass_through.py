@@ -1,4 +1,4 @@
-"""Pass-through, as the Agent does it: the tracer waits, and gets the intake's answer."""
+"""Pass-through, as the Agent does it: the tracer waits, and gets the intake's response."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .rewriting import Head, incoming_headers, outgoing_request
 from .routes import Route
 from .settings import Settings
 
-#: Bytes of an intake's answer that are taken; its answers have a few hundred.
+#: Maximum bytes of an intake's response; normally it has a few hundred.
 MAX_ANSWER = 1024 * 1024
 
 
@@ -36,16 +36,16 @@ class PassThrough:
         self._settings = settings
         self._log = LogLimiter()
         self._new_transport = partial(Transport, routes=routes)
-        # Transports that nobody uses now; each serves one request at a time.
+        # Transports that are not in use; each handles one request at a time.
         self._idle: deque[Transport] = deque()
         self._dual_shipping = DualShipping(self._new_worker)
 
     def forward(self, route: Route, head: Head, body: bytes) -> Reply:
-        """The intake's answer, as far as it came.
+        """The intake's response, or the part of it that was received.
 
         Raises:
-            HTTPError: 502, as the Agent does, where the intake can't be reached or
-                understood, or doesn't answer in time.
+            HTTPError: 502, as from the Agent, if the intake can't be reached, does not answer
+                in time, or its response is invalid.
         """
         cut = False
         primary, *additional = self._settings.destinations[route.path]
@@ -72,7 +72,7 @@ class PassThrough:
         return Stats(additional_delivered=delivered, additional_failed=failed)
 
     def close(self, timeout: float) -> bool:
-        """Give the additional endpoints what is left; True if that was in time."""
+        """Deliver the remaining copies to additional endpoints; True if all were sent in time."""
         before = self._dual_shipping.counts()[1]
         self._dual_shipping.close(monotonic() + timeout, monotonic)
         while self._idle:
@@ -82,7 +82,7 @@ class PassThrough:
 
     def _ask(self, primary: Endpoint, request: Request) -> RawResponse:
         try:
-            # The one used last: its connection is the least likely to have gone stale.
+            # The most recently used one: its connection is the least likely to be stale.
             transport = self._idle.pop()
         except IndexError:
             transport = self._new_transport()
@@ -104,7 +104,7 @@ class PassThrough:
 
 
 def _told_length(answer: RawResponse) -> str | None:
-    """The length of an answer's body by its head; None without a valid one."""
+    """The Content-Length of a response; None without a valid one."""
     if answer.header("transfer-encoding"):
         return None
     length = answer.header("content-length") or ""

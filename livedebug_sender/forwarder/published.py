@@ -1,7 +1,7 @@
 """Metrics that each worker process publishes for the others.
 
-For what is counted where no other process sees it, the queue's state mostly. Each worker
-writes its own every second or so; whoever shows the metrics puts them together.
+For metrics that are local to a process, mostly the state of its queue. Each worker writes its
+own about every second; the one that serves /metrics combines them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _HEADER = 8
 
 @dataclass
 class Family:
-    """One family of numbers.
+    """One metric family.
 
     Attributes:
         kind: ``"counter"`` or ``"gauge"``.
-        label: its name; "" for none.
-        values: by the value of the label, "" where there is none.
-        combine: how those of several workers become one: ``"sum"``, ``"max"``, ``"min"``.
+        label: the name of its label; "" for none.
+        values: by the value of the label, "" if there is none.
+        combine: how the values of several workers are combined: ``"sum"``, ``"max"``, ``"min"``.
     """
 
     name: str
@@ -37,21 +37,21 @@ class Family:
 
 @dataclass
 class WorkerState:
-    """What a worker publishes. `fullness`: of its queue, 0 to 1."""
+    """The metrics that a worker publishes. `fullness`: of its queue, 0 to 1."""
 
     families: list[Family]
     fullness: float = 0.0
 
 
 class Published:
-    """Memory that forked children share, a part for each worker."""
+    """Memory shared with forked children, one section for each worker."""
 
     def __init__(self, workers: int = 1) -> None:
         self._workers = workers
         self._memory = mmap.mmap(-1, workers * _SIZE)
 
     def write(self, worker: int, state: WorkerState) -> None:
-        """Replace what a worker published."""
+        """Replace the metrics of a worker."""
         text = json.dumps(asdict(state)).encode()
         if len(text) > _SIZE - _HEADER:
             raise ValueError(f"{len(text)} bytes of metrics, more than {_SIZE - _HEADER}")
@@ -60,7 +60,7 @@ class Published:
         self._memory[at : at + _HEADER + len(text)] = head + text
 
     def read(self) -> list[WorkerState]:
-        """What all workers published, but for what is being written this moment."""
+        """The metrics of all workers, except for any that are being written right now."""
         states = []
         for worker in range(self._workers):
             at = worker * _SIZE

@@ -1,4 +1,4 @@
-"""What goes back to the tracer."""
+"""The responses to the tracer."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTT
 
 
 class CutAnswer(Exception):
-    """Raised behind the body of an answer that is not whole: the connection has to be cut."""
+    """Raised after the body of a truncated response: the connection must be closed."""
 
 
 @dataclass
 class Reply:
-    """An answer.
+    """A response.
 
     Attributes:
-        from_intake: it is the intake's, not ours.
-        cut: the intake's body came to an early end, which the tracer is to see.
+        from_intake: it is the intake's, not the forwarder's.
+        cut: the intake's body was truncated, and the tracer must notice that.
     """
 
     status: int
@@ -38,21 +38,21 @@ class Reply:
 
     @property
     def lines(self) -> Lines:
-        """The headers, with the length of the body; a cut one has what it was to have."""
+        """The headers, with the length of the body; for a truncated one the original length."""
         if self.cut or self.status in _NO_BODY:
             return self.headers
         return [*self.headers, ("Content-Length", str(len(self.body)))]
 
     @property
     def pieces(self) -> Iterator[bytes]:
-        """The body, as a WSGI application gives it."""
+        """The body, as a WSGI application returns it."""
         yield self.body
         if self.cut:
-            raise CutAnswer("the intake's answer came to an early end")
+            raise CutAnswer("the intake's response was truncated")
 
 
 class HTTPError(Exception):
-    """A request that is refused. The message is for the tracer's author; "": no body."""
+    """A refused request. The message is for the tracer's author; "": the response has no body."""
 
     def __init__(self, status: int, words: str, *headers: tuple[str, str]) -> None:
         super().__init__(words)

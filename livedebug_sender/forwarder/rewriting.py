@@ -1,6 +1,6 @@
-"""Rewrites the headers and tags of requests for the intake, and of its answers: pure.
+"""Rewrites the headers and tags of requests for the intake, and of its responses; no I/O.
 
-Where a request goes is not decided here, but by its route and the settings.
+The destination of a request is decided by its route and the settings, not here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HOP_BY_HOP = {
     "transfer-encoding",
     "upgrade",
 }
-# What is ours to say, and `Expect`: the whole body is here already.
+# Headers that the forwarder sets itself; and `Expect`, since the body is already complete.
 _MADE_ANEW = {"host", "content-length", "expect", "dd-api-key", "dd-request-id", "dd-evp-origin"}
 _FORWARDED = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
 _LEFT_BEHIND = _HOP_BY_HOP | _MADE_ANEW | _FORWARDED
@@ -43,14 +43,14 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _BAD_FIELD = re.compile(r";|%(?![0-9A-Fa-f]{2})")
 
-# Of a random digit: that of a UUID's variant.
+# Maps a random digit to the variant digit of a UUID.
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
-#: Characters of what is remembered at most: a tracer's heads have thousands of bytes at the
-#: most, and those of a hostile one would fill the memory.
+#: Maximum characters of a cached value: a tracer's heads have at most thousands of bytes, and
+#: those of a hostile client would fill the memory.
 _MAX_REMEMBERED = 8192
 _MAX_NAME = 256
-#: Fields in a query at most; tracers send one or two.
+#: Maximum fields in a query; tracers send one or two.
 MAX_FIELDS = 100
 
 Environ = Mapping[str, Any]
@@ -59,9 +59,9 @@ Pairs = list[tuple[str, str]]
 
 @dataclass
 class Head:
-    """All of a request to the intake but its endpoint, its key and its body.
+    """A request to the intake, without its endpoint, key and body.
 
-    Header values are, as in WSGI, text with a character for each byte.
+    As in WSGI, header values are text with one character for each byte.
     """
 
     query: str
@@ -69,17 +69,17 @@ class Head:
 
 
 def new_request_id() -> str:
-    """A random UUID (version 4), in less than half of the time of `uuid.uuid4`."""
+    """A random UUID (version 4), in less than half the time of `uuid.uuid4`."""
     digits = os.urandom(16).hex()
     variant = _VARIANTS[digits[16]]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def outgoing_head(environ: Environ, route: Route, host_tags: str, request_id: str) -> Head:
-    """The head that goes to the intake.
+    """The head to send to the intake.
 
     Raises:
-        HTTPError: for what can't be put into a header.
+        HTTPError: a value can't be part of a header.
     """
     headers = _end_to_end(environ)
     _add_forwarded(headers, environ)
@@ -96,7 +96,7 @@ def outgoing_head(environ: Environ, route: Route, host_tags: str, request_id: st
 
 
 def outgoing_request(head: Head, endpoint: Endpoint, body: bytes) -> Request:
-    """The request for one endpoint, with its key, and no other's."""
+    """The request for one endpoint, with its own key only."""
     headers: Headers = dict(head.headers)
     headers["Content-Length"] = str(len(body))
     headers["DD-API-KEY"] = endpoint.api_key or ""
@@ -105,12 +105,12 @@ def outgoing_request(head: Head, endpoint: Endpoint, body: bytes) -> Request:
 
 
 def incoming_headers(lines: Iterable[tuple[str, str]]) -> Lines:
-    """The intake's headers that go back to the tracer."""
+    """The intake's headers that are returned to the tracer."""
     returned = []
     named: set[str] = set()
     for name, value in lines:
         if len(name) <= _MAX_NAME and _is_returned(name):
-            # Folded lines and other control characters are no news worth a broken answer.
+            # Dropped, since folded lines and control characters would break the response.
             if not _CONTROL.search(value):
                 returned.append((name, value))
         elif name.lower() == "connection":
@@ -126,14 +126,14 @@ def _is_returned(name: str) -> bool:
 
 
 def _end_to_end(environ: Environ) -> dict[str, str]:
-    """The tracer's headers, but for those of its connection and those that are ours."""
+    """The tracer's headers, except hop-by-hop ones and those that the forwarder sets."""
     headers = {}
     for variable, value in environ.items():
         name = _header_of(variable)
         if name and (value or name != "Content-Type"):
             headers[name] = value
     if _CONTROL.search("".join(headers.values())):
-        raise HTTPError(400, "a header has CR, LF or other control characters in it")
+        raise HTTPError(400, "a header contains CR, LF or another control character")
     connection = environ.get("HTTP_CONNECTION")
     if connection:
         names = _named_by if len(connection) <= _MAX_NAME else _named_by.__wrapped__
@@ -144,7 +144,7 @@ def _end_to_end(environ: Environ) -> dict[str, str]:
 
 @lru_cache(maxsize=1024)
 def _header_of(variable: str) -> str:
-    """The name of the header of a WSGI variable; "" for one that goes no further."""
+    """The name of the header of a WSGI variable; "" for one that is not forwarded."""
     if variable.startswith("HTTP_"):
         name = variable[5:].replace("_", "-").title()
     else:
@@ -153,11 +153,11 @@ def _header_of(variable: str) -> str:
 
 
 def _add_forwarded(headers: dict[str, str], environ: Environ) -> None:
-    """``X-Forwarded-*`` as the Agent's proxy sets them; a tracer's own values are dropped."""
+    """Set ``X-Forwarded-*`` as the Agent's proxy does; a tracer's own values are dropped."""
     address = _address(environ.get("REMOTE_ADDR") or "")
     if address:
         headers["X-Forwarded-For"] = address
-    # No user info, which a password may be in.
+    # Without user info, which may contain a password.
     host = environ.get("HTTP_HOST", "").rpartition("@")[2]
     headers["X-Forwarded-Host"] = _header_value("Host", host)
     headers["X-Forwarded-Proto"] = environ.get("wsgi.url_scheme", "http")
@@ -167,21 +167,21 @@ def _add_forwarded(headers: dict[str, str], environ: Environ) -> None:
 def _address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
-    except ValueError:  # a Unix socket's client has none
+    except ValueError:  # clients of a Unix socket have no address
         return ""
 
 
 @lru_cache(maxsize=256)
 def _named_by(connection: str) -> frozenset[str]:
-    """The headers that a ``Connection`` header claims for the connection."""
+    """The headers that a ``Connection`` header declares hop-by-hop."""
     return frozenset(name.strip().lower() for name in connection.split(","))
 
 
 @lru_cache(maxsize=256)
 def _query_and_tags(query: str, host_tags: str, more: str, tags_in_header: bool) -> tuple[str, str]:
-    """The query of the request, and the tags for its header, "" for none there.
+    """The query of the request, and the tags for its header, or "".
 
-    Remembered: a tracer sends the same tags with each request.
+    Cached, since a tracer sends the same tags with each request.
     """
     pairs = _query_pairs(query) if query else []
     in_query = [value for name, value in pairs if name == "ddtags"][:1]
@@ -198,10 +198,10 @@ def _path_of(url: str) -> str:
 
 
 def _query_pairs(query: str) -> Pairs:
-    """The fields of a query; as in headers, a character is a byte.
+    """The fields of a query; as in headers, one character for each byte.
 
-    As the Agent does, fields that can't be parsed are left out; so are credentials, since queries
-    are stored, and written into logs.
+    As in the Agent, fields that can't be parsed are left out; so are credentials, since queries
+    are stored and logged.
     """
     if ";" in query or "%" in query:
         query = "&".join(part for part in query.split("&") if not _BAD_FIELD.search(part))
@@ -215,7 +215,7 @@ def _query_pairs(query: str) -> Pairs:
 
 
 def _encoded(pairs: Pairs) -> str:
-    """Sorted by name, as the Agent does it."""
+    """The query string, sorted by name as in the Agent."""
     return urlencode(sorted(pairs, key=lambda pair: pair[0]), encoding="latin-1")
 
 
@@ -225,5 +225,5 @@ def _as_wsgi(text: str) -> str:
 
 def _header_value(what: str, value: str) -> str:
     if _CONTROL.search(value):
-        raise HTTPError(400, f"{what} can't be a header: CR, LF or other control characters in it")
+        raise HTTPError(400, f"{what} can't be a header: CR, LF or another control character in it")
     return value

@@ -1,4 +1,4 @@
-"""Lets requests of a route pass; while its intake is down, one probes and the others wait."""
+"""A circuit breaker for a route: while its intake is down, one request probes, others wait."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ KEY_REFUSED_DELAY = 60.0
 
 
 class RouteGate:
-    """For the threads that deliver a route's requests."""
+    """Shared by the threads that deliver a route's requests."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # Guards: everything below.
+        # Protects everything below.
         self._changed = threading.Condition()
         #: When the next probe may pass; None while the route is up.
         self._probe_at: float | None = None
@@ -32,10 +32,10 @@ class RouteGate:
             return self._probe_at is not None
 
     def enter(self) -> int | None:
-        """Wait until a request may pass.
+        """Wait until a request may be sent.
 
         Returns:
-            The turn, for `failed`; None: the gate is closed.
+            A number to pass to `failed`; None: the gate is closed.
         """
         with self._changed:
             while not self._closed:
@@ -49,7 +49,7 @@ class RouteGate:
             return None
 
     def succeeded(self) -> bool:
-        """A request was answered: delivered or rejected.
+        """Note that a request was answered: delivered or rejected.
 
         Returns:
             Whether the route was down before.
@@ -64,12 +64,12 @@ class RouteGate:
             return was_down
 
     def failed(self, turn: int, retry_after: float | None, at_least: float = 0.0) -> float:
-        """A request found the route down; returns the seconds until the next may pass.
+        """Note that a request found the route down; returns the seconds until the next probe.
 
         Args:
-            turn: what `enter` returned. A request that began before the route was known to be
-                down says nothing new.
-            at_least: seconds until the next probe.
+            turn: what `enter` returned. The failure of a request that began before the route was
+                known to be down is not counted again.
+            at_least: minimum seconds until the next probe.
         """
         with self._changed:
             if turn == self._turn:

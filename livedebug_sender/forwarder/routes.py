@@ -1,4 +1,4 @@
-"""The Agent's debugger routes: where each leads, and where its tags travel.
+"""The Agent's debugger routes: the destination of each, and where its tags are sent.
 
 As in the Datadog Agent's ``pkg/trace/api`` (``debugger.go``, ``symdb.go``).
 """
@@ -16,12 +16,12 @@ class Route:
     """One route.
 
     Attributes:
-        path: what tracers post to.
-        variable: how the Agent's variables for its destination begin.
-        intake: its URL at a site, unless a variable says otherwise.
-        track: the sender's track in whose queue its bodies wait.
-        tags_in_header: else they are in the query.
-        origin: the ``DD-EVP-ORIGIN``.
+        path: the path that tracers post to.
+        variable: the prefix of the Agent's variables for its destination.
+        intake: its URL at a site, unless a variable overrides it.
+        track: the sender's track whose queue holds its bodies.
+        tags_in_header: whether tags are sent in a header; otherwise in the query.
+        origin: the value of ``DD-EVP-ORIGIN``.
     """
 
     path: str
@@ -41,7 +41,7 @@ _LOGS = "https://http-intake.logs.{site}/api/v2/logs"
 _DEBUGGER = "https://debugger-intake.{site}" + TRACK_ROUTES[Track.DIAGNOSTICS].intake_path
 
 _TABLE = (
-    # Of tracers from before /debugger/v2/input: snapshots and logs, as logs.
+    # From tracers older than /debugger/v2/input: snapshots and logs, sent as logs.
     _route("/debugger/v1/input", "DD_APM_DEBUGGER", _LOGS, Track.LOGS),
     _route(
         TRACK_ROUTES[Track.DIAGNOSTICS].agent_path,
@@ -53,10 +53,10 @@ _TABLE = (
     _route(TRACK_ROUTES[Track.SYMDB].agent_path, "DD_APM_SYMDB", _DEBUGGER, Track.SYMDB),
 )
 
-#: By path. No other path leads anywhere.
+#: By path. Other paths are not forwarded.
 ROUTES: dict[str, Route] = {route.path: route for route in _TABLE}
 
-#: What else tracers send to an agent, by kind; the rest is "other".
+#: The other paths that tracers send to, by kind of data; all else is "other".
 _OTHERS = {
     "traces": (
         *(f"/v{version}/traces" for version in ("0.1", "0.2", "0.3", "0.4", "0.5", "0.7", "1.0")),
@@ -77,13 +77,13 @@ _OTHERS = {
     ),
 }
 SWALLOWED = tuple(_OTHERS)
-#: The paths, those that end with a slash with all that is under them.
+#: These paths; one that ends with a slash includes all paths under it.
 SWALLOWED_PATHS = {path: kind for kind, paths in _OTHERS.items() for path in paths}
 _UNDER = tuple(path for path in SWALLOWED_PATHS if path.endswith("/"))
 
 
 def swallowed_kind(path: str) -> str | None:
-    """The kind of what a tracer sends to an agent at this path; None for no such path."""
+    """The kind of data that tracers send to this path of an agent; None for an unknown path."""
     kind = SWALLOWED_PATHS.get(path)
     if kind is None and path.startswith(_UNDER):
         kind = next(SWALLOWED_PATHS[under] for under in _UNDER if path.startswith(under))

@@ -1,4 +1,4 @@
-"""What a forwarder is told: by the Agent's own variables, and by a few of its own."""
+"""The forwarder's settings: the Agent's environment variables, and a few of its own."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ class Settings:
     """Times in seconds, sizes in bytes; a str with a unit (`units`) is parsed to them.
 
     Args:
-        destinations: by path of a route: its endpoints, primary first.
-        host_tags: what comes before the tags of every request.
+        destinations: endpoints by path of a route, primary first.
+        host_tags: tags that are added before those of every request.
         default_env: the environment in them.
         mode: ``"pass-through"`` or ``"store-and-forward"``.
         workers: processes; None: one for each core (see `processes`).
-        timeout: for the intake's answer, connecting and sending included.
-        max_body_bytes: of one request.
-        max_at_once, max_at_once_bytes: requests, and their bodies, in flight at once.
-        receive_timeout: for a tracer to send a request whole.
-        swallow_others: take traces and the like, too, and throw them away.
+        timeout: for the intake's response, including connecting and sending.
+        max_body_bytes: maximum body of one request.
+        max_at_once, max_at_once_bytes: maximum requests, and bytes of their bodies, in flight.
+        receive_timeout: for a tracer to send a complete request.
+        swallow_others: accept traces and the like, too, and discard them.
         queue: where stored requests wait: ``"memory"``, ``"disk:/path/to/folder"`` or
             ``"kafka://host:port[,host:port...]/topic"``. Any but ``"memory"`` means the mode
             ``"store-and-forward"``.
-        queue_items, queue_bytes: store-and-forward: what may wait, in all workers together;
-            the items in memory only.
-        queue_min_free: a queue on a disk takes nothing more below so much free space.
+        queue_items, queue_bytes: store-and-forward: the size of the queue, in all workers
+            together; items apply to a queue in memory only.
+        queue_min_free: a disk queue accepts nothing while less space is free.
         kafka_min_replicas: a queue in Kafka refuses a topic with fewer replicas.
         kafka_config: a file of librdkafka properties for a queue in Kafka; "": none.
-        max_age: store-and-forward: how old a request may get; then it is dropped.
-        connections: store-and-forward: requests under way to the intake, for each route.
-        grace: to end after SIGTERM.
+        max_age: store-and-forward: the age at which a request is dropped.
+        connections: store-and-forward: concurrent requests to the intake, for each route.
+        grace: the time to shut down after SIGTERM.
     """
 
     destinations: Mapping[str, tuple[Endpoint, ...]] = field(repr=False)
@@ -84,7 +84,7 @@ class Settings:
         if self.max_body_bytes > self.max_at_once_bytes:
             raise ConfigError(
                 f"max_body_bytes is {self.max_body_bytes}, more than max_at_once_bytes "
-                f"({self.max_at_once_bytes}): no such body would ever be taken"
+                f"({self.max_at_once_bytes}): the largest bodies would never be accepted"
             )
         if self.mode == STORE_AND_FORWARD and not self._fits(self.processes):
             raise ConfigError(
@@ -95,7 +95,7 @@ class Settings:
 
     @property
     def processes(self) -> int:
-        """How many worker processes: as told, else one for each core of which each has room."""
+        """The number of worker processes: by default one per core, if the queue is large enough."""
         if self.workers is not None:
             return self.workers
         processes = len(os.sched_getaffinity(0))
@@ -114,13 +114,13 @@ class Settings:
         )
 
     def _fits(self, processes: int) -> bool:
-        """Does the largest body fit into a worker's share of the queue?"""
+        """Whether the largest body fits into a worker's share of the queue."""
         share = self.queue_bytes // processes * FLOODING_SHARE
         return self.max_body_bytes + 2 * MAX_HEAD <= share
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
-        """Settings of the environment (None: the process's); what is `given` comes first.
+        """Settings from the environment (None: the process's); `given` ones take precedence.
 
         Raises:
             ConfigError: names the variable and what is wrong, never a key.
