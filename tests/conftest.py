@@ -46,6 +46,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let half of the workers (`-n`) begin with the tests that wait, while the others compute.
+
+    With `--dist worksteal` each worker begins with an equal part of the list, one after the
+    other, and takes from the ends of the others' parts later.
+    """
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    waiting = [item for item in items if item.get_closest_marker("waits")]
+    others = [item for item in items if not item.get_closest_marker("waits")]
+    half = max(1, workers // 2)
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        part = (len(items) - len(ordered)) // (workers - worker)
+        first = waiting[worker::half] if worker < half else []
+        rest = max(0, part - len(first))
+        ordered += first + others[:rest]
+        others = others[rest:]
+    items[:] = ordered + others
+
+
 @pytest.fixture(autouse=True)
 def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):

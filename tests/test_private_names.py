@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ import livedebug_sender
 
 ROOT = Path(livedebug_sender.__file__).parent
 TESTS = Path(__file__).parent
-TREES = {path: ast.parse(path.read_text("utf-8")) for path in sorted(ROOT.rglob("*.py"))}
 
 #: Not private, whatever they look like: each is in the documentation of what it belongs to.
 DOCUMENTED = {
@@ -60,10 +60,16 @@ GUARDED = {
 }
 
 
+@cache  # and not at the import, which every process of a run makes
+def trees() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text("utf-8")) for path in sorted(ROOT.rglob("*.py"))}
+
+
 def is_private(name: str) -> bool:
     return bool(re.fullmatch(r"_[A-Za-z]\w*", name))
 
 
+@cache
 def names_made_in(tree: ast.AST) -> set[str]:
     """What a module itself defines or assigns."""
     made: set[str] = set()
@@ -78,7 +84,9 @@ def names_made_in(tree: ast.AST) -> set[str]:
     return made
 
 
-MADE_HERE = set().union(*map(names_made_in, TREES.values()))
+@cache
+def made_here() -> set[str]:
+    return set().union(*map(names_made_in, trees().values()))
 
 
 def imported(node: ast.AST) -> list[str]:
@@ -95,7 +103,7 @@ def private_names_of_others(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and is_private(node.attr):
             # What `self` has may have been made by a base class in another module.
-            ours = MADE_HERE if ast.unparse(node.value) in ("self", "cls") else own
+            ours = made_here() if ast.unparse(node.value) in ("self", "cls") else own
             if node.attr not in ours | {"_replace"}:  # that of named tuples, which is public
                 yield node.lineno, ast.unparse(node)
         elif isinstance(node, ast.Constant) and re.fullmatch(r"_[a-z]\w*", str(node.value)):
@@ -106,11 +114,20 @@ def private_names_of_others(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield getattr(node, "lineno", 0), name
 
 
+@cache
+def used() -> dict[str, str]:
+    """The private names of others that the package uses, each with a place."""
+    return {
+        name: f"{path.relative_to(ROOT)}:{line}"
+        for path, tree in trees().items()
+        for line, name in private_names_of_others(tree)
+    }
+
+
 def test_no_private_name_of_others_is_used_that_no_test_guards() -> None:
     found = {
-        f"{path.relative_to(ROOT)}:{line}: {name}"
-        for path, tree in TREES.items()
-        for line, name in private_names_of_others(tree)
+        f"{place}: {name}"
+        for name, place in used().items()
         if name not in DOCUMENTED | GUARDED.keys()
     }
     assert not found, (
@@ -119,12 +136,10 @@ def test_no_private_name_of_others_is_used_that_no_test_guards() -> None:
     )
 
 
-@pytest.mark.parametrize("name", GUARDED)
-def test_a_private_name_that_is_guarded_is_in_use_and_its_test_there(name: str) -> None:
-    used = {found for tree in TREES.values() for _, found in private_names_of_others(tree)}
-    assert name in used, f"{name} is used no more: take it off this list, and its test away"
-    file, test = GUARDED[name]
-    assert f"def {test}(" in (TESTS / file).read_text("utf-8")
+def test_a_private_name_that_is_guarded_is_in_use_and_its_test_there() -> None:
+    for name, (file, test) in GUARDED.items():
+        assert name in used(), f"{name} is used no more: take it off this list, and its test away"
+        assert f"def {test}(" in (TESTS / file).read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def test_two_changes_of_a_config_at_once_leave_the_newest_endpoint(
     def slow(endpoint: Endpoint, track: Any) -> Endpoint:
         if threading.current_thread() in worker and not in_between.is_set():
             in_between.set()
-            go_on.wait(2)  # with a lock in the config this times out: the change waits
+            go_on.wait(0.3)  # with a lock in the config this times out: the change waits
         return derive(endpoint, track)
 
     monkeypatch.setattr(config_module, "derive_endpoint_path", slow)

@@ -15,11 +15,20 @@ from typing import Any
 PATIENCE = 40.0
 
 
+#: gunicorn reads it in the folder where it starts. What it says by itself, "Booting worker", is
+#: said before a worker heeds signals: one that SIGTERM meets there waits until it is killed.
+GUNICORN_CONFIG = """
+def post_worker_init(worker):
+    worker.log.info("worker ready")
+"""
+
+
 @contextmanager
 def running(
     command: list[str], folder: Path, ready: int, **environ: str
 ) -> Iterator[tuple[Any, int]]:
     """A server process and the port that it chose, once so many processes are ready."""
+    (folder / "gunicorn.conf.py").write_text(GUNICORN_CONFIG)
     path = os.pathsep.join([str(folder), *sys.path])
     log = folder / "log"
     with log.open("wb") as output:
@@ -33,7 +42,7 @@ def running(
     try:
         until = time.monotonic() + PATIENCE
         # A process that is ended while it loads the application would show a traceback.
-        while len(re.findall(r"WSGI app 0|Booting worker", log.read_text())) < ready:
+        while len(re.findall(r"WSGI app 0|worker ready", log.read_text())) < ready:
             assert server.poll() is None, log.read_text()
             assert time.monotonic() < until, log.read_text()
             time.sleep(0.02)

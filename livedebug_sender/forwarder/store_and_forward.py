@@ -14,6 +14,7 @@ from ..delivery.capacity import FLOODS
 from ..delivery.dual_shipping import ADDITIONAL_SHARE, AdditionalEndpointWorker, DualShipping
 from ..errors import ConfigError
 from ..protocol.endpoint import Endpoint
+from ..runtime.clock import monotonic
 from ..runtime.log_limiter import LogLimiter
 from ..stats import Stats
 from ..transport.routes import Routes
@@ -66,7 +67,7 @@ class StoreAndForward:
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
         self._closed = False
-        #: Why the queue could not be opened, and when to try again (time.monotonic).
+        #: Why the queue could not be opened, and when to try again (by `monotonic`).
         self._failed = ("", 0.0)
 
     def start(self) -> None:
@@ -131,7 +132,7 @@ class StoreAndForward:
         # After a failure one request at a time tries again; the others do not wait for it.
         if not problem:
             self._lock.acquire()
-        elif time.monotonic() < again_at or not self._lock.acquire(blocking=False):
+        elif monotonic() < again_at or not self._lock.acquire(blocking=False):
             raise _unavailable(problem, _OPEN_AGAIN)
         try:
             return self._open()
@@ -149,12 +150,12 @@ class StoreAndForward:
             if self._closed:
                 raise _closing()
             problem, again_at = self._failed
-            if problem and time.monotonic() < again_at:  # while this one waited for the lock
+            if problem and monotonic() < again_at:  # while this one waited for the lock
                 raise ConfigError(problem)
             try:
                 opened = _Opened(self._settings, self._new_transport)
             except ConfigError as error:
-                self._failed = (str(error), time.monotonic() + _OPEN_AGAIN)
+                self._failed = (str(error), monotonic() + _OPEN_AGAIN)
                 raise
             self._opened = opened
             self._failed = ("", 0.0)
@@ -230,23 +231,23 @@ class _Opened:
             )
 
     def close(self, timeout: float) -> bool:
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         last = min(LAST, timeout * LAST_SHARE)
         cut_at, at_least = deadline - last, max(_AT_LEAST, last / 2)
         if not self.queue.durable:
-            while self.queue.stats().items and time.monotonic() < cut_at:
+            while self.queue.stats().items and monotonic() < cut_at:
                 time.sleep(_LOOK)
         for route in self._routes:
             route.stop()
-        while any(route.under_way for route in self._routes) and time.monotonic() < cut_at:
+        while any(route.under_way for route in self._routes) and monotonic() < cut_at:
             time.sleep(_LOOK)
         for route in self._routes:
             route.abort()
         ended_by = cut_at + at_least
-        while any(route.under_way for route in self._routes) and time.monotonic() < ended_by:
+        while any(route.under_way for route in self._routes) and monotonic() < ended_by:
             time.sleep(_LOOK)
-        self._lost = self.queue.close(max(at_least, cut_at - time.monotonic()))
-        self._dual_shipping.close(cut_at, time.monotonic)
+        self._lost = self.queue.close(max(at_least, cut_at - monotonic()))
+        self._dual_shipping.close(cut_at, monotonic)
         if self._lost:
             self.problems.note("shutdown", "stored requests dropped (shutdown)", self._lost)
         self.problems.report(final=True)
@@ -262,7 +263,7 @@ class _Opened:
             size if in_memory else min(size, _MAX_ADDITIONAL_BYTES),
             self._new_transport,
             self.problems,
-            time.monotonic,
+            monotonic,
         )
 
 

@@ -34,7 +34,7 @@ from .own_modules import ImportOnOurThread, own_package_in_place
 _LOCK = "_livedebug_sender_importing"
 #: Maximum seconds that a fork waits for an import; one that takes longer may be waiting
 #: for the thread that forks.
-_FORK_WAITS = 3.0
+FORK_WAITS = 3.0
 #: For each fork in progress, the lock; None if it could not be acquired.
 _fork_holds: list[Any] = []
 #: The imports in progress on threads other than the main one.
@@ -122,7 +122,7 @@ atexit.register(_loaded.clear)
 
 def _before_fork() -> None:
     lock = _importing()
-    _fork_holds.append(lock if lock.acquire(timeout=_FORK_WAITS) else None)
+    _fork_holds.append(lock if lock.acquire(timeout=FORK_WAITS) else None)
 
 
 def _after_fork_in_parent() -> None:

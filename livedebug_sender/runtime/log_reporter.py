@@ -21,15 +21,15 @@ from .clock import monotonic
 from .log_limiter import QUIET_FOR, LogLimiter
 from .threads import start_thread
 
-#: Seconds by which a first line is delayed, so that it can include a count.
-_GATHER = 1.0
+#: Seconds by which a first line is delayed, so that it can include a count, and between two
+#: attempts to start a thread: were that longer, a problem that is noted soon after a thread has
+#: ended would not be logged.
+GATHER = 1.0
 #: Seconds after which a request without a response is logged. Including the time to detect it
 #: and to write the line, this is less than five.
 SLOW_AFTER = 3.0
 #: Seconds for which an idle thread stays, so that not every long request starts a new one.
 _LINGER = 10.0
-#: Seconds between two attempts to start a thread.
-_START_AGAIN = 1.0
 
 
 @dataclass
@@ -103,7 +103,7 @@ class LogReporter(LogLimiter):
             return
         now = self._clock()
         if now >= self._start_at:
-            self._start_at = now + _START_AGAIN
+            self._start_at = now + GATHER
             self._start(self._run, "livedebug-log")
 
     def _run(self) -> None:
@@ -115,7 +115,7 @@ class LogReporter(LogLimiter):
                 self._alive.release()
 
     def _report_all(self) -> None:
-        wait: float | None = _GATHER
+        wait: float | None = GATHER
         while wait is not None:
             self._sleep(wait)
             self._look_at_requests()
@@ -139,7 +139,7 @@ class LogReporter(LogLimiter):
 
     def _wake_for(self, kind: object) -> None:
         """Wake the thread if it would sleep beyond the time at which a line of this kind is due."""
-        due = max(self._due_at(kind), self._clock() + _GATHER)
+        due = max(self._due_at(kind), self._clock() + GATHER)
         if due < self._wakes_at:
             self._wakes_at = due  # so that many notes wake it only once
             self._wake.set()
@@ -157,7 +157,7 @@ class LogReporter(LogLimiter):
         waits = []
         due = self.next_due()
         if due is not None and (due <= now or not self._closed):
-            waits.append(min(max(due - now, _GATHER), threading.TIMEOUT_MAX))
+            waits.append(min(max(due - now, GATHER), threading.TIMEOUT_MAX))
         if not self._closed and (self._watched or now < self._busy_until):
             waits.append(SLOW_AFTER / 4)
         return min(waits, default=None)

@@ -236,6 +236,7 @@ def test_what_is_no_queue_is_said(tmp_path):
         assert words in result.stderr
 
 
+@pytest.mark.waits
 def test_a_broker_that_cannot_be_reached_is_no_wrong_use(monkeypatch):
     topic = pytest.importorskip("livedebug_sender.forwarder.queue.kafka.topic")
     monkeypatch.setattr(topic, "PATIENCE", 0.6)

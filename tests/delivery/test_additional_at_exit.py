@@ -8,6 +8,8 @@ import pytest
 from programs import run
 from servers import Arrived, RawServer, RecordingServer, hang
 
+pytestmark = pytest.mark.waits
+
 
 def slow(_: Arrived) -> int:
     time.sleep(0.3)
@@ -26,9 +28,21 @@ def test_a_sender_that_goes_out_of_scope_after_a_flush_loses_no_additional_copy(
         assert len(intake.elements()) == len(second.elements()) == 3
 
 
+#: All is imported in peace: on a busy machine that takes longer than the exit may.
+WARM = """
+        warm = SenderConfig()
+        warm.set_endpoint(Endpoint(sys.argv[1]))
+        warm.add_additional_debugger_endpoint(Endpoint(sys.argv[1]))
+        first = Sender(warm)
+        assert first.enqueue("logs", b"[]") and first.close(20)
+        assert first.stats().additional_delivered == 1
+"""
+
+
 def test_additional_endpoints_that_hang_starve_no_other_at_exit() -> None:
-    script = """
-        sender.enqueue("logs", b"{}")
+    script = f"""{WARM}
+        sender = Sender(config, shutdown_timeout=3)
+        sender.enqueue("logs", b"{{}}")
     """
     with RecordingServer() as intake, RecordingServer() as second, RawServer(hang) as stuck:
         done = run(script, intake.url, stuck.url, stuck.url + "/other", second.url)
@@ -47,14 +61,8 @@ def test_a_name_that_is_looked_up_for_ever_holds_no_exit_and_starves_no_other(be
             asked.set()
             threading.Event().wait()
         socket.getaddrinfo = stall
-        # All is imported in peace: on a busy machine that takes longer than the exit may.
-        warm = SenderConfig()
-        warm.set_endpoint(Endpoint(sys.argv[1]))
-        warm.add_additional_debugger_endpoint(Endpoint(sys.argv[1]))
-        first = Sender(warm)
-        assert first.enqueue("logs", b"[]") and first.close(20)
-        assert first.stats().additional_delivered == 1
-        sender = Sender(config, shutdown_timeout=5)
+        {WARM}
+        sender = Sender(config, shutdown_timeout=3)
         sender.enqueue("logs", b"{{}}")
         if {begun}:
             assert asked.wait(20)

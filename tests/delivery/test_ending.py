@@ -223,6 +223,7 @@ def test_a_hanging_intake_delays_the_exit_by_the_shutdown_timeout_and_no_more() 
         assert 0.3 < float(done.stdout) < 5  # not one after the other
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("fault", [hang, drip])
 def test_a_stuck_additional_endpoint_does_not_hold_the_exit_past_the_timeout(fault: Any) -> None:
     with RecordingServer() as intake, RawServer(fault) as stuck:
@@ -319,6 +320,7 @@ def test_multiprocessing_children_deliver_at_their_end() -> None:
         assert sorted(e["n"] for e in intake.elements()) == [0, 1, 2, 3]
 
 
+@pytest.mark.waits
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
 def test_an_idle_sender_does_not_wake_up(make_sender: Make) -> None:
     def waits() -> dict[str, str]:

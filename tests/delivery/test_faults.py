@@ -64,6 +64,7 @@ def after_a_while(status: int, retry_after: Callable[[], str] | None) -> Any:
     return answer
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize(
     "retry_after",
     [None, lambda: "1", lambda: formatdate(time.time() + 2, usegmt=True)],
@@ -82,6 +83,7 @@ def test_an_intake_that_refuses_for_a_second_gets_everything(
             assert sender.stats().retries <= 3 * len(TRACKS)
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("fault", [cut, hang, drip])
 def test_an_intake_whose_answers_do_not_come_for_a_second_gets_everything(
     make_sender: Make, fault: Any
@@ -95,6 +97,7 @@ def test_an_intake_whose_answers_do_not_come_for_a_second_gets_everything(
         all_arrived(sender, wanted, intake)
 
 
+@pytest.mark.waits
 def test_an_intake_that_goes_away_in_use_and_comes_back_gets_everything_in_order(
     make_sender: Make,
 ) -> None:
@@ -142,6 +145,7 @@ def test_a_certificate_that_is_no_good_gets_neither_key_nor_payload(
     assert KEY not in caplog.text
 
 
+@pytest.mark.waits
 @pytest.mark.usefixtures("trusted")
 def test_once_its_certificate_is_renewed_an_intake_gets_everything(
     make_sender: Make, authority: trustme.CA, server_tls: ssl.SSLContext
@@ -156,6 +160,7 @@ def test_once_its_certificate_is_renewed_an_intake_gets_everything(
         all_arrived(sender, wanted, after)
 
 
+@pytest.mark.waits
 def test_a_host_name_that_can_not_be_resolved_for_a_second_loses_nothing(
     make_sender: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

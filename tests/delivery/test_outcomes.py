@@ -78,6 +78,7 @@ def test_trouble_that_passes_is_retried_until_delivered(make_sender: Make, statu
         assert intake.elements() == [{}] * 4
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_in_seconds_is_honoured(make_sender: Make, status: int) -> None:
     with RecordingServer(scripted(Reply(status, {"Retry-After": "1"}))) as intake:
@@ -89,6 +90,7 @@ def test_retry_after_in_seconds_is_honoured(make_sender: Make, status: int) -> N
         assert time.monotonic() - start > 0.9
 
 
+@pytest.mark.waits
 def test_retry_after_as_a_date_is_honoured(make_sender: Make) -> None:
     def later(_: Arrived) -> Reply | int:
         if len(intake.requests) > 1:
@@ -252,6 +254,7 @@ def test_the_intake_is_never_downgraded(make_sender: Make) -> None:
         assert sender.stats().dropped == {"rejected": 1}
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("fault", [hang, drip, cut])
 def test_an_answer_that_never_ends_or_comes_is_no_answer(
     make_sender: Make, fault: Any, caplog: pytest.LogCaptureFixture
@@ -312,6 +315,7 @@ def test_order_is_kept_within_a_track(make_sender: Make) -> None:
         assert intake.elements() == [{"n": number} for number in range(200)]
 
 
+@pytest.mark.waits
 def test_a_repeated_problem_is_logged_once_then_counted(
     make_sender: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -383,6 +387,7 @@ def test_no_sender_ever_shows_a_key(make_sender: Make, caplog: pytest.LogCapture
     assert not any(KEY in text for text in shown)
 
 
+@pytest.mark.waits
 def test_a_payload_that_crashes_the_intake_takes_no_others_with_it(make_sender: Make) -> None:
     def answer(request: Arrived) -> int:
         return 500 if {"n": 7} in request.elements else 202
@@ -396,6 +401,7 @@ def test_a_payload_that_crashes_the_intake_takes_no_others_with_it(make_sender: 
         assert (stats.delivered, stats.dropped) == (19, {"undeliverable": 1})
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("session_factory", [None, requests.Session], ids=["own", "session"])
 def test_a_payload_that_makes_the_intake_cut_the_connection_takes_no_others_with_it(
     make_sender: Make, session_factory: Callable[[], requests.Session] | None

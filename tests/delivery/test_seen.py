@@ -15,7 +15,10 @@ from servers import Arrived, RawServer, RecordingServer, Reply, free_port, hang
 from waiting import until
 
 from livedebug_sender import Endpoint, Sender, SenderConfig
+from livedebug_sender.runtime import log_reporter
 from livedebug_sender.runtime.log_limiter import logger
+
+pytestmark = pytest.mark.waits
 
 Make = Callable[..., Sender]
 #: Seconds within which trouble is told of; the machine may be a busy one.
@@ -48,6 +51,13 @@ def lines() -> Iterator[Lines]:
     yield handler
     logger.removeHandler(handler)
     logger.setLevel(level)
+
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorter sleeps of the thread that writes, where another test shows that `SOON` is met."""
+    monkeypatch.setattr(log_reporter, "GATHER", 0.1)
+    monkeypatch.setattr(log_reporter, "SLOW_AFTER", 0.5)
 
 
 def test_where_payloads_go_and_why_is_told_once_and_never_a_key(lines: Lines) -> None:
@@ -108,6 +118,7 @@ def test_an_agent_that_hangs_is_told_of_while_the_request_lasts(
         sender.close(0)
 
 
+@pytest.mark.usefixtures("_quick")
 def test_an_agent_that_stops_reading_a_large_body_is_told_of_while_that_lasts(
     make_sender: Make, lines: Lines
 ) -> None:
@@ -120,6 +131,7 @@ def test_an_agent_that_stops_reading_a_large_body_is_told_of_while_that_lasts(
         sender.close(0)
 
 
+@pytest.mark.usefixtures("_quick")
 def test_drops_are_told_of_while_the_worker_waits_for_its_retry(
     make_sender: Make, lines: Lines
 ) -> None:
@@ -145,6 +157,7 @@ def test_when_it_is_over_is_told_with_what_it_cost(make_sender: Make, lines: Lin
     assert f"{100 - taken} payloads were dropped" in over
 
 
+@pytest.mark.usefixtures("_quick")
 def test_its_end_is_told_soon_though_counts_of_drops_are_kept_back(
     make_sender: Make, lines: Lines
 ) -> None:
@@ -154,11 +167,13 @@ def test_its_end_is_told_soon_though_counts_of_drops_are_kept_back(
         for _ in range(100):
             sender.enqueue("logs", b"{}")
         assert until(lines.told(logging.WARNING, "queue_full"), SOON)
+    assert until(lines.told(logging.WARNING, "no answer"), SOON)
     with RecordingServer(port=port) as agent:
         assert until(lambda: bool(agent.requests), 60)
         assert until(lines.told(logging.INFO, "answers again"), SOON)
 
 
+@pytest.mark.usefixtures("_quick")
 def test_a_path_that_is_refused_is_told_of_and_the_end_of_that_too(
     make_sender: Make, lines: Lines
 ) -> None:
@@ -183,11 +198,12 @@ def test_a_path_that_is_refused_is_told_of_and_the_end_of_that_too(
         assert until(lines.told(logging.INFO, over, "3 payloads were dropped"), SOON)
 
 
+@pytest.mark.usefixtures("_quick")
 def test_of_a_flood_of_trouble_little_is_written(make_sender: Make, lines: Lines) -> None:
     sender = make_sender(f"http://127.0.0.1:{free_port()}", max_queue_items=10)
     for n in range(20_000):
         sender.enqueue(("logs", "snapshots", "diagnostics", f"odd {n}")[n % 4], b"{}")
-    until(lambda: False, 2)
+    until(lambda: False, 1)  # in which it may write ten times
     sender.close(0)
     warnings = lines.texts(logging.WARNING)
     assert len(warnings) <= 20
@@ -212,6 +228,7 @@ def test_no_line_is_written_by_who_enqueues_nor_while_it_holds_its_log_handlers_
     assert all(record.thread != here for record in lines.records)
 
 
+@pytest.mark.usefixtures("_quick")
 def test_a_failing_additional_endpoint_is_logged_by_its_name(
     make_sender: Make, lines: Lines
 ) -> None:
@@ -235,6 +252,7 @@ def test_a_failing_additional_endpoint_is_logged_by_its_name(
         assert KEY not in str(lines.records)
 
 
+@pytest.mark.usefixtures("_quick")
 def test_an_additional_endpoint_that_refuses_the_key_is_said_to(
     make_sender: Make, lines: Lines
 ) -> None:
@@ -244,6 +262,7 @@ def test_an_additional_endpoint_that_refuses_the_key_is_said_to(
         assert until(lines.told(logging.WARNING, intake.url, "refused the API key (403)"), SOON)
 
 
+@pytest.mark.usefixtures("_quick")
 def test_an_additional_endpoint_that_hangs_is_told_of_while_the_request_lasts(
     make_sender: Make, lines: Lines
 ) -> None:
@@ -270,6 +289,7 @@ def test_each_requests_outcome_is_told_at_debug(make_sender: Make, lines: Lines)
     assert all("logs" in text and agent.url[7:] in text for text in told)
 
 
+@pytest.mark.usefixtures("_quick")
 def test_at_debug_requests_without_an_answer_and_copies_are_logged_too(
     make_sender: Make, lines: Lines
 ) -> None:

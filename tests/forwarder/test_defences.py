@@ -336,6 +336,7 @@ def test_a_request_that_comes_drop_by_drop_is_cut(intake, begun):
         raise AssertionError("the server still listens")
 
 
+@pytest.mark.waits
 def test_clients_that_read_no_answers_hold_nobody_up_and_are_cut(intake):
     asked = b"GET /info HTTP/1.1\r\nHost: x\r\n\r\n" * 20_000  # more than is kept for them
     bounds = {"receive_timeout": 1.0, "max_at_once": 2}
@@ -409,6 +410,7 @@ def test_clients_that_hold_all_places_keep_nobody_out(with_20_places, begun):
         sock.close()
 
 
+@pytest.mark.waits
 def test_where_places_are_short_those_in_a_request_are_cut_last_and_those_in_hand_never(
     monkeypatch,
 ):

@@ -165,6 +165,7 @@ def test_what_could_not_be_delivered_in_time_is_an_exit_with_1():
         assert "stored requests dropped (shutdown)" in "".join(process.lines)
 
 
+@pytest.mark.waits
 def test_a_request_that_outlasts_the_grace_is_said_so():
     arguments = ("--listen", "127.0.0.1:0", "--timeout", "30", "--grace", "0.5")
     with RawServer(hang) as intake, forwarding(intake.url, *arguments) as process:
@@ -352,6 +353,7 @@ def test_on_sigterm_while_its_queue_is_still_opened_it_exits_with_0(tmp_path, wo
     assert "Traceback" not in said
 
 
+@pytest.mark.waits
 def test_kafka_that_cannot_be_reached_is_said_before_it_forwards(monkeypatch, caplog):
     topic = pytest.importorskip("livedebug_sender.forwarder.queue.kafka.topic")
     monkeypatch.setattr(topic, "PATIENCE", 1.0)

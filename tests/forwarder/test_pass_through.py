@@ -257,6 +257,7 @@ def test_a_stalled_additional_endpoint_delays_nothing():
         assert time.monotonic() - begun < 5
 
 
+@pytest.mark.waits
 def test_a_name_server_that_stalls_is_a_timeout_in_time(monkeypatch):
     names = NameServer()
     monkeypatch.setattr(socket, "getaddrinfo", names.instead_of_getaddrinfo)

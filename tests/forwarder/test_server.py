@@ -85,6 +85,7 @@ def test_an_idle_connection_holds_nobody_at_the_end():
     assert forwarder.delivered is True
 
 
+@pytest.mark.waits
 def test_the_last_answers_get_all_but_the_end_of_the_time_to_finish():
     gate = threading.Event()
 

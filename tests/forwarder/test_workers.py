@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from descriptors import descriptors
 from forward_process import Process, forwarding, started
 from running_forwarder import ROUTES, environ
 from servers import Arrived, RecordingServer
@@ -90,10 +91,10 @@ def test_connections_are_spread_evenly_and_the_metrics_are_of_all_workers(proces
 
 def descriptors_of(pid: int) -> int:
     """Sockets of a process."""
-    links = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()]
-    return sum(link.startswith("socket:") for link in links)
+    return sum(target.startswith("socket:") for target in descriptors(pid))
 
 
+@pytest.mark.waits
 def test_a_worker_that_is_killed_is_replaced_and_what_it_had_in_hand_is_given_back():
     gate = threading.Event()
 
@@ -232,6 +233,7 @@ def test_more_connections_than_there_may_be_wait_for_one_to_end(intake):
             client.close()
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize(
     "begun",
     [b"", b"POST / HT", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"],
@@ -263,6 +265,7 @@ forward()
 """
 
 
+@pytest.mark.waits
 def test_a_worker_that_is_stopped_gets_no_connections_and_is_replaced_in_the_end(intake):
     options = ("--listen", "127.0.0.1:0", "--workers", "2")
     command = (sys.executable, "-c", IMPATIENT, *options)
@@ -283,6 +286,7 @@ def test_a_worker_that_is_stopped_gets_no_connections_and_is_replaced_in_the_end
         assert process.end() == 0
 
 
+@pytest.mark.waits
 def test_a_connection_that_comes_while_there_is_no_worker_waits_for_the_next_one(process):
     for _ in range(2):  # the second time they have only just been started
         assert until(lambda: len(workers_of(process)) == 3)

@@ -12,6 +12,8 @@ from running_recipes import PATIENCE, environ_for, messages
 from servers import RecordingServer
 from web_servers import running
 
+pytestmark = pytest.mark.waits
+
 
 def ask(port: int, path: str) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as answer:

@@ -69,6 +69,7 @@ def use(
 
 
 # Of three things, each pair of values: gevent patches ssl and locks, so there all of them.
+@pytest.mark.waits
 @pytest.mark.parametrize(
     ("worker", "scheme", "early"),
     [
@@ -102,6 +103,7 @@ def test_gunicorn_with_preload_delivers_what_every_process_enqueued_once(
     assert "MonkeyPatchWarning" not in log
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("early", ["yes", "no"])
 @pytest.mark.parametrize("lazy", [True, False])
 def test_uwsgi_delivers_what_every_process_enqueued_once(

@@ -58,6 +58,7 @@ def test_a_host_that_drops_threading_ends_and_gets_a_threading_of_its_own() -> N
         assert len(intake.elements()) == 1
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("lives", [0, 2.5])
 def test_a_program_that_has_dropped_threading_for_good_ends_and_delivers(lives: float) -> None:
     with RecordingServer() as intake:
@@ -135,11 +136,18 @@ def test_an_import_that_fails_half_way_is_tried_again() -> None:
         assert len(intake.elements()) == 1
 
 
+@pytest.mark.waits
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-@pytest.mark.parametrize("slow", ["requests.sessions", "urllib3.util.retry"])
-def test_a_child_forked_in_the_middle_of_an_import_that_takes_long_delivers(slow: str) -> None:
+@pytest.mark.parametrize(
+    ("slow", "fork_waits"), [("requests.sessions", None), ("urllib3.util.retry", 0.2)]
+)
+def test_a_child_forked_in_the_middle_of_an_import_that_takes_long_delivers(
+    slow: str, fork_waits: float | None
+) -> None:
     script = f"""
         {INDENTED_SLOW}
+        from livedebug_sender.runtime import lazy_import
+        lazy_import.FORK_WAITS = {fork_waits} or lazy_import.FORK_WAITS
         over = threading.Event()
         SlowDown({slow!r}, lambda: over.wait(60))
         sender.enqueue("logs", {{"n": 1}})
@@ -192,6 +200,7 @@ def test_a_first_import_at_the_exit_is_made_on_the_main_thread() -> None:
         assert len(intake.elements()) == 1
 
 
+@pytest.mark.waits
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="an older Python makes executors there")
 def test_two_threads_whose_import_fails_at_the_exit_leave_no_traceback() -> None:
     """As that of executors does, when a batch and the exit come to need one at once."""

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from waiting import until
 
+from livedebug_sender.runtime import log_reporter
 from livedebug_sender.runtime.log_limiter import MAX_KINDS, MAX_LENGTH, LogLimiter, logger
-from livedebug_sender.runtime.log_reporter import SLOW_AFTER, LogReporter
+from livedebug_sender.runtime.log_reporter import LogReporter
 
 
 class Clock:
@@ -204,6 +205,13 @@ def reporter() -> Iterator[LogReporter]:
     made.close()
 
 
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorter sleeps of the thread, where their length takes part in no claim."""
+    monkeypatch.setattr(log_reporter, "GATHER", 0.1)
+    monkeypatch.setattr(log_reporter, "SLOW_AFTER", 0.5)
+
+
 def names_of_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate()]
 
@@ -212,6 +220,7 @@ def said(caplog: pytest.LogCaptureFixture, text: str) -> Callable[[], bool]:
     return lambda: any(text in record.getMessage() for record in list(caplog.records))
 
 
+@pytest.mark.waits
 def test_a_line_is_written_though_nobody_asks_and_not_by_who_noted_it(
     reporter: LogReporter, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -245,6 +254,7 @@ def test_no_more_than_one_thread_is_started_however_much_is_noted() -> None:
     assert len(started) == 2
 
 
+@pytest.mark.usefixtures("_quick")
 def test_a_count_that_is_kept_back_keeps_the_thread_until_it_is_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -261,13 +271,14 @@ def test_a_count_that_is_kept_back_keeps_the_thread_until_it_is_told(
     assert until(lambda: "livedebug-log" not in names_of_threads())
 
 
+@pytest.mark.usefixtures("_quick")
 def test_something_new_is_told_soon_though_a_count_of_something_else_is_kept_back(
     reporter: LogReporter, caplog: pytest.LogCaptureFixture
 ) -> None:
     reporter.note("old", "old trouble")
     assert until(said(caplog, "old trouble"))
     reporter.note("old", "old trouble")  # for which the thread sleeps a minute
-    time.sleep(1.5)
+    time.sleep(0.4)  # by now it does
     began = time.monotonic()
     reporter.note("new", "new trouble")
     assert until(said(caplog, "new trouble"), 20)
@@ -275,19 +286,21 @@ def test_something_new_is_told_soon_though_a_count_of_something_else_is_kept_bac
     assert len(caplog.records) == 2
 
 
+@pytest.mark.usefixtures("_quick")
 def test_a_request_that_takes_long_is_told_of_once_a_minute_while_it_lasts() -> None:
     clock = Clock()
     reporter = LogReporter(clock)
     slow: list[float] = []
+    slow_after = log_reporter.SLOW_AFTER
     with reporter.watching(300.0, slow.append):
         time.sleep(0)
         assert slow == []
         for minute in range(2):
-            clock.now += SLOW_AFTER if minute == 0 else 60.0
+            clock.now += slow_after if minute == 0 else 60.0
             assert until(lambda count=minute + 1: len(slow) == count)
-            time.sleep(1.0)
+            time.sleep(0.3)  # it looks each eighth of a second
             assert len(slow) == minute + 1
-    assert slow == [SLOW_AFTER, SLOW_AFTER + 60.0]
+    assert slow == [slow_after, slow_after + 60.0]
     reporter.close()
     assert until(lambda: "livedebug-log" not in names_of_threads())
 
@@ -314,6 +327,7 @@ def test_what_is_noted_after_a_close_is_one_line_and_keeps_no_thread(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.usefixtures("_quick")
 def test_a_handler_that_hangs_holds_nobody_up_who_notes() -> None:
     hanging = threading.Event()
 

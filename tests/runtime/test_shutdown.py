@@ -131,6 +131,7 @@ def workers() -> list[threading.Thread]:
     return [one for one in threading.enumerate() if one.name == "livedebug-logs"]
 
 
+@pytest.mark.waits
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="kills as CPython does")
 def test_a_killed_worker_is_replaced_and_nothing_is_lost(make_sender: Make) -> None:
@@ -155,6 +156,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(make_sender: Make) -> N
         assert until(lambda: worker not in workers())
 
 
+@pytest.mark.waits
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="kills as CPython does")
 def test_a_worker_that_is_killed_until_it_is_gone_is_replaced(
     make_sender: Make, monkeypatch: pytest.MonkeyPatch

@@ -94,6 +94,7 @@ _FULL_DISK = """
 """
 
 
+@pytest.mark.waits
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits there")
 def test_a_line_that_the_disk_has_no_room_for_is_taken_back_and_written_later(
     tmp_path: Path,

@@ -220,6 +220,7 @@ def test_a_socks_proxy_that_refuses_the_credentials_is_no_answer(
         assert "wrong" not in str(raised.value)
 
 
+@pytest.mark.waits
 def test_a_socks_proxy_that_drips_is_a_timeout(
     transport: Transport, use_proxy: Callable[[str], None]
 ) -> None:

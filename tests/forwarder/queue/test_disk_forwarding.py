@@ -73,6 +73,7 @@ def test_a_stop_in_the_middle_of_a_delivery_leaves_it_on_the_disk(tmp_path):
         assert intake.wait_for(1)[0].body == b"[1]"
 
 
+@pytest.mark.waits
 def test_a_delivery_under_way_is_cut_in_time_for_the_queue_to_close(tmp_path, monkeypatch):
     monkeypatch.setattr(store_and_forward, "LAST", 3.0)
     monkeypatch.setattr(store_and_forward, "LAST_SHARE", 0.75)
@@ -111,6 +112,7 @@ def test_what_is_refused_for_good_becomes_a_dead_letter(tmp_path):
     assert json.loads(letter.read_bytes().partition(b"\n")[0])["reason"] == "HTTP 413"
 
 
+@pytest.mark.waits
 def test_while_the_intake_is_down_one_request_probes_and_the_rest_waits(tmp_path):
     lock = threading.Lock()
     at_once = [0, 0]  # now, and the most after the first round

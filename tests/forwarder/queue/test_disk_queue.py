@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from crashed_queues import crashed, opened, segments, taken_from
+from descriptors import descriptors
 from queue_kinds import OTHER_ROUTE, ROUTE, a_request
 from waiting import until
 
@@ -248,8 +249,7 @@ def test_a_folder_that_may_not_be_written_is_said(tmp_path):
 
 def open_files(folder: Path) -> int:
     """How many files in there this process has open."""
-    links = Path("/proc/self/fd").iterdir()
-    return sum(os.path.realpath(link).startswith(f"{folder}/") for link in links)
+    return sum(target.startswith(f"{folder.resolve()}/") for target in descriptors())
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
