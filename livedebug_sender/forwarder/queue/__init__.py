@@ -1,5 +1,5 @@
 """Where stored requests wait: in memory, on a disk, or in Kafka.
 
-`request_queue` says what each of them promises, `stored_request` what waits there and how
-it is encoded, `opening` makes the one that a URL names.
+`request_queue` defines what all of them promise, `stored_request` the requests and their
+encoding; `opening` opens the queue that a URL names.
 """

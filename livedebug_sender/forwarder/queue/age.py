@@ -1,4 +1,4 @@
-"""How old a request is, where the clock may be set: `--max-age` drops what was confirmed."""
+"""The age of requests, even if the clock is set: `--max-age` drops requests answered 202."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import threading
 import time
 from collections.abc import Callable
 
-#: Seconds by which the wall clock is ahead of where it was expected: it was set.
+#: If the wall clock is this many seconds ahead of what was expected, it was set.
 _JUMP = 60.0
 
 
 def _elapsed() -> float:
-    """Seconds, by a clock that nobody sets; where there is one, one that runs while the
-    machine sleeps."""
+    """Seconds, by a clock that can't be set; if available, one that runs during suspend."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime(clock)
 
 
 class AgeClock:
-    """Ages of what was received, in which no one jump of the wall clock counts.
+    """Computes ages of received requests, ignoring jumps of the wall clock.
 
-    A clock that is put right by hours would else let all that waits expire at once. Set
-    back, it makes requests younger than they are, and none is dropped for that.
+    Otherwise everything in the queue would expire at once when a clock is corrected by hours. If
+    the clock is set back, requests appear younger than they are, and none is dropped for that.
 
     Args:
-        wall: seconds since 1970, by which requests are stamped.
-        elapsed: seconds, never set.
+        wall: seconds since 1970, the clock of the requests' timestamps.
+        elapsed: seconds of a clock that is never set.
     """
 
     def __init__(
@@ -35,24 +34,24 @@ class AgeClock:
     ) -> None:
         self.wall = wall
         self._elapsed = elapsed
-        # Guards: what follows.
+        # Protects what follows.
         self._lock = threading.Lock()
         self._offset = wall() - elapsed()
-        #: (what the wall clock said when it was put forward, by how many seconds).
+        #: (the wall clock's time when it was set forward, by how many seconds).
         self._jumps: list[tuple[float, float]] = []
 
     def is_older(self, received_at: float, seconds: float) -> bool:
-        # Most are not, by any clock: each delivery asks.
+        # The cheap check first, since each delivery asks: most are not, by either clock.
         return self.wall() - received_at > seconds and self.age(received_at) > seconds
 
     def age(self, received_at: float) -> float:
-        """Seconds; negative for what seems to come from the future."""
+        """Seconds; negative for a timestamp in the future."""
         with self._lock:
             now = self.wall()
             offset = now - self._elapsed()
             ahead = offset - self._offset
             if ahead > _JUMP:
                 self._jumps.append((now - ahead, ahead))
-            # Smaller steps are a clock that is kept right, and add up to nothing.
+            # Smaller steps are regular corrections of the clock, which don't accumulate.
             self._offset = offset
             return now - received_at - sum(by for at, by in self._jumps if received_at <= at)

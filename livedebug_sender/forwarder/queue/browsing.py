@@ -1,4 +1,4 @@
-"""Looking into a queue from outside, whether or not a forwarder works with it."""
+"""Inspects a queue from outside, whether or not a forwarder uses it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Entry:
     """A request in a queue, without its body.
 
     Args:
-        name: names it in this queue, for `QueueBrowser.read` and the rest.
+        name: identifies it in this queue, for the methods of `QueueBrowser`.
         place: `WAITING` or `DEAD`.
         size: bytes of the body.
-        reason: why it is dead; else "".
+        reason: why it is a dead letter; otherwise "".
     """
 
     name: str
@@ -34,10 +34,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Finding:
-    """What `QueueBrowser.verify` saw of one part (a file, a partition).
+    """The result of `QueueBrowser.verify` for one part (a file, a partition).
 
     Args:
-        problem: what is wrong, in words; "": nothing.
+        problem: a description of what is wrong; "": nothing.
     """
 
     part: str
@@ -47,34 +47,34 @@ class Finding:
 
 
 class QueueInUse(Exception):
-    """Not while a forwarder works with it; the message says what to do."""
+    """Not possible while a forwarder uses the queue; the message says what to do."""
 
 
 class QueueBrowser(Protocol):
-    """For one thread; a context manager."""
+    """For use by one thread; a context manager."""
 
     def entries(self, place: str) -> Iterator[Entry]:
         """All entries, the oldest first."""
 
     def read(self, name: str) -> StoredRequest:
-        """One whole request; KeyError if there is none of that name."""
+        """One complete request; KeyError if there is none of that name."""
 
     def requeue(self, names: Collection[str]) -> int:
-        """Let dead letters be delivered again; how many were.
+        """Put dead letters back into the queue; returns how many.
 
         Raises:
             QueueInUse
         """
 
     def drop(self, names: Collection[str]) -> int:
-        """Take requests out for good; how many were there.
+        """Delete requests permanently; returns how many were found.
 
         Raises:
             QueueInUse
         """
 
     def verify(self) -> Iterator[Finding]:
-        """Read all there is, part by part."""
+        """Read and check everything, part by part."""
 
     def close(self) -> None: ...
 

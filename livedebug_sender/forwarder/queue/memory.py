@@ -1,4 +1,4 @@
-"""A queue in memory: fast, bounded, and gone with the process."""
+"""A queue in memory: fast, bounded, and lost when the process ends."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class _Kept:
 
 
 class _Route:
-    """What waits of one route."""
+    """The waiting requests of one route."""
 
     def __init__(self, lock: threading.Lock) -> None:
         self.ready: deque[_Kept] = deque()
-        #: (when it may be taken, tie-breaker, it), a heap.
+        #: A heap of (when it may be taken, tie-breaker, request).
         self.later: list[tuple[float, int, _Kept]] = []
         self.news = threading.Condition(lock)
 
@@ -48,7 +48,7 @@ class MemoryQueue:
 
     Args:
         clock: seconds, monotonic.
-        ages: None: those of this machine's clock.
+        ages: None: by this machine's clocks.
     """
 
     durable = False
@@ -63,7 +63,7 @@ class MemoryQueue:
         self._clock = clock
         self._ages = ages or AgeClock()
         self._turns = itertools.count()
-        # Guards: everything below. Held for moments only.
+        # Protects everything below. Held only briefly.
         self._lock = threading.Lock()
         self._routes = {route: _Route(self._lock) for route in options.routes}
         self._taken: set[_Kept] = set()
@@ -102,7 +102,7 @@ class MemoryQueue:
                 if kept is not None:
                     self._taken.add(kept)
                     self._redelivered += kept.redeliveries > 0
-                    if kept_for.later:  # who else waits has to know until when
+                    if kept_for.later:  # other waiting threads must learn until when
                         kept_for.news.notify()
                     return Taken(kept.request, kept, kept.redeliveries)
                 waits = [until] if until is not None else []
@@ -130,7 +130,7 @@ class MemoryQueue:
             route.news.notify()
 
     def bury(self, taken: Taken, reason: str) -> None:
-        """Counted, and not kept: memory has no use for dead letters."""
+        """Count it, but do not keep it: a queue in memory has no dead letters."""
         with self._lock:
             if self._settle(taken):
                 self._dead[reason] += 1
@@ -175,12 +175,12 @@ class MemoryQueue:
             return self._items
 
     def _promote(self, route: _Route) -> None:
-        """Let what was released come first, once its time has come."""
+        """Move released requests to the front when their delay is over."""
         while route.later and route.later[0][0] <= self._clock():
             route.ready.appendleft(heapq.heappop(route.later)[2])
 
     def _next(self, route: _Route) -> _Kept | None:
-        """The next that is not too old."""
+        """The next request that is not too old."""
         while route.ready:
             kept = route.ready.popleft()
             if not self._ages.is_older(kept.request.received_at, self._options.max_age):

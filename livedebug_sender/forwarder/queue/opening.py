@@ -1,4 +1,4 @@
-"""From ``memory``, ``disk:/path/to/folder`` or ``kafka://...`` to a queue."""
+"""Opens the queue of a URL: ``memory``, ``disk:/path/to/folder`` or ``kafka://...``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EXPECTED = f"{MEMORY}, {DISK}/path/to/folder or {KAFKA}host:port[,host:port...]
 
 
 def check_queue_url(url: str) -> str:
-    """The URL, if it names a queue; else ConfigError. Opens nothing."""
+    """Return the URL if it names a queue, else raise ConfigError. Opens nothing."""
     if url == MEMORY:
         return url
     if url.startswith(DISK) and url.removeprefix(DISK).startswith("/"):
@@ -31,10 +31,10 @@ def check_queue_url(url: str) -> str:
 
 
 def open_queue(url: str, options: QueueOptions) -> RequestQueue:
-    """The queue of that URL, open, with what waits there from before.
+    """Open the queue of that URL, with the requests that it already contains.
 
     Raises:
-        ConfigError: for an invalid URL, or a place that can't be opened.
+        ConfigError: the URL is invalid, or the queue can't be opened.
     """
     check_queue_url(url)
     if url == MEMORY:
@@ -43,13 +43,13 @@ def open_queue(url: str, options: QueueOptions) -> RequestQueue:
         from .disk.disk_queue import DiskQueue  # not every Python has sqlite3
 
         return DiskQueue(Path(url.removeprefix(DISK)), options)
-    from .kafka.queue import KafkaQueue  # it needs an extra
+    from .kafka.queue import KafkaQueue  # needs an extra
 
     return KafkaQueue(url, options)
 
 
 def open_browser(url: str, routes: Sequence[str], kafka_config: str = "") -> QueueBrowser:
-    """To look into the queue of that URL.
+    """A browser for the queue of that URL.
 
     Args:
         routes, kafka_config: as in `QueueOptions`.
@@ -59,7 +59,7 @@ def open_browser(url: str, routes: Sequence[str], kafka_config: str = "") -> Que
     """
     check_queue_url(url)
     if url == MEMORY:
-        raise ConfigError("a queue in memory can't be looked into: it is its process's own")
+        raise ConfigError("a queue in memory can't be inspected from another process")
     if url.startswith(DISK):
         from .disk.browser import DiskBrowser
 

@@ -1,9 +1,8 @@
-"""What a queue of stored requests is; memory, disk and Kafka are behind it.
+"""The interface of a queue of stored requests; implemented in memory, on disk and in Kafka.
 
-Who puts gets a promise: once `put` has returned, the request is delivered at least once,
-as far as the kind of queue reaches (`RequestQueue.durable`). Who takes has a lease: what
-was taken stays in the queue until it is acknowledged or buried, and comes back after a
-crash.
+Once `put` has returned, the request is delivered at least once, as far as the kind of queue
+allows (`RequestQueue.durable`). `take` grants a lease: the request stays in the queue until it
+is acknowledged or buried, and is delivered again after a crash.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from ...errors import ConfigError
 from ...units import MiB
 from .stored_request import StoredRequest
 
-#: Of the bounds, what requests to `QueueOptions.flooding` routes may use.
+#: The share of the limits that requests to `QueueOptions.flooding` routes may use.
 FLOODING_SHARE = FLOOD_SHARE  # as in a sender
-#: From this fullness on a queue is nearly full.
+#: The fullness from which a queue is nearly full.
 NEARLY_FULL = 0.8
 
 
 class QueueUnreachable(ConfigError):
-    """A queue that may be there, but can't be reached now."""
+    """The queue can't be reached now, but may exist."""
 
 
 class PutRefused(Exception):
@@ -41,7 +40,7 @@ class PutRefused(Exception):
 
 
 class QueueFull(PutRefused):
-    """A bound is reached: of bytes, of items, or of free disk."""
+    """A limit is reached: of bytes, of items, or of free disk space."""
 
 
 class QueueUnavailable(PutRefused):
@@ -50,18 +49,18 @@ class QueueUnavailable(PutRefused):
 
 @dataclass(frozen=True)
 class QueueOptions:
-    """What all kinds share. Sizes in bytes, times in seconds.
+    """The options of all kinds of queues. Sizes in bytes, times in seconds.
 
     Args:
-        routes: the paths whose requests it keeps.
-        flooding: those of them that may use `FLOODING_SHARE` of each bound only.
-        max_items: in memory only; None: no bound but the bytes.
-        max_bytes: what may wait. On a disk: the size of the files.
-        min_free: a disk: below so much free space nothing more is taken.
-        max_age: older requests are dropped, as expired.
-        max_dead_bytes: of dead letters; the oldest go first.
-        put_timeout: how long a `put` may take.
-        kafka_min_replicas: fewer replicas of a topic than that are refused.
+        routes: the paths whose requests it accepts.
+        flooding: those of them that may use only `FLOODING_SHARE` of each limit.
+        max_items: in memory only; None: limited by bytes alone.
+        max_bytes: maximum size. On disk: that of the files.
+        min_free: on disk: nothing is accepted while less space is free.
+        max_age: older requests are dropped as expired.
+        max_dead_bytes: maximum size of dead letters; the oldest are deleted first.
+        put_timeout: maximum duration of a `put`.
+        kafka_min_replicas: a topic with fewer replicas is refused.
         kafka_config: a file of librdkafka properties; "": none.
     """
 
@@ -82,7 +81,7 @@ class Taken:
     """A lease of one request.
 
     Args:
-        handle: the queue's own.
+        handle: internal to the queue.
         redeliveries: how often it was taken before, as far as this process knows.
     """
 
@@ -96,19 +95,19 @@ _NONE: Mapping[str, int] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class QueueStats:
-    """What a queue holds, and what it did since it was opened.
+    """The contents of a queue, and counts since it was opened.
 
     Args:
-        items, bytes: of what waits or is taken. On a disk, bytes are those of its files.
-        limit: of the bytes.
-        fullness: 0 to 1, the largest share of any of its bounds.
-        oldest_age: seconds since the oldest that waits came; None: nothing does.
-        free_disk: bytes; None where there is no disk.
-        commits, commit_seconds: how often it was made sure that puts last, and the time of that.
+        items, bytes: requests that wait or are taken. On disk, bytes are those of its files.
+        limit: the limit of the bytes.
+        fullness: 0 to 1, the largest used share of any of its limits.
+        oldest_age: seconds since the oldest waiting request arrived; None: none waits.
+        free_disk: bytes; None for a queue that is not on disk.
+        commits, commit_seconds: how often new requests were made durable, and how long that took.
         redelivered: requests taken again after a release.
         expired: requests dropped for their age.
-        dead: dead letters by reason; `dead_items` and `dead_bytes` are what is kept of them.
-        set_aside: damaged files, or records, that were put aside.
+        dead: dead letters by reason; `dead_items` and `dead_bytes` are those that are kept.
+        set_aside: damaged files or records that were set aside.
         errors: of the disk or the broker.
     """
 
@@ -134,18 +133,18 @@ class QueueStats:
 
 
 class RequestQueue(Protocol):
-    """For any number of threads of one process. No call but `put` and `take` waits."""
+    """For any number of threads of one process. Only `put` and `take` block."""
 
     @property
     def durable(self) -> bool:
-        """Do waiting requests survive the process?"""
+        """Whether waiting requests survive the process."""
 
     def put(self, request: StoredRequest) -> None:
         """Queue a request; once this returns, it is as durable as the kind of queue allows.
 
         Raises:
-            QueueFull, QueueUnavailable: it is not queued, or can't be known to be. With
-                a `durable` one it may be delivered all the same.
+            QueueFull, QueueUnavailable: it is not queued, or that is unknown. From a
+                `durable` queue it may be delivered nevertheless.
         """
 
     def take(self, route: str, timeout: float | None = None) -> Taken | None:
@@ -159,22 +158,22 @@ class RequestQueue(Protocol):
         """
 
     def acknowledge(self, taken: Taken) -> None:
-        """It was delivered. A crash shortly after may undo that; then it is delivered again."""
+        """Mark it delivered. After a crash shortly afterwards it may be delivered again."""
 
     def release(self, taken: Taken, delay: float = 0.0) -> None:
-        """It was not; it may be taken again after `delay` seconds."""
+        """Mark it not delivered; it may be taken again after `delay` seconds."""
 
     def bury(self, taken: Taken, reason: str) -> None:
-        """It was refused for good: keep it as a dead letter. `reason`: one of few, "HTTP 400"."""
+        """Keep it as a dead letter, since it was refused permanently. `reason`: as "HTTP 400"."""
 
     def is_too_old(self, taken: Taken) -> bool:
-        """Is it older than `QueueOptions.max_age` by now? Released, it is dropped then."""
+        """Whether it is older than `QueueOptions.max_age`; if released, it is then dropped."""
 
     def stats(self) -> QueueStats: ...
 
     def close(self, timeout: float) -> int:
-        """Take no more, wake the threads that wait in `take`, store what was acknowledged.
+        """Accept no more, wake the threads that wait in `take`, store the acknowledgements.
 
         Returns:
-            How many requests are lost with it: what waits in memory; else 0.
+            The number of lost requests: those waiting in memory; otherwise 0.
         """

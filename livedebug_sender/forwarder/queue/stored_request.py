@@ -1,13 +1,13 @@
-"""A request that waits, and its one binary form, which a disk and a broker share: pure.
+"""A stored request, and its binary format, which disk and Kafka share; no I/O.
 
-The form is an envelope and the body. The envelope, big-endian:
+The format is an envelope and the body. The envelope, big-endian:
 
 =======  ====  =====================================================================
 offset   size  what
 =======  ====  =====================================================================
 0        4     ``LDQR``
 4        4     CRC-32 of all that follows, the body included
-8        1     the version of the form, 1
+8        1     the version of the format, 1
 9        3     zero
 12       4     bytes of the head, H
 16       8     bytes of the body, B
@@ -15,8 +15,8 @@ offset   size  what
                since 1970), query, and an object of the headers; UTF-8
 =======  ====  =====================================================================
 
-The body follows, at ``24 + H``; a disk may keep it apart. No API key and no credential of
-the tracer can get into it: a `StoredRequest` has none.
+The body follows at ``24 + H``; on disk it may be stored separately. It contains no API key and
+no credential of the tracer, since a `StoredRequest` has none.
 """
 
 from __future__ import annotations
@@ -33,38 +33,38 @@ from ...protocol.credentials import is_credential
 VERSION = 1
 MAGIC = b"LDQR"
 _FIXED = struct.Struct(">4sIB3xIQ")
-#: What the checksum covers begins here.
+#: The checksum covers everything from here on.
 _COVERED = 8
-# What would end a line, or is no byte.
+# Control characters, and characters that are not a byte.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
-#: The year 10,000: what can be shown as a date ends there.
+#: The year 10,000, the end of the range of dates.
 _END_OF_TIME = 253_402_300_800.0
 
 
 class DamagedRecord(ValueError):
-    """Bytes that are not a whole stored request; the message says why."""
+    """Bytes that are not a complete stored request; the message says why."""
 
 
 class NewerRecord(DamagedRecord):
-    """A stored request in a later version of the form; it is not damaged."""
+    """A stored request in a later version of the format; it is not damaged."""
 
 
 @dataclass(frozen=True)
 class StoredRequest:
-    """All of a request to the intake but its endpoint and its key.
+    """A request to the intake, without its endpoint and its key.
 
     Args:
         route: the path that the tracer posted to.
-        request_id: its ``DD-REQUEST-ID``, the same at each delivery.
+        request_id: its ``DD-REQUEST-ID``, the same for each delivery.
         received_at: seconds since 1970.
-        query: without its ``?``.
-        headers: as in WSGI, text with a character for each byte. Credentials are left out.
+        query: without the ``?``.
+        headers: as in WSGI, text with one character for each byte; without credentials.
     """
 
     route: str
     request_id: str
     received_at: float
-    # Not shown: they hold what the host captured.
+    # Not in the repr: they contain data captured by the host.
     query: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
@@ -75,13 +75,13 @@ class StoredRequest:
 
     @property
     def size(self) -> int:
-        """About how many bytes it has: what is counted against a bound."""
+        """Its approximate size in bytes, which counts towards the limits."""
         heads = sum(map(len, self.headers)) + sum(map(len, self.headers.values()))
         return len(self.body) + heads + len(self.query) + len(self.route) + len(self.request_id)
 
 
 def encode_envelope(request: StoredRequest) -> bytes:
-    """All of the form but the body."""
+    """The binary format without the body."""
     head = json.dumps(
         [
             request.route,
@@ -99,12 +99,12 @@ def encode_envelope(request: StoredRequest) -> bytes:
 
 
 def encode(request: StoredRequest) -> bytes:
-    """The whole form in one piece."""
+    """The complete binary format."""
     return b"".join((encode_envelope(request), request.body))
 
 
 def decode(encoded: bytes | memoryview) -> StoredRequest:
-    """What `encode` was given.
+    """The request that was passed to `encode`.
 
     Raises:
         DamagedRecord: `NewerRecord` for a later version.
@@ -115,7 +115,7 @@ def decode(encoded: bytes | memoryview) -> StoredRequest:
 
 
 def decode_parts(envelope: bytes | memoryview, body: bytes) -> StoredRequest:
-    """The request of an envelope and a body that were kept apart; the body is not copied.
+    """The request of an envelope and a separately stored body, which is not copied.
 
     Raises:
         DamagedRecord: `NewerRecord` for a later version.
@@ -126,10 +126,10 @@ def decode_parts(envelope: bytes | memoryview, body: bytes) -> StoredRequest:
 
 
 def check_parts(envelope: bytes | memoryview, body: bytes) -> None:
-    """Are they as they were written, whatever is in them? An eighth of the time of `decode_parts`.
+    """Check that they are undamaged without decoding them, in an eighth of the time.
 
     Raises:
-        DamagedRecord: no; `NewerRecord` for a later version.
+        DamagedRecord: they are damaged; `NewerRecord` for a later version.
     """
     envelope = memoryview(envelope)
     checksum, head_size, body_size = _fixed_part(envelope)
@@ -142,10 +142,10 @@ def check_parts(envelope: bytes | memoryview, body: bytes) -> None:
 
 
 def peek(envelope: bytes) -> tuple[str, str, float]:
-    """Route, request id and time of arrival of an envelope whose body is not at hand.
+    """Route, request id and time of arrival from an envelope alone.
 
     Raises:
-        DamagedRecord: as far as that can be seen without the body.
+        DamagedRecord: as far as damage can be detected without the body.
     """
     whole = memoryview(envelope)
     _fixed_part(whole)
@@ -153,10 +153,10 @@ def peek(envelope: bytes) -> tuple[str, str, float]:
 
 
 def _head(envelope: memoryview) -> tuple[str, str, float, str, dict[str, str]]:
-    """The fields of the head.
+    """The fields of the head, validated.
 
-    The checksum is none against forgery: whoever can write to the topic or the folder gets
-    no exception raised, and no header added, by what is in it.
+    The checksum does not protect against forgery: no record that somebody writes to the topic or
+    the folder may raise another exception, or add a header.
     """
     try:
         route, request_id, received_at, query, headers = json.loads(
@@ -164,10 +164,10 @@ def _head(envelope: memoryview) -> tuple[str, str, float, str, dict[str, str]]:
         )
         texts = [route, request_id, query, *headers, *headers.values()]
         if _FORBIDDEN.search("".join(texts)):
-            raise DamagedRecord("its head has control or other characters that no head has")
+            raise DamagedRecord("its head contains invalid characters")
         received_at = float(received_at)
         if not 0 <= received_at < _END_OF_TIME:
-            raise DamagedRecord("its time of arrival is none")
+            raise DamagedRecord("its time of arrival is invalid")
         return route, request_id, received_at, query, headers
     except DamagedRecord:
         raise
@@ -181,7 +181,7 @@ def _fixed_part(envelope: memoryview) -> tuple[int, int, int]:
         raise DamagedRecord(f"{len(envelope)} bytes, expected at least {_FIXED.size}")
     magic, checksum, version, head_size, body_size = _FIXED.unpack_from(envelope)
     if magic != MAGIC:
-        raise DamagedRecord("it does not begin as a stored request does")
+        raise DamagedRecord("it does not start like a stored request")
     if version > VERSION:
-        raise NewerRecord(f"version {version} of the form; this release reads up to {VERSION}")
+        raise NewerRecord(f"version {version} of the format; this release reads up to {VERSION}")
     return checksum, head_size, body_size

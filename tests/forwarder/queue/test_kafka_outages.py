@@ -207,7 +207,7 @@ def test_while_nobody_takes_the_group_keeps_its_member(cluster, tmp_path, caplog
         for _ in range(60):
             queue.acknowledge(queue.take(ROUTE, 30))
         assert until(lambda: queue.stats().items == 0)
-        assert caplog.text.count("takes part with partitions") == 1
+        assert caplog.text.count("assigned partitions") == 1
         assert queue.stats().redelivered == 0
     finally:
         maker.close()

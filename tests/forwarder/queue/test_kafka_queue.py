@@ -313,4 +313,4 @@ def test_who_takes_part_is_told_in_the_log(opened, caplog):
     queue = opened()
     queue.put(a_request())
     queue.take(ROUTE, PATIENCE)
-    assert "takes part with partitions [0, 1, 2" in caplog.text
+    assert "assigned partitions [0, 1, 2" in caplog.text

@@ -1,4 +1,4 @@
-"""Looking into a topic and its dead letters, whether or not forwarders work with it."""
+"""Inspects a topic and its dead letters, whether or not forwarders use it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from .records import REASON_HEADER, header, raw_records, records_of, value_limit
 from .spreading import by_route
 from .topic import described_topic
 
-#: Seconds for an answer of the brokers.
+#: Seconds to wait for the brokers' response.
 _PATIENCE = 15.0
 
 
 class KafkaBrowser:
     """A `QueueBrowser`. An entry's name is its place, partition and first offset.
 
-    Dead letters can be requeued and dropped at any time; what waits can be dropped while no
-    forwarder works with the topic.
+    Dead letters can be requeued and dropped at any time, waiting requests only while no
+    forwarder uses the topic.
 
     Args:
         routes: as in `QueueOptions`.
-        properties_file: of librdkafka; "": none.
+        properties_file: librdkafka properties; "": none.
 
     Raises:
         QueueUnreachable: no broker answers.
@@ -58,7 +58,7 @@ class KafkaBrowser:
         self.close()
 
     def entries(self, place: str) -> Iterator[Entry]:
-        """What is there; in each partition the oldest first."""
+        """All entries, in each partition the oldest first."""
         for number in range(self._described[place].partitions):
             partition = self._open(place, number)
             try:
@@ -70,7 +70,7 @@ class KafkaBrowser:
     def read(self, name: str) -> StoredRequest:
         held, _ = self._find(name)
         if held.request is None:
-            raise KeyError(f"{name} is no whole request: {held.damage}")
+            raise KeyError(f"{name} is not a complete request: {held.damage}")
         return held.request
 
     def requeue(self, names: Collection[str]) -> int:
@@ -84,7 +84,7 @@ class KafkaBrowser:
                     continue
                 try:
                     held, _ = self._find(name)
-                except KeyError:  # requeued or dropped meanwhile
+                except KeyError:  # requeued or dropped in the meantime
                     continue
                 if held.request is not None:
                     records = records_of(held.request, limit)
@@ -115,7 +115,7 @@ class KafkaBrowser:
                     raise self._unreachable(error) from None
                 problems = [
                     (damaged, "damaged"),
-                    (len(partition.sets), "in pieces of which some are missing"),
+                    (len(partition.sets), "with missing pieces"),
                     (partition.deleted, "records deleted before they were delivered"),
                 ]
                 words = ", ".join(f"{count} {what}" for count, what in problems if count)
@@ -127,7 +127,7 @@ class KafkaBrowser:
             self._clients.popitem()[1].close()
 
     def _client(self, place: str) -> Any:
-        """A consumer that reads nothing, and asks and commits for the group of this place."""
+        """A consumer for offsets and commits of this place's group, which reads nothing."""
         if place not in self._clients:
             settings = {
                 **common_settings(self._place),
@@ -138,7 +138,7 @@ class KafkaBrowser:
         return self._clients[place]
 
     def _open(self, place: str, number: int) -> Partition:
-        """A partition from where its group is, with nothing read of it."""
+        """A partition from its group's committed offset on, with nothing read yet."""
         client = self._client(place)
         part = kafka.TopicPartition(self._topics[place], number)
         try:
@@ -151,7 +151,7 @@ class KafkaBrowser:
         return Partition(number, committed.offset, committed.metadata)
 
     def _held(self, place: str, partition: Partition) -> Iterator[tuple[Held, str]]:
-        """All that is not done, and why it is dead."""
+        """All entries that are not done, and the reason of each dead letter."""
         topic = self._topics[place]
         part = kafka.TopicPartition(topic, partition.number)
         first, end = self._client(place).get_watermark_offsets(part, timeout=_PATIENCE)
@@ -159,7 +159,7 @@ class KafkaBrowser:
         start = max(first, partition.next)
         if start >= end:
             return
-        reader = RecordReader(self._place)  # its own: another may be read meanwhile
+        reader = RecordReader(self._place)  # a separate one: another may be in use
         try:
             for message in reader.scan(topic, partition.number, start, end):
                 held = partition.read(
@@ -186,7 +186,7 @@ class KafkaBrowser:
         raise KeyError(name)
 
     def _settle(self, names: Collection[str]) -> int:
-        """Commit that these are done; how many there were."""
+        """Commit these as done; returns how many were found."""
         settled = 0
         by_partition = defaultdict(list)
         for name in names:
@@ -215,7 +215,7 @@ class KafkaBrowser:
         except kafka.KafkaException as error:
             if error.args[0].code() == kafka.KafkaError.UNKNOWN_MEMBER_ID:
                 raise QueueInUse(
-                    f"forwarders work with {self._place}; stop them, then try again "
+                    f"forwarders use {self._place}; stop them, then try again "
                     "(dead letters can be dropped and requeued at any time)"
                 ) from None
             raise self._unreachable(error) from None
@@ -238,7 +238,7 @@ def _entry(place: str, held: Held, reason: str) -> Entry:
 
 
 def _parsed(name: str) -> tuple[str, int, int]:
-    """Place, partition, offset; KeyError for what is no name."""
+    """Place, partition and offset of an entry's name; KeyError for an invalid name."""
     place, _, rest = name.partition(":")
     number, _, offset = rest.partition(":")
     if place not in (WAITING, DEAD) or not number.isdigit() or not offset.isdigit():

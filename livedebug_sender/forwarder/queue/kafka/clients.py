@@ -1,4 +1,4 @@
-"""The Kafka clients' settings: the URL's, the user's file's, and those the promise needs."""
+"""The Kafka clients' settings: from the URL, from the user's file, and required ones."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ except ImportError as error:  # pragma: no cover - the tests have the extra
     ) from error
 
 logger = logging.getLogger("livedebug_sender")
-#: librdkafka's own lines, many of them in an outage. What they mean for requests, the queue
-#: says; they are for who gives this logger a level.
+#: For librdkafka's own log lines, many in an outage; they appear if this logger is given a level.
+#: The queue itself logs what they mean for requests.
 _client_logger = logging.getLogger("livedebug_sender.kafka")
 if _client_logger.level == logging.NOTSET:
     _client_logger.setLevel(logging.CRITICAL + 1)
 
-#: Not for the user's file: by these the promise is kept.
+#: Not allowed in the user's file: durability depends on these.
 RESERVED = frozenset(
     (
         "acks",
@@ -57,12 +57,12 @@ _Client = TypeVar("_Client")
 
 @dataclass(frozen=True)
 class KafkaPlace:
-    """A topic, and how to reach it. `properties` may hold secrets.
+    """A topic, and how to reach it. `properties` may contain secrets.
 
     Attributes:
-        brokers: ``host:port``, divided by commas.
-        topic: where requests wait.
-        properties: librdkafka's, of the user's file.
+        brokers: ``host:port``, separated by commas.
+        topic: the topic of waiting requests.
+        properties: librdkafka properties from the user's file.
     """
 
     brokers: str
@@ -80,7 +80,7 @@ class KafkaPlace:
 
     @property
     def dead_group(self) -> str:
-        """Without members: its offsets say which dead letters were requeued or dropped."""
+        """A group without members, whose offsets record which dead letters were settled."""
         return f"{self.topic}.dead.settled"
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ def kafka_place(url: str, properties_file: str = "") -> KafkaPlace:
         properties_file: see `read_properties`; "": none.
 
     Raises:
-        ConfigError: says what is wrong with which of the two.
+        ConfigError: names which of the two is invalid, and why.
     """
     brokers, topic = parse_kafka_url(url)
     properties = read_properties(Path(properties_file)) if properties_file else {}
@@ -102,10 +102,10 @@ def kafka_place(url: str, properties_file: str = "") -> KafkaPlace:
 
 
 def read_properties(path: Path) -> dict[str, str]:
-    """librdkafka's properties, a ``name=value`` on each line; ``#`` begins a comment line.
+    """librdkafka properties, one ``name=value`` per line; ``#`` starts a comment line.
 
     Raises:
-        ConfigError: without any value: they may be secrets.
+        ConfigError: the message shows no values, which may be secrets.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -113,7 +113,7 @@ def read_properties(path: Path) -> dict[str, str]:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError(f"the Kafka properties {str(path)!r:.200} can't be read: {why}") from None
     if path.stat().st_mode & 0o004:
-        logger.warning("everybody on this machine can read %s; chmod 600 it", path)
+        logger.warning("every user of this machine can read %s; chmod 600 it", path)
     properties: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
@@ -124,19 +124,19 @@ def read_properties(path: Path) -> dict[str, str]:
         if not equals or not re.match(r"[a-z0-9_.]+\Z", name):
             raise ConfigError(f"{path}, line {number}: expected: name=value")
         if name in RESERVED:
-            raise ConfigError(f"{path}, line {number}: {name} is not yours to set")
+            raise ConfigError(f"{path}, line {number}: {name} is set by the forwarder; remove it")
         properties[name] = value.strip()
     return properties
 
 
 def common_settings(place: KafkaPlace) -> dict[str, Any]:
-    """Of every client."""
+    """Settings of every client."""
     return {
         "client.id": f"livedebug-sender-{__version__}",
-        # Back soon after an outage, and still no storm.
+        # Reconnect soon after an outage, without a connection storm.
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 2000,
-        # What is not reachable at all is noticed; quiet connections stay.
+        # Detects unreachable brokers, but keeps idle connections.
         "socket.connection.setup.timeout.ms": 5000,
         "socket.keepalive.enable": True,
         **place.properties,
@@ -145,7 +145,7 @@ def common_settings(place: KafkaPlace) -> dict[str, Any]:
 
 
 def make(kind: Callable[..., _Client], settings: dict[str, Any]) -> _Client:
-    """A client; ConfigError, without values, if librdkafka won't have the settings."""
+    """Create a client; ConfigError, without values, if librdkafka rejects the settings."""
     try:
         return kind(settings, logger=_client_logger)
     except kafka.KafkaException as error:
@@ -158,7 +158,7 @@ def _without_values(text: str, settings: Mapping[str, Any]) -> str:
     for name, value in settings.items():
         if isinstance(value, str) and len(value) > 1 and name != "bootstrap.servers":
             text = text.replace(value, "***")
-    return f"the Kafka client refuses its settings: {text:.300}"
+    return f"the Kafka client rejects its settings: {text:.300}"
 
 
 class ConnectionErrors:
@@ -177,12 +177,12 @@ def admin(place: KafkaPlace, errors: ConnectionErrors) -> AdminClient:
 
 def producer_settings(place: KafkaPlace, put_timeout: float, limit: int) -> dict[str, Any]:
     """Args:
-    put_timeout: seconds after which a record that is not confirmed has failed.
+    put_timeout: seconds after which an unconfirmed record has failed.
     limit: bytes of a request to the broker; not above the topic's ``max.message.bytes``.
     """
     return {
-        # Measured: a wait for company only adds to the latency; what comes while five
-        # requests are under way shares the next one.
+        # Measured: lingering only adds latency; records that arrive while five requests are in
+        # flight share the next request.
         "linger.ms": 0,
         "compression.type": "lz4",
         **common_settings(place),
@@ -195,9 +195,9 @@ def producer_settings(place: KafkaPlace, put_timeout: float, limit: int) -> dict
 
 
 def consumer_settings(place: KafkaPlace, events: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a member of the group."""
+    """Settings of a member of the group."""
     return {
-        # One that died is noticed in 15 s (its default: 45).
+        # A dead member is detected in 15 s (the default: 45 s).
         "session.timeout.ms": 15_000,
         "heartbeat.interval.ms": 3000,
         "fetch.wait.max.ms": 200,
@@ -211,7 +211,7 @@ def consumer_settings(place: KafkaPlace, events: Mapping[str, Any]) -> dict[str,
 
 
 def reading_settings(place: KafkaPlace) -> dict[str, Any]:
-    """Of whoever reads."""
+    """Settings of all clients that read."""
     return {
         "group.id": place.group,
         "enable.auto.commit": False,

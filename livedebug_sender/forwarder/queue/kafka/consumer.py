@@ -1,9 +1,9 @@
-"""One member of the group: it reads ahead, hands out, and commits what is done.
+"""A member of the consumer group: reads ahead, hands out requests, and commits done ones.
 
-One thread owns the Kafka consumer. It polls all the time, also while nobody takes
-anything (then it fetches nothing: the partitions are paused), so the group never takes it
-for dead. Which requests are done is committed each half a second, so that is what a crash
-delivers twice.
+One thread owns the Kafka consumer. It polls all the time, even if no requests are taken
+(then the partitions are paused, and nothing is fetched), so that the group does not consider
+it dead. Done requests are committed every half second; those of the last half second are
+delivered twice after a crash.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ logger = logging.getLogger("livedebug_sender")
 
 #: Bytes of requests that wait here to be taken, in all partitions.
 READ_AHEAD = 32 * MiB
-#: Bytes of pieces that wait for their others, in all partitions.
+#: Bytes of pieces of incomplete requests, in all partitions.
 ASSEMBLING = 64 * MiB
-#: Requests of a partition that are not done, taken and released ones too; no more is read.
+#: Maximum requests of a partition that are read but not done, including taken and released ones.
 MAX_OPEN = 5000
 _COMMIT_EVERY = 0.5
 _POLL = 0.2
-#: While partitions are paused, so that they go on soon.
+#: Seconds of a poll while partitions are paused, so that they are resumed soon.
 _POLL_PAUSED = 0.02
-#: Seconds for the brokers' word in what can't go on without it.
+#: Seconds to wait for the brokers where their response is required.
 _PATIENCE = 5.0
 _AFTER_A_FAILURE = 1.0
 
@@ -43,12 +43,13 @@ class GroupConsumer:
     """Its thread runs from `start` to `close`.
 
     Args:
-        on_entry: told of each request that is read.
-        on_revoked: told that requests of revoked partitions are others' now; holds `lock`.
+        on_entry: called for each request that is read.
+        on_revoked: called when partitions were revoked, whose requests now belong to other
+            members; holds `lock`.
         on_turn: called twice a second.
-        abandon_after: seconds after which the rest of the pieces of a request, which a
-            `put` that failed left behind, will not come any more.
-        lock: guards the partitions and their entries.
+        abandon_after: seconds after which the missing pieces of a request, left behind by a
+            failed `put`, can't arrive any more.
+        lock: protects the partitions and their entries.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class GroupConsumer:
         self.errors = 0
 
     def start(self) -> bool:
-        """False: no thread can be started."""
+        """Start the thread; False if no thread can be started."""
         return start_thread(self._run, "livedebug-kafka-consumer")
 
     def close(self, timeout: float) -> None:
@@ -84,7 +85,7 @@ class GroupConsumer:
         self._ended.wait(timeout)
 
     def partitions(self) -> Iterator[Partition]:
-        """Those that are ours now; holds `lock`, as the caller does."""
+        """The currently assigned partitions; the caller holds `lock`."""
         return iter(self._partitions.values())
 
     def _run(self) -> None:
@@ -92,8 +93,8 @@ class GroupConsumer:
             while not self._closing.is_set():
                 try:
                     self._take_part()
-                except Exception as error:  # whatever it is, requests wait to be delivered
-                    self._note(f"reading from Kafka failed, and begins anew: {error}")
+                except Exception as error:  # whatever it is, deliveries must continue
+                    self._note(f"reading from Kafka failed, and is restarted: {error}")
                     self._closing.wait(_AFTER_A_FAILURE)
         finally:
             self._ended.set()
@@ -136,8 +137,8 @@ class GroupConsumer:
             if partition is None:
                 return
             if partition.next is not None and message.offset() < partition.next:
-                # The log was cut, or made anew: these are other records than before. To
-                # deliver some twice is better than to take them for done.
+                # The log was truncated or recreated: these are different records. Delivering
+                # some twice is better than treating them as done.
                 partition.revoked = True
                 self._on_revoked()
                 partition = Partition(partition.number, message.offset())
@@ -159,12 +160,12 @@ class GroupConsumer:
     def _bound_pieces(self) -> None:
         if sum(one.assembling() for one in self._partitions.values()) <= ASSEMBLING:
             return
-        # The one that began last is complete last, as a rule.
+        # Usually the one that began last is completed last.
         sets = [pieces for one in self._partitions.values() for pieces in one.sets.values()]
         max((one for one in sets if one.held), key=lambda one: one.since).forget_values()
 
     def _regulate(self, client: Any) -> bool:
-        """Pause what has read far enough ahead; True if any partition is paused."""
+        """Pause partitions that have read far enough ahead; True if any is paused."""
         with self._lock:
             share = READ_AHEAD // max(1, len(self._partitions))
             pause: list[int] = []
@@ -207,7 +208,7 @@ class GroupConsumer:
             for number in numbers:
                 if number in self._partitions:
                     self._partitions[number].committed = None
-        self._note(f"Kafka takes no commit, so some may be delivered twice: {error.str()}")
+        self._note(f"Kafka rejects a commit; some requests may be delivered twice: {error.str()}")
 
     def _on_commit(self, error: kafka.KafkaError | None, parts: list[Any]) -> None:
         failed = error or next((part.error for part in parts if part.error), None)
@@ -215,10 +216,10 @@ class GroupConsumer:
             self._not_committed([part.partition for part in parts], failed)
 
     def _abandon(self, client: Any, now: float) -> None:
-        """Forget pieces whose others will not come.
+        """Drop the pieces of requests that will never be complete.
 
-        A put is confirmed soon or not at all. So all that there will ever be of a set that
-        is old enough lies before where the log ends now.
+        A put is confirmed soon or not at all. So all pieces of a set that is old enough are
+        before the current end of the log.
         """
         for one in list(self._partitions.values()):
             for set_id, pieces in list(one.sets.items()):
@@ -231,7 +232,7 @@ class GroupConsumer:
                 if pieces.end is not None and one.next is not None and one.next >= pieces.end:
                     with self._lock:
                         one.give_up(set_id)
-                    logger.info("left out parts of a request that was never confirmed")
+                    logger.info("skipped pieces of a request that was never confirmed")
 
     # Called by `poll` and `close`, on the consumer's thread.
 
@@ -239,8 +240,8 @@ class GroupConsumer:
         try:
             committed = client.committed(parts, timeout=_PATIENCE)
         except kafka.KafkaException as error:
-            self._note(f"Kafka does not say what was delivered: {error.args[0].str()}")
-            # From the committed offsets all the same; what is done beyond them comes twice.
+            self._note(f"can't get the committed offsets from Kafka: {error.args[0].str()}")
+            # Read from the committed offsets anyway; requests done beyond them come twice.
             committed = parts
         with self._lock:
             for part in committed:
@@ -252,7 +253,7 @@ class GroupConsumer:
         client.incremental_assign(
             [kafka.TopicPartition(part.topic, part.partition, part.offset) for part in committed]
         )
-        logger.info("%s: takes part with partitions %s", self._place, sorted(self._partitions))
+        logger.info("%s: assigned partitions %s", self._place, sorted(self._partitions))
 
     def _revoked(self, client: Any, parts: list[Any]) -> None:
         numbers = [part.partition for part in parts]

@@ -1,7 +1,7 @@
-"""How much waits in a topic, by the brokers' word; a thread of its own asks them.
+"""The number of requests waiting in a topic, which a separate thread asks the brokers for.
 
-Not by an `AdminClient`: that answers on a thread of its C library, where Python's garbage
-collector may then destroy a client, which waits for that very thread, and the process dies.
+Not by an `AdminClient`: it responds on a thread of its C library. If Python's garbage collector
+destroys a client on that thread, the client waits for that same thread, and the process dies.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from ....runtime.threads import start_thread
 from .clients import KafkaPlace, common_settings, make, reading_settings
 from .offsets import DoneOffsets
 
-#: Seconds for which an answer is good enough.
+#: Seconds for which a result is considered current.
 _FRESH = 1.0
 _PATIENCE = 5.0
 
 
 class TopicLag:
-    """The ends of one topic's partitions, and what a group has done of them.
+    """The offsets of a topic's partitions, and those that a group has done.
 
     Args:
-        partitions: how many.
+        partitions: number of partitions.
 
     Attributes:
-        numbers: of the partitions.
+        numbers: the numbers of the partitions.
     """
 
     def __init__(self, place: KafkaPlace, topic: str, group: str, partitions: int) -> None:
@@ -42,17 +42,17 @@ class TopicLag:
         self._topic = topic
         self.numbers = range(partitions)
         self._asked = threading.Event()
-        # Guards: everything below.
+        # Protects everything below.
         self._lock = threading.Lock()
         self._asked_at = float("-inf")
         self._running = False
         self._closed = False
-        #: By partition: the first offset and that after the last.
+        #: By partition: the first offset, and the offset after the last.
         self._ends: dict[int, tuple[int, int]] = {}
         self._done: dict[int, DoneOffsets] = {}
 
     def refresh(self) -> None:
-        """Have the brokers asked, unless they just were; does not wait."""
+        """Start to ask the brokers, unless they just were; does not wait."""
         with self._lock:
             now = time.monotonic()
             if self._closed or now - self._asked_at < _FRESH:
@@ -67,7 +67,7 @@ class TopicLag:
             return self._ends.get(partition, (0, 0))[1]
 
     def waiting(self, partitions: Iterable[int] | None = None) -> int:
-        """Records that are not done, in these partitions (None: in all)."""
+        """The number of records not done, in these partitions (None: in all)."""
         with self._lock:
             return sum(map(self._waiting, self.numbers if partitions is None else partitions))
 
@@ -84,7 +84,7 @@ class TopicLag:
     def _run(self) -> None:
         try:
             client = make(kafka.Consumer, self._settings)
-        except ConfigError:  # said by who reads and writes
+        except ConfigError:  # logged by the producer and the consumer
             return
         try:
             while True:
@@ -95,7 +95,7 @@ class TopicLag:
                 try:
                     self._ask(client)
                 except kafka.KafkaException:
-                    pass  # the next time; who reads and writes says what goes wrong
+                    pass  # try again later; the producer and the consumer log the problem
         finally:
             client.close()
 

@@ -1,9 +1,9 @@
-"""What of a partition is done, and how that is committed: pure.
+"""Which offsets of a partition are done, and how that is committed; no I/O.
 
-Kafka knows one offset for a partition and a group: all before it is done. Requests are
-done in any order, though: one that the intake can't take now must not hold up the account
-of those after it, else a crash would deliver all of them again. So the ranges that are done
-beyond the committed offset travel in the commit's metadata, a text of 4,096 bytes at most
+Kafka commits one offset for a partition and a group: everything before it is done. But
+requests are done in any order: if one that the intake can't accept now blocked the commit of
+those after it, a crash would deliver all of them again. So the ranges that are done beyond the
+committed offset are stored in the commit's metadata, a string of at most 4,096 bytes
 (the brokers' ``offset.metadata.max.bytes``).
 """
 
@@ -14,9 +14,9 @@ import binascii
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
-#: Bytes of metadata; the brokers' default limit is 4096.
+#: Maximum bytes of metadata; the brokers' default limit is 4096.
 MAX_METADATA = 4000
-#: How the metadata begins; the form's version in it.
+#: The start of the metadata, with the version of its format.
 _MARK = "ldq1:"
 
 
@@ -25,13 +25,13 @@ class DoneOffsets:
 
     Attributes:
         base: all before it are done.
-        known_from: all before it may have been taken by somebody before.
+        known_from: all before it may have been taken by an earlier consumer.
     """
 
     def __init__(self, base: int, metadata: str | None = None) -> None:
         self.base = base
         self.known_from = base
-        # Disjoint, not touching, in order: [start, end) beyond `base`.
+        # Disjoint, non-adjacent, sorted: [start, end) beyond `base`.
         self._starts: list[int] = []
         self._ends: list[int] = []
         for number, value in enumerate(_decoded(metadata or "", base)):
@@ -47,12 +47,12 @@ class DoneOffsets:
         return place >= 0 and offset < self._ends[place]
 
     def add(self, start: int, end: int) -> None:
-        """All from `start` to before `end` are done."""
+        """Mark all from `start` to before `end` as done."""
         start = max(start, self.base)
         if start >= end:
             return
         first = bisect_right(self._ends, start - 1)  # the first that ends at `start` or later
-        last = bisect_right(self._starts, end)  # behind the last that begins at `end` or before
+        last = bisect_right(self._starts, end)  # after the last that begins at `end` or before
         if first < last:
             start = min(start, self._starts[first])
             end = max(end, self._ends[last - 1])
@@ -63,15 +63,15 @@ class DoneOffsets:
             self._starts.pop(0)
 
     def ranges(self) -> Iterator[tuple[int, int]]:
-        """What is done beyond `base`, in order."""
+        """The ranges that are done beyond `base`, in order."""
         return zip(self._starts, self._ends, strict=True)
 
     def beyond(self) -> int:
-        """How many are done beyond `base`."""
+        """The number of offsets done beyond `base`."""
         return sum(end - start for start, end in self.ranges())
 
     def metadata(self, taken_to: int) -> str:
-        """For the commit of `base`. What finds no place in it is delivered twice after a crash.
+        """Metadata for the commit of `base`. What does not fit comes twice after a crash.
 
         Args:
             taken_to: all before it may have been taken.
@@ -106,7 +106,7 @@ def _decoded(metadata: str, base: int) -> Iterator[tuple[int, int]]:
 
 
 def _varint(number: int) -> bytes:
-    """Seven bits a byte, the lowest first; the top bit says that more follow (LEB128)."""
+    """Seven bits per byte, the lowest first; the top bit means that more follow (LEB128)."""
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -126,4 +126,4 @@ def _varints(encoded: Iterable[int]) -> Iterator[int]:
             yield number
             number = shift = 0
     if not whole:
-        raise ValueError("the last number is cut")
+        raise ValueError("the last number is truncated")

@@ -1,5 +1,5 @@
-"""What one forwarder knows of one partition: which records make which request, and which
-are done. Without I/O; the consumer's lock guards it.
+"""The state of one partition in one forwarder: which records form which request, and which
+are done. No I/O; protected by the consumer's lock.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ class Entry:
 
     Attributes:
         offsets: of its records, in order.
-        request: None: it was handed out or forgotten, and has to be read again.
-        damaged: the bytes of what is no request of ours; `damage` says why.
-        taken: somebody has a lease of it.
+        request: None: it was handed out or dropped from memory, and must be read again.
+        damaged: the bytes of a damaged request; `damage` says why.
+        taken: it is leased.
     """
 
     __slots__ = (
@@ -57,13 +57,13 @@ class Partition:
         metadata: of that commit.
 
     Attributes:
-        revoked: it is another's now, and so are its requests.
-        paused: nothing of it is fetched.
+        revoked: it now belongs to another member, and so do its requests.
+        paused: it is not fetched.
         held: bytes of requests that wait here to be taken.
         next: the offset after the last that was read.
         taken_to: all before it may have been taken.
-        deleted: records that were gone before they were done.
-        committed: what was last committed, offset and metadata.
+        deleted: records that were deleted before they were done.
+        committed: the last commit, offset and metadata.
     """
 
     def __init__(self, number: int, base: int | None, metadata: str | None = None) -> None:
@@ -81,7 +81,7 @@ class Partition:
         self.sets: dict[bytes, PieceSet] = {}
 
     def read(self, offset: int, value: bytes, headers: RecordHeaders, now: float) -> Entry | None:
-        """The request that is whole with this record; None: none is, or it is done."""
+        """The request that this record completes; None: none, or it is already done."""
         done = self._follow(offset)
         if offset in done:
             return None
@@ -101,12 +101,12 @@ class Partition:
         return self._complete(pieces)
 
     def settle(self, entry: Entry) -> None:
-        """It is done with."""
+        """Mark it as done."""
         if self.entries.pop(entry.offsets[0], None) is not None:
             self._mark(entry.offsets)
 
     def take(self, entry: Entry) -> StoredRequest | None:
-        """Hand it out; None: it has to be read again."""
+        """Hand it out; None: it must be read again."""
         request, entry.request = entry.request, None
         if request is not None:
             self.held -= entry.size
@@ -115,18 +115,18 @@ class Partition:
         return request
 
     def give_up(self, set_id: bytes) -> None:
-        """The rest of these pieces will not come."""
+        """Give up a set of pieces, of which the rest can't arrive."""
         self._mark(self.sets.pop(set_id).all_offsets())
 
     def to_commit(self) -> tuple[int, str] | None:
-        """Offset and metadata, if they are news."""
+        """Offset and metadata, if they have changed since the last commit."""
         if self.done is None:
             return None
         state = (self.done.base, self.done.metadata(self.taken_to))
         return None if state == self.committed else state
 
     def waiting(self, end: int) -> int:
-        """How many requests are not done, of the records before `end`."""
+        """The number of requests not done among the records before `end`."""
         if self.done is None:
             return 0
         records = max(end, self.next or 0) - self.done.base - self.done.beyond()
@@ -137,7 +137,7 @@ class Partition:
         return sum(pieces.held for pieces in self.sets.values())
 
     def _follow(self, offset: int) -> DoneOffsets:
-        """Take note that this is the next record."""
+        """Note that this is the next record."""
         if self.done is None or self.next is None:
             self.done = DoneOffsets(offset)
         elif offset > self.next:
@@ -150,7 +150,7 @@ class Partition:
         value = pieces.join()
         if value is not None:
             return self._whole(pieces.all_offsets(), value)
-        # Too much was in memory; where it is, is known.
+        # Its values were dropped to save memory; their offsets are known.
         entry = Entry(self, pieces.all_offsets(), pieces.size)
         entry.route, entry.received_at = pieces.first.route, pieces.first.received_at
         self._add(entry)
@@ -186,5 +186,5 @@ class Partition:
 
 
 def _few(start: int, end: int) -> Iterator[int]:
-    """The numbers from `start` to before `end`, a million of them at most."""
+    """The numbers from `start` to before `end`, at most a million."""
     return iter(range(start, min(end, start + 1_000_000)))

@@ -18,7 +18,7 @@ from .records import OVERHEAD, Record
 
 #: ``Retry-After`` for tracers, in seconds.
 RETRY_AFTER = 5.0
-#: Seconds between puts that probe the brokers while they do not confirm.
+#: Seconds between puts that probe the brokers while none confirm.
 _PROBE_EVERY = 1.0
 #: Seconds for which a partition that did not confirm is avoided while others do.
 _RETRY_PARTITION = 10.0
@@ -26,7 +26,7 @@ _RETRY_PARTITION = 10.0
 #: Called with whether all records of a call were confirmed; on the producer's thread.
 Done = Callable[[bool], None]
 
-# A machine that sleeps stops the monotonic clock; the brokers go on.
+# The monotonic clock stops while the machine is suspended; the brokers continue.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -47,12 +47,12 @@ class RecordProducer:
             "error_cb": self._on_error,
         }
         self._turns = itertools.count()
-        # Guards: the attributes below.
+        # Protects the attributes below.
         self._lock = threading.Lock()
         self._client: Any = None
         self._closed = False
         self._broken = False
-        #: Of partitions that did not confirm: when a put may try again, others or not.
+        #: For partitions that did not confirm: when a put may try them again.
         self._unconfirmed: dict[int, float] = {}
         #: When a put may try again if none of its partitions confirms.
         self._next_probe = 0.0
@@ -62,14 +62,14 @@ class RecordProducer:
 
     def put(self, topic: str, partitions: Sequence[int], records: Sequence[Record]) -> None:
         """Write records, in this order, to one of the partitions; return once the brokers
-        have them.
+        have confirmed them.
 
-        A partition that did not confirm is left alone for a while where others do. Where none
-        does, one put a second tries, and the rest is refused at once: waiting would only hold
-        the threads that answer tracers.
+        A partition that did not confirm is avoided for a while if others do. If none does, one
+        put per second tries, and all others are refused at once: waiting would only block the
+        threads that answer tracers.
 
         Raises:
-            QueueUnavailable: they may be written all the same.
+            QueueUnavailable: they may have been written nevertheless.
         """
         begun = time.clock_gettime(_CLOCK)
         partition = self._choose(partitions, begun)
@@ -83,8 +83,8 @@ class RecordProducer:
         self.send(topic, partition, records, done)
         settled.wait(self._timeout + 0.5)
         now = time.clock_gettime(_CLOCK)
-        # After a long sleep the pieces may be too far apart to be put together: see
-        # `assembly`, which waits longer than that for the last of them.
+        # After a long suspend the pieces may be too far apart to be joined: the consumer waits
+        # longer than that for the last of them (`abandon_after`).
         confirmed = outcome == [True] and now - begun <= 2 * self._timeout
         with self._lock:
             if confirmed:
@@ -115,7 +115,7 @@ class RecordProducer:
             return partitions[turn % len(partitions)]
 
     def send(self, topic: str, partition: int, records: Sequence[Record], done: Done) -> None:
-        """Write records, in this order; `done` is called once.
+        """Write records, in this order; `done` is called exactly once.
 
         Raises:
             QueueUnavailable: `done` is not called.
@@ -140,7 +140,7 @@ class RecordProducer:
                 return
 
     def close(self, timeout: float) -> None:
-        """Wait for what is under way, and end."""
+        """Wait for records in flight, and end."""
         with self._lock:
             self._closed = True
             client = self._client
@@ -176,14 +176,14 @@ class RecordProducer:
         cause = error.args[0] if error.args else error
         if isinstance(cause, kafka.KafkaError) and cause.fatal():
             self._broken = True
-        self._problems.note("kafka write", f"Kafka takes no requests: {error}")
+        self._problems.note("kafka write", f"can't write requests to Kafka: {error}")
         self._problems.report()
 
     def _on_error(self, error: kafka.KafkaError) -> None:
         """Called by `poll`, on the producer's thread."""
         with self._lock:
             self.errors += 1
-            if error.fatal():  # this client is of no more use; the next put makes another
+            if error.fatal():  # this client is unusable; the next put creates another
                 self._broken = True
         self._problems.note("kafka", f"Kafka at {self._place.brokers}: {error.str()}")
         self._problems.report()
@@ -196,7 +196,7 @@ class _Countdown:
         self._left = count
         self._confirmed = True
         self._done = done
-        # Guards: the two above. The producer's thread, and the one that sends, use them.
+        # Protects the two above, which the producer's thread and the sending thread use.
         self._lock = threading.Lock()
 
     def __call__(self, error: kafka.KafkaError | None, _: object) -> None:

@@ -22,23 +22,22 @@ from .records import Record, raw_records, records_of, value_limit
 from .spreading import by_route
 from .topic import checked_topics
 
-#: Seconds after which what could not be read again, or buried, is tried again.
+#: Seconds until a failed attempt to read a request again, or to bury it, is repeated.
 _LATER = 2.0
-#: A set of pieces is given up after so many times the timeout of a put.
+#: An incomplete set of pieces is given up after this many put timeouts.
 _ABANDON_AFTER = 6
-#: Of the time to close, what the producer may use.
+#: The producer's share of the time to close.
 _PRODUCER_SHARE = 0.6
 
 
 class KafkaQueue:
-    """It shares a topic with any number of others.
+    """A queue in a topic that any number of processes may share.
 
-    Nothing is connected but by a look at the topic when it is made, by `put`, and by the
-    first `take`, with which it becomes a member of the group. A fork of a process that
-    has put or taken can do neither.
+    It connects to check the topic when it is created, in `put`, and in the first `take`, with
+    which it joins the group. After one of these, a fork of the process can use neither.
 
     Raises:
-        ConfigError: no broker answers, or the topic can't keep the promise.
+        ConfigError: no broker answers, or the topic is not durable enough.
     """
 
     durable = True
@@ -55,7 +54,7 @@ class KafkaQueue:
         self._reader = RecordReader(place)
         self._lag = TopicLag(place, place.topic, place.group, waiting.partitions)
         self._dead_lag = TopicLag(place, place.dead_topic, place.dead_group, dead.partitions)
-        # Guards: everything below, the partitions and their entries. Held for moments only.
+        # Protects everything below, the partitions and their entries. Held only briefly.
         self._lock = threading.Lock()
         self._ready = ReadyRequests(options.routes, self._lock)
         self._consumer = GroupConsumer(
@@ -72,7 +71,7 @@ class KafkaQueue:
         self._redelivered = 0
         self._expired = 0
         self._set_aside = 0
-        #: What could not be set aside yet.
+        #: Entries that could not be set aside yet.
         self._damaged: list[Entry] = []
         self._dead: Counter[str] = Counter()
 
@@ -119,9 +118,9 @@ class KafkaQueue:
         return self._ages.is_older(taken.request.received_at, self._options.max_age)
 
     def stats(self) -> QueueStats:
-        """Items are those of the partitions that are this process's, or of the whole topic where
-        it has taken nothing yet, as the brokers had them a moment ago. Bytes, and the oldest,
-        are of those that it has read ahead or taken.
+        """Items are those of this process's partitions, or of the whole topic if it has taken
+        nothing yet, as the brokers reported them a moment ago. Bytes and the oldest age are those
+        of the requests that it has read ahead or taken.
         """
         self._lag.refresh()
         self._dead_lag.refresh()
@@ -157,7 +156,7 @@ class KafkaQueue:
                 return 0
             self._closed = True
             self._ready.wake_all()
-        # First what is on its way to the dead letters, which are then done.
+        # First the dead letters in flight, which are then done.
         self._producer.close(timeout * _PRODUCER_SHARE)
         if self._taking:
             self._consumer.close(max(0.1, until - time.monotonic()))
@@ -167,9 +166,9 @@ class KafkaQueue:
         return 0
 
     def _wait_for_one(self, route: str, until: float | None) -> Entry | None:
-        """The next that is not too old; holds the lock, as the caller does."""
+        """The next request that is not too old; the caller holds the lock."""
         while not self._closed:
-            # False, for the next turn, where no thread can be started now.
+            # If no thread can be started now, this is tried again.
             self._taking = self._taking or self._consumer.start()
             entry = self._ready.next(route)
             if entry is not None:
@@ -189,14 +188,14 @@ class KafkaQueue:
         return None
 
     def _on_entry(self, entry: Entry) -> None:
-        """The consumer read it."""
+        """Called by the consumer for each request that it reads."""
         with self._lock:
             if entry.damaged is None and entry.route in self._ready:
                 self._ready.add(entry)
                 return
             if entry.damaged is None:
                 request = entry.partition.take(entry)
-                # One that was too large to be kept stays where it is, until retention.
+                # If it was too large to be kept in memory, it stays in the topic until retention.
                 entry.damaged = encode(request) if request else None
                 entry.damage = f"no route {entry.route:.80}"
             self._set_aside += 1
@@ -216,7 +215,7 @@ class KafkaQueue:
             self._set_aside_now(entry)
 
     def _read_again(self, entry: Entry) -> StoredRequest | None:
-        """The request of what was not kept in memory; None: not now, or not any more."""
+        """Read a request that is not in memory; None: that failed, or it no longer exists."""
         topic, number = self._place.topic, entry.partition.number
         try:
             value = self._reader.value(topic, number, entry.offsets)
@@ -229,7 +228,7 @@ class KafkaQueue:
         try:
             if value is not None:
                 return decode(value)
-        except DamagedRecord:  # it was whole when it was read first
+        except DamagedRecord:  # it was intact when it was first read
             pass
         with self._lock:
             entry.partition.settle(entry)
@@ -244,7 +243,7 @@ class KafkaQueue:
             self._ready.add_later(entry, delay)
 
     def _to_the_dead(self, entry: Entry, records: list[Record], reason: str = "") -> None:
-        """Done once the brokers have it there."""
+        """Write it to the dead letters; it is done once the brokers have confirmed that."""
 
         def settle(confirmed: bool) -> None:
             with self._lock:

@@ -1,4 +1,4 @@
-"""Reading records without taking part in the group: one again, or all there are."""
+"""Reads records without joining the group: a single one again, or all of them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..request_queue import QueueUnavailable
 from .clients import KafkaPlace, common_settings, make, reading_settings
 from .records import piece_of, put_together
 
-#: Seconds without a record, where one should be.
+#: Seconds to wait for a record that should exist.
 _PATIENCE = 10.0
-#: Seconds between two looks whether it was closed.
+#: Seconds between two checks whether it was closed.
 _LOOK = 0.2
 
 
 class RecordReader:
-    """For any number of threads, one at a time."""
+    """May be used by any number of threads, one at a time."""
 
     def __init__(self, place: KafkaPlace) -> None:
         self._settings = {
@@ -32,12 +32,12 @@ class RecordReader:
         }
         self._brokers = place.brokers
         self._closed = False
-        # Guards: the client, which reads at one place.
+        # Protects the client, which has one position.
         self._lock = threading.Lock()
         self._client: Any = None
 
     def value(self, topic: str, partition: int, offsets: Collection[int]) -> bytes | None:
-        """The value of one request, put together; None: it is not there any more.
+        """The value of one request, joined from its records; None: it no longer exists.
 
         Raises:
             QueueUnavailable: the brokers don't answer.
@@ -50,7 +50,7 @@ class RecordReader:
         return put_together(found) if len(found) == len(wanted) else None
 
     def scan(self, topic: str, partition: int, start: int, end: int) -> Iterator[Any]:
-        """The messages from `start` to before `end`, those that are still there.
+        """The messages from `start` to before `end` that still exist.
 
         Raises:
             QueueUnavailable: the brokers don't answer.

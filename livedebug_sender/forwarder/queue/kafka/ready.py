@@ -1,4 +1,4 @@
-"""What was read and waits to be taken, by route."""
+"""Requests that were read and wait to be taken, by route."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .partition import Entry
 class _Route:
     def __init__(self, lock: threading.Lock) -> None:
         self.ready: deque[Entry] = deque()
-        #: (when it may be taken, tie-breaker, it), a heap.
+        #: A heap of (when it may be taken, tie-breaker, entry).
         self.later: list[tuple[float, int, Entry]] = []
         self.news = threading.Condition(lock)
 
 
 class ReadyRequests:
-    """To be called with `lock` held."""
+    """All methods are called with `lock` held."""
 
     def __init__(self, routes: Iterable[str], lock: threading.Lock) -> None:
         self._lock = lock
@@ -42,14 +42,14 @@ class ReadyRequests:
         route.news.notify()
 
     def next(self, name: str) -> Entry | None:
-        """One that may be taken now; what was released comes first once its time has come."""
+        """One that may be taken now; released ones come first, after their delay."""
         route = self._routes[name]
         if route.later and route.later[0][0] <= time.monotonic():
             return heapq.heappop(route.later)[2]
         return route.ready.popleft() if route.ready else None
 
     def wait(self, name: str, timeout: float | None) -> None:
-        """Wait until there may be one, at most `timeout` seconds; releases `lock` meanwhile."""
+        """Wait until there may be one, at most `timeout` seconds; releases `lock` while waiting."""
         route = self._routes[name]
         if route.later:
             due = max(0.0, route.later[0][0] - time.monotonic())
@@ -61,7 +61,7 @@ class ReadyRequests:
             route.news.notify_all()
 
     def drop_revoked(self) -> None:
-        """Forget what is another forwarder's now."""
+        """Drop the entries that now belong to another forwarder."""
         for route in self._routes.values():
             route.ready = deque(one for one in route.ready if not one.partition.revoked)
             route.later = [one for one in route.later if not one[2].partition.revoked]

@@ -1,9 +1,9 @@
-"""A stored request in records of a size that the brokers take, and back: pure.
+"""Splits a stored request into records of a size that the brokers accept, and joins them.
 
-A request that fits is one record: its binary form (`stored_request`). A larger one is
-several, in one partition, each with the header `PIECE_HEADER`, big-endian: the id of the set
-(16 bytes), the number of the piece, from 0, how many there are (4 bytes each), the time of
-arrival (a double, seconds since 1970) and the route (UTF-8, to the end).
+A request that fits is one record: its binary format (`stored_request`). A larger one is
+several records in one partition, each with the header `PIECE_HEADER`, big-endian: the id of the
+set (16 bytes), the number of the piece, from 0, and the number of pieces (4 bytes each), the
+time of arrival (a double, seconds since 1970) and the route (UTF-8, to the end).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from dataclasses import dataclass, field
 from ..stored_request import StoredRequest, encode_envelope
 
 PIECE_HEADER = "livedebug-piece"
-#: Why it is a dead letter.
+#: The header with the reason of a dead letter.
 REASON_HEADER = "livedebug-reason"
-#: For the key, the headers and Kafka's own fields of a record and its batch.
+#: Bytes for the key, the headers and Kafka's own fields of a record and its batch.
 OVERHEAD = 2048
-#: Of a piece; below the brokers' default limit of 1,048,588 and the clients' of 1,000,000.
+#: Bytes of a piece; below the default limits of brokers (1,048,588) and clients (1,000,000).
 MAX_VALUE = 900_000
 
 _PIECE = struct.Struct(">16sIId")
-#: No body has so many pieces; a larger number in a header is not ours.
+#: Maximum number of pieces; no body has that many, so a header with more is invalid.
 _MAX_PIECES = 1 << 20
 
 Headers = list[tuple[str, bytes]]
@@ -32,7 +32,7 @@ Headers = list[tuple[str, bytes]]
 
 @dataclass(frozen=True)
 class Record:
-    """What is handed to a producer."""
+    """A record for a producer."""
 
     key: bytes | None
     value: bytes = field(repr=False)
@@ -40,7 +40,7 @@ class Record:
 
 
 def value_limit(max_message_bytes: int) -> int:
-    """Bytes of a record's value in a topic with this limit."""
+    """The maximum bytes of a record's value in a topic with this limit."""
     return min(MAX_VALUE, max_message_bytes - OVERHEAD)
 
 
@@ -48,15 +48,15 @@ def records_of(request: StoredRequest, limit: int, reason: str = "") -> list[Rec
     """The records of a request.
 
     Args:
-        limit: bytes of a record's value.
-        reason: of a dead letter.
+        limit: maximum bytes of a record's value.
+        reason: the reason of a dead letter.
     """
     key = request.request_id.encode("utf-8", "replace")[:256]
     return _split(encode_envelope(request), request.body, limit, key, request, reason)
 
 
 def raw_records(value: bytes, limit: int, key: bytes | None, reason: str = "") -> list[Record]:
-    """The records of what is no request of ours, as it came."""
+    """The records of a damaged request, unchanged."""
     return _split(value, b"", limit, key, None, reason)
 
 
@@ -68,7 +68,7 @@ def _split(
     request: StoredRequest | None,
     reason: str,
 ) -> list[Record]:
-    """The body comes apart from its envelope so that it is copied once."""
+    """Split a request; the body is passed separately, so that it is copied only once."""
     more: Headers = [(REASON_HEADER, reason.encode()[:256])] if reason else []
     size = len(envelope) + len(body)
     if size <= limit:
@@ -97,7 +97,7 @@ def _cut(envelope: bytes, body: bytes, limit: int) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class Piece:
-    """Which piece of which set a record is."""
+    """The set of pieces that a record belongs to, and its number."""
 
     set_id: bytes
     number: int
@@ -107,10 +107,10 @@ class Piece:
 
 
 def piece_of(headers: Iterable[tuple[str, bytes]] | None) -> Piece | None:
-    """None: the record is a whole request.
+    """The piece that a record is; None: it is a complete request.
 
     Raises:
-        ValueError: a header that is none of ours.
+        ValueError: the header is invalid.
     """
     value = header(headers, PIECE_HEADER)
     if value is None:
@@ -141,9 +141,9 @@ class PieceSet:
         first: the piece that was read first.
 
     Attributes:
-        offsets: where they are, by number; a piece written twice is taken once.
+        offsets: their offsets, by number; a piece written twice is used once.
         since: when the first was read.
-        end: once known, nothing of it comes at this offset or later.
+        end: if known, no piece of it is at this offset or later.
         size: bytes of the pieces.
     """
 
@@ -175,22 +175,22 @@ class PieceSet:
         return 0 if self._values is None else self.size
 
     def forget_values(self) -> None:
-        """Keep only where they are."""
+        """Drop the values, and keep the offsets."""
         self._values = None
 
     def join(self) -> bytes | None:
-        """The whole, once complete; None: it has to be read again."""
+        """The joined value, once complete; None: it must be read again."""
         if self._values is None:
             return None
         return b"".join(self._values[number] for number in range(self.first.total))
 
     def all_offsets(self) -> list[int]:
-        """In order, those of pieces that came twice too."""
+        """All offsets in order, including those of duplicate pieces."""
         return sorted([*self.offsets.values(), *self._duplicates])
 
 
 def put_together(found: Iterable[tuple[bytes, Piece | None]]) -> bytes | None:
-    """The value of one request, of all its records; None: some are missing."""
+    """The value of one request from all its records; None: some are missing."""
     pieces: PieceSet | None = None
     for number, (value, piece) in enumerate(found):
         if piece is None:

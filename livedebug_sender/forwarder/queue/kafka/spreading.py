@@ -1,4 +1,4 @@
-"""Which route's requests go to which partitions: pure."""
+"""Assigns partitions to routes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 def by_route(routes: Sequence[str], partitions: int) -> dict[str, list[int]]:
-    """Each route has partitions of its own, so that one that is held up holds up no other.
+    """Give each route its own partitions, so that a blocked route does not block others.
 
-    With fewer partitions than routes, some share one. More partitions later leave those
-    that there are where they were.
+    With fewer partitions than routes, some share one. Adding partitions later does not change
+    the assignment of existing ones.
     """
     count = len(routes)
     return {

@@ -1,4 +1,4 @@
-"""Checking a topic before it is used, and creating it where there is none."""
+"""Checks a topic before it is used, and creates it if there is none."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .records import OVERHEAD
 
 logger = logging.getLogger("livedebug_sender")
 
-#: Of a topic that is made here: three for each route. At most so many processes take part
-#: in the deliveries.
+#: Partitions of a created topic: three for each route. This is the maximum number of processes
+#: that deliver.
 PARTITIONS = 12
-#: Seconds for an answer of the brokers.
+#: Seconds to wait for the brokers' response.
 PATIENCE = 15.0
-#: Looks at a topic that only some brokers know, a tenth of a second apart.
+#: Attempts to describe a topic that only some brokers know, a tenth of a second apart.
 _TRIES = 50
-#: A topic that takes no more than that in a record is none for this.
+#: A topic whose records may not be larger than this is refused.
 _MIN_MESSAGE_BYTES = 16 * 1024
 _DAY = 86_400_000
 _NO_ANSWER = (
@@ -39,7 +39,7 @@ _NO_ANSWER = (
 
 @dataclass(frozen=True)
 class Topic:
-    """What the brokers say of a topic.
+    """A topic as described by the brokers.
 
     Attributes:
         replicas: of the partition that has the fewest.
@@ -65,16 +65,16 @@ class Topic:
 
 
 def min_insync(min_replicas: int) -> int:
-    """``min.insync.replicas`` that `min_replicas` asks for: one may be down for a while."""
+    """The required ``min.insync.replicas`` for `min_replicas`: one may be down for a while."""
     return max(1, min_replicas - 1)
 
 
 def checked_topics(place: KafkaPlace, options: QueueOptions) -> tuple[Topic, Topic]:
-    """The topic, and that of its dead letters, made where they are missing.
+    """The topic, and that of its dead letters, created if they are missing.
 
     Raises:
         QueueUnreachable: no broker answers.
-        ConfigError: a topic can't keep the promise; with the command that mends it.
+        ConfigError: a topic is not durable enough; the message has the command that fixes it.
     """
     max_age = int(options.max_age * 1000)
     waiting = {
@@ -86,7 +86,7 @@ def checked_topics(place: KafkaPlace, options: QueueOptions) -> tuple[Topic, Top
         "cleanup.policy": "delete",
         "retention.ms": str(7 * _DAY),
         "retention.bytes": str(options.max_dead_bytes),
-        # What is in the segment that is written to does not go.
+        # Retention does not delete the active segment, so segments must be small.
         "segment.bytes": str(max(MiB, min(64 * MiB, options.max_dead_bytes // 4))),
     }
     with _admin_of(place) as client:
@@ -104,11 +104,11 @@ def checked_topics(place: KafkaPlace, options: QueueOptions) -> tuple[Topic, Top
 
 
 def described_topic(place: KafkaPlace, name: str) -> Topic:
-    """A topic that is there.
+    """Describe an existing topic.
 
     Raises:
         QueueUnreachable: no broker answers.
-        ConfigError: it is not.
+        ConfigError: it does not exist.
     """
     with _admin_of(place) as client:
         topic = _described(client, name)
@@ -122,8 +122,8 @@ def rejection_reason(topic: Topic, brokers: str, min_replicas: int) -> str:
     if topic.replicas < min_replicas:
         return (
             f"the Kafka topic {topic.name!r} has {topic.replicas} replicas, expected: at least "
-            f"{min_replicas}; {_more_replicas(topic, brokers, min_replicas)}, or say with "
-            f"--kafka-min-replicas {topic.replicas} that it is meant"
+            f"{min_replicas}; {_more_replicas(topic, brokers, min_replicas)}, or allow it with "
+            f"--kafka-min-replicas {topic.replicas}"
         )
     insync = topic.number("min.insync.replicas", 1)
     wanted = min_insync(min_replicas)
@@ -140,7 +140,7 @@ def rejection_reason(topic: Topic, brokers: str, min_replicas: int) -> str:
         )
     if "compact" in topic.settings.get("cleanup.policy", ""):
         return (
-            f"the Kafka topic {topic.name!r} is compacted, and would forget requests; "
+            f"the Kafka topic {topic.name!r} is compacted, which would delete requests; "
             f"{_alter(topic, brokers, 'cleanup.policy=delete')}"
         )
     if topic.max_message_bytes < _MIN_MESSAGE_BYTES + OVERHEAD:
@@ -153,7 +153,7 @@ def rejection_reason(topic: Topic, brokers: str, min_replicas: int) -> str:
 
 
 def warnings(topic: Topic, brokers: str, max_age: int, routes: int) -> list[str]:
-    """What works, but perhaps not as expected. `max_age` in milliseconds."""
+    """Settings that may have unexpected effects. `max_age` in milliseconds."""
     found = []
     retention = topic.number("retention.ms", -1)
     if 0 <= retention < max_age:
@@ -170,13 +170,13 @@ def warnings(topic: Topic, brokers: str, max_age: int, routes: int) -> list[str]
         )
     if topic.settings.get("unclean.leader.election.enable") == "true":
         found.append(
-            f"the Kafka topic {topic.name!r} may elect a leader that lacks what was confirmed; "
+            f"the Kafka topic {topic.name!r} may elect a leader that lacks confirmed requests; "
             f"{_alter(topic, brokers, 'unclean.leader.election.enable=false')}"
         )
     if topic.partitions < routes:
         found.append(
             f"the Kafka topic {topic.name!r} has {topic.partitions} partitions for {routes} "
-            "routes: one that is held up holds up others; run: kafka-topics.sh "
+            "routes: a blocked route may block others; run: kafka-topics.sh "
             f"--bootstrap-server {_first(brokers)} --alter --topic {topic.name} "
             f"--partitions {PARTITIONS}"
         )
@@ -224,14 +224,14 @@ def _admin_of(place: KafkaPlace) -> Iterator[AdminClient]:
     try:
         yield client
     except kafka.KafkaException as error:
-        client.poll(0)  # lets `errors` know
+        client.poll(0)  # calls `errors`
         cause = error.args[0]
         if cause.code() not in _NO_ANSWER:
             raise QueueUnreachable(f"{place}: {cause.str()} ({cause.name()})") from None
         raise QueueUnreachable(
             f"no Kafka broker of {place} answers within {PATIENCE:g} s: "
             f"{errors.last or cause.str()}; expected: host:port of brokers that can be reached "
-            "from here, and what they ask for (TLS, a password) in LIVEDEBUG_FORWARDER_KAFKA_CONFIG"
+            "from here; settings they require (TLS, SASL) go into LIVEDEBUG_FORWARDER_KAFKA_CONFIG"
         ) from None
 
 
@@ -242,11 +242,11 @@ def _had(
     settings: Mapping[str, str],
     options: QueueOptions,
 ) -> Topic:
-    """The topic; made if it is missing."""
+    """The topic; created if it is missing."""
     topic = _described(client, name)
     if topic is None:
         _make(client, name, partitions, settings, options.kafka_min_replicas)
-        logger.info("made the Kafka topic %r, with %d partitions", name, partitions)
+        logger.info("created the Kafka topic %r, with %d partitions", name, partitions)
         topic = _described(client, name, wait=True)
     assert topic is not None
     return topic
@@ -259,34 +259,34 @@ def _make(
     if brokers < replicas:
         raise ConfigError(
             f"the Kafka topic {name!r} is missing, and the cluster has {brokers} brokers for its "
-            f"{replicas} replicas; add brokers, or say with --kafka-min-replicas {brokers} that "
-            "it is meant"
+            f"{replicas} replicas; add brokers, or allow it with --kafka-min-replicas "
+            f"{brokers}"
         )
     config = {
         **settings,
         "min.insync.replicas": str(min_insync(replicas)),
         "unclean.leader.election.enable": "false",
-        # The brokers' clocks say when retention strikes, not a forwarder's.
+        # Retention is by the brokers' clocks, not by a forwarder's.
         "message.timestamp.type": "LogAppendTime",
     }
     new = NewTopic(name, partitions, replicas, config=config)
     try:
         client.create_topics([new], operation_timeout=PATIENCE)[name].result(PATIENCE + 5)
     except kafka.KafkaException as error:
-        # Another forwarder was quicker.
+        # Another forwarder created it first.
         if error.args[0].code() != kafka.KafkaError.TOPIC_ALREADY_EXISTS:
             raise
 
 
 def _described(client: AdminClient, name: str, wait: bool = False) -> Topic | None:
-    """None: there is no such topic. With `wait`, there is one, and brokers may not know yet."""
+    """None: there is no such topic. With `wait`: it exists, but some brokers may not know yet."""
     for left in reversed(range(_TRIES)):
         try:
             return _described_now(client, name)
         except kafka.KafkaException as error:
             if error.args[0].code() != kafka.KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
-            # Some brokers hear of a new topic later than others.
+            # Some brokers learn about a new topic later than others.
             if not (left and (wait or _is_there(client, name))):
                 return None
         client.poll(0.1)

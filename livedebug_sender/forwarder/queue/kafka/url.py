@@ -1,4 +1,4 @@
-"""What a ``kafka://host:port[,host:port...]/topic`` names. Needs no Kafka client."""
+"""Parses ``kafka://host:port[,host:port...]/topic``. Needs no Kafka client."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ....errors import ConfigError
 
 SCHEME = "kafka://"
 
-#: What a topic's name, or a group's, may be made of (Kafka's own rule).
+#: Valid names of topics and groups (Kafka's own rule).
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,200}\Z")
 _BROKER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/,@\[\]]+):\d{1,5}\Z")
 
 
 def parse_kafka_url(url: str) -> tuple[str, str]:
-    """The brokers, divided by commas, and the topic; ConfigError for an invalid URL."""
+    """The brokers, separated by commas, and the topic; ConfigError for an invalid URL."""
     brokers, _, topic = url.removeprefix(SCHEME).partition("/")
     for broker in brokers.split(","):
         if not _BROKER.match(broker):
