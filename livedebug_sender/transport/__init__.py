@@ -13,6 +13,7 @@
 ``requests_rules``       proxy, CA bundle and host of an origin, by `requests` and urllib3
 ``light_environment``    the same without importing them, if there is no proxy
 ``name_resolution``      resolves host names, within a timeout
+``glibc_look_up``        bounds that if no thread can be started
 ``proxies``              tunnels through HTTP proxies
 ``socks_proxy``          SOCKS proxies
 ``dialling``             opens a connection: TCP, proxy, TLS

@@ -3,6 +3,10 @@
 `getaddrinfo` has no timeout: with a name server that does not answer it takes 20 seconds
 and more, and can't be aborted. So it runs on its own daemon thread, and the caller waits for
 it at most until its deadline. Later callers with the same name wait for the same look-up.
+
+If no thread can be started, as at interpreter shutdown, it runs on the caller's thread, but only
+after glibc has resolved the name on a native thread. If glibc can't, the first look-up of a name
+is unbounded; one that took too long is not repeated for a minute.
 """
 
 from __future__ import annotations
@@ -15,9 +19,11 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
+from ..runtime.clock import monotonic
 from ..runtime.host_signals import reraise_of_signal_handler
+from ..runtime.lazy_import import load
 from ..runtime.threads import start_thread
 from .deadline import RequestDeadline
 from .failures import NoSuchHost
@@ -30,6 +36,10 @@ LookUp = Callable[[str, int], Addresses]
 MAX_UNDER_WAY = 16
 #: Names whose last addresses are remembered, to be used when no thread can be started.
 MAX_REMEMBERED = 64
+#: Seconds until a name is looked up again on the caller's thread, after that took too long.
+_SLOW_FOR = 60.0
+#: Seconds of waiting for glibc after which aborts and signal handlers are checked for.
+_SLICE = 0.1
 
 
 def system_look_up(host: str, port: int) -> Addresses:
@@ -42,6 +52,19 @@ def system_look_up(host: str, port: int) -> Addresses:
             raise
         unpatched: LookUp = monkey.get_original("socket", "getaddrinfo")
         return unpatched(host, port)
+
+
+class NativeLookUp(Protocol):
+    """A look-up on a native thread; only its completion is used."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for at most that long, or less; True if it is complete."""
+
+
+def glibc_look_up(host: str) -> NativeLookUp:
+    """See `GlibcLookUp`."""
+    native: NativeLookUp = load(f"{__package__}.glibc_look_up", "GlibcLookUp")(host)
+    return native
 
 
 class _UnderWay:
@@ -79,19 +102,26 @@ class Resolver:
     Args:
         look_up: as `system_look_up`, which it is by default.
         start: starts a daemon thread; False if it can't.
+        start_native: used if it can't; as `glibc_look_up`, which it is by default.
     """
 
     def __init__(
         self,
         look_up: LookUp = system_look_up,
         start: Callable[[Callable[[], None], str], bool] = start_thread,
+        start_native: Callable[[str], NativeLookUp] = glibc_look_up,
     ) -> None:
         self._look_up = look_up
         self._start = start
+        self._start_native = start_native
         # No lock: a fork could copy it while it is taken. Each step is one operation of a dict.
         # The key includes the process, since the threads of a parent do not exist in its fork.
         self._under_way: dict[tuple[int, str, int], _UnderWay] = {}
         self._remembered: dict[tuple[str, int], Addresses] = {}
+        # Those that were not complete in time, by process, thread and name.
+        self._native: dict[tuple[int, int, str], NativeLookUp] = {}
+        #: The earliest time of another look-up on the caller's thread, by name.
+        self._not_before: dict[str, float] = {}
 
     def resolve(self, host: str, port: int, deadline: RequestDeadline, until: float) -> Addresses:
         """The addresses of a host.
@@ -114,7 +144,7 @@ class Resolver:
             if first is not found:
                 found = first
             elif not self._start_look_up(found, key):
-                return self._without_thread(host, port)
+                return self._without_thread(host, port, deadline, until)
         self._wait(found, deadline, until)
         return found.result()
 
@@ -142,10 +172,38 @@ class Resolver:
             self._remembered.clear()
         self._remembered[host, port] = addresses
 
-    def _without_thread(self, host: str, port: int) -> Addresses:
+    def _without_thread(
+        self, host: str, port: int, deadline: RequestDeadline, until: float
+    ) -> Addresses:
         """At interpreter shutdown, for example: the last known addresses, else a look-up here."""
         remembered = self._remembered.get((host, port))
-        return remembered if remembered else self._look_up_here(host, port)
+        if remembered:
+            return remembered
+        if monotonic() < self._not_before.get(host, 0.0):
+            raise TimeoutError("timed out")
+        self._wait_for_native(host, deadline, until)
+        try:
+            addresses = self._look_up_here(host, port)
+        finally:
+            late = monotonic() > until
+            if late:
+                self._not_before[host] = monotonic() + _SLOW_FOR
+        if late:
+            self._remember(host, port, addresses)
+        return addresses
+
+    def _wait_for_native(self, host: str, deadline: RequestDeadline, until: float) -> None:
+        """Wait until glibc has resolved the name, or could not; return at once if it can't start."""
+        key = (os.getpid(), threading.get_ident(), host)
+        try:
+            native = self._native.get(key) or self._start_native(host)
+        except (ImportError, OSError, UnicodeError) as error:
+            reraise_of_signal_handler(error)
+            return
+        self._native[key] = native
+        while not native.wait(min(_SLICE, deadline.remaining(until))):
+            pass
+        self._native.pop(key, None)
 
     def _look_up_here(self, host: str, port: int) -> Addresses:
         found = _UnderWay()
