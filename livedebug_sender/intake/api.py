@@ -1,4 +1,4 @@
-"""What the JSON API tells, as plain data. `docs/intake.rst` has each field."""
+"""The results of the JSON API, as plain data. `docs/intake.rst` describes each field."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .store import Store
 from .totals import COLUMN_SECONDS
 from .tracer_routes import family
 
-#: Rows of one answer.
+#: Maximum rows of one response.
 MAX_ROWS = 1000
 
 
 def state(store: Store) -> dict[str, Any]:
-    """Where the store stands: counts, bounds, the rate."""
+    """The state of the store: counts, limits, the rate."""
     with store.news:
         payloads, size = store.held()
         totals = store.totals
@@ -49,11 +49,11 @@ def state(store: Store) -> dict[str, Any]:
 def payload_list(
     store: Store, search: Search, wanted: Filter, offset: int, limit: int, upto: int | None
 ) -> dict[str, Any]:
-    """The payloads that fit, newest first.
+    """The matching payloads, newest first.
 
     Args:
-        upto: only of requests up to this number: so that pages fit together while more
-            arrives. None: all.
+        upto: only those of requests up to this number, so that pages are consistent while more
+            requests arrive. None: all.
     """
     places, newest = search.places(wanted)
     if upto is not None:
@@ -71,7 +71,7 @@ def payload_list(
 
 
 def rows(store: Store, places: list[Place], wanted: Filter) -> list[dict[str, Any]]:
-    """A line for each payload that is still kept."""
+    """A row for each payload that is still stored."""
     found = []
     for place in places:
         request = store.get(place.number)
@@ -110,7 +110,7 @@ def payload_details(request: RecordedRequest, place: int) -> dict[str, Any] | No
 def request_list(
     store: Store, wanted: Filter, offset: int, limit: int, upto: int | None
 ) -> dict[str, Any]:
-    """The requests with a payload that fits, newest first; `upto` as in `payload_list`."""
+    """The requests with a matching payload, newest first; `upto` as in `payload_list`."""
     found = requests_that_fit(store, wanted)[::-1]
     newest = found[0].number if found else 0
     if upto is not None:
@@ -143,7 +143,7 @@ def request_row(request: RecordedRequest) -> dict[str, Any]:
 
 
 def request_details(request: RecordedRequest) -> dict[str, Any]:
-    """A request, its headers, the start of its body where it can't be read, its payloads' rows."""
+    """A request, its headers, its payloads' rows, and the start of its body if unreadable."""
     unreadable = "" if request.summaries else request.body[:4096].decode("utf-8", "replace")
     return {
         **request_row(request),

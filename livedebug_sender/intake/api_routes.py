@@ -111,7 +111,7 @@ def _add_request_routes(app: Flask, store: Store) -> None:
 
     @app.get("/intake/requests/<int:number>/body")
     def get_body(number: int) -> Response:
-        # Never with the type that a tracer gave: a browser would run what it says.
+        # Never with the tracer's content type: a browser would run scripts in it.
         body = _request(store, number).body
         return _bytes(body, "application/octet-stream", f"request-{number}.body")
 
@@ -157,7 +157,7 @@ def _add_overview_routes(
 
     @app.get("/intake/events")
     def events() -> Response:
-        # A browser that connects again says where it was.
+        # A browser that reconnects sends the id of its last event.
         epoch, _, after = request.headers.get("Last-Event-ID", "").partition(":")
         after = after or request.args.get("after", "0")
         known = int(after) if _NUMBER.fullmatch(after) else 0
@@ -208,7 +208,7 @@ def _window() -> tuple[int, int, int | None]:
     offset = request.args.get("offset", 0, int)
     limit = request.args.get("limit", _LIMIT, int)
     if offset < 0 or limit < 0:
-        raise BadRequest("offset and limit are counts: 0 or more")
+        raise BadRequest("offset and limit are invalid; expected: integers from 0 on")
     return offset, limit, request.args.get("upto", None, int)
 
 
@@ -222,7 +222,7 @@ def _body() -> dict[str, object]:
 def _request(store: Store, number: int) -> RecordedRequest:
     found = store.get(number)
     if found is None:
-        raise Gone(f"request {number} is not kept any more")
+        raise Gone(f"request {number} is no longer stored")
     return found
 
 
@@ -245,19 +245,19 @@ def _payload(store: Store, id: str) -> Payload:
     found, place = _at(store, id)
     payload = found.payload(place)
     if payload is None:
-        raise Gone(f"payload {id} is not kept any more")
+        raise Gone(f"payload {id} is no longer stored")
     return payload
 
 
 def _as_text(payload: Payload) -> str:
-    """The JSON of a payload as it came; of an upload, an object of its parts."""
+    """The JSON of a payload as it was received; of an upload, an object of its parts."""
     if len(payload.texts) == 1 and not payload.texts[0][0]:
         return payload.texts[0][1]
     return "{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in payload.texts) + "}"
 
 
 def _lines(store: Store, places: list[Place]) -> Iterator[bytes]:
-    """A payload a line. White space is JSON's own there: texts hold no bare line ends."""
+    """One payload per line. Line ends in JSON are only white space, so they can be replaced."""
     last: tuple[int, tuple[Payload, ...]] = (0, ())
     for number, place in places:
         if number != last[0]:

@@ -1,4 +1,4 @@
-"""The WSGI application: the intake's own routes, what tracers send besides, and the page."""
+"""The WSGI application: the intake's routes, other routes of tracers, and the page."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def create_app(
     """The application.
 
     Args:
-        loopback: is it to be served on loopback only?
+        loopback: whether it is served on loopback only.
         max_body: bytes of a body; a larger one is answered 413.
-        faults: what is in force now.
-        inject: sets what is in force; `ValueError` for an invalid text.
-        findings: what is odd about payloads.
-        probes: served as remote configuration; None: an empty one is.
+        faults: returns the active fault plan.
+        inject: sets the fault plan; `ValueError` for an invalid one.
+        findings: the findings of payloads.
+        probes: served as remote configuration; None: an empty configuration is.
         stopping: set when the server stops; ends the streams of events.
     """
     app = Flask(__name__)
@@ -97,7 +97,7 @@ def create_app(
     def anything_else(path: str) -> Response:  # noqa: ARG001 - the route's own name for it
         store.count_other(request.path)
         if not is_a_tracers(request.path):
-            return _refusal(404, f"{request.path!r:.120} is none of the intake's routes")
+            return _refusal(404, f"{request.path!r:.120} is not a route of the intake")
         request.get_data(cache=False)
         return Response(answer_to(request.path), 200, content_type="application/json")
 
@@ -110,15 +110,15 @@ def create_app(
 
 
 class _Taker:
-    """Takes the requests of the intake's own routes."""
+    """Accepts the requests to the intake's own routes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        # One body is decoded at a time: decoded JSON takes many times its bytes.
+        # One body is decoded at a time: decoded JSON takes many times its size.
         self._reading = threading.Lock()
 
     def take(self) -> Response:
-        """Keep the request, and answer it: as it deserves, or as a fault says."""
+        """Store the request, and answer it, normally or with an injected fault."""
         fault: Fault = request.environ.get(FAULT_KEY, Fault())
         headers = _headers()
         query = request.query_string.decode("latin-1")
@@ -126,13 +126,13 @@ class _Taker:
         if request.path == INTAKE_PATH and "dd-api-key" not in headers:
             remark = remark or "no DD-API-KEY: Datadog's own intake would refuse it"
         if fault.ending:
-            status, remark = 0, f"no answer, on purpose: {fault.ending}"
+            status, remark = 0, f"no answer (injected fault: {fault.ending})"
         kept = _masked_query(query), _masked(headers)
         self._store.add(request.path, *kept, body, status, reading, remark)
         if status < 300:
             response = Response("{}", status or 500, content_type="application/json")
         else:
-            response = _refusal(status, reading.problem or remark or "refused on purpose")
+            response = _refusal(status, reading.problem or remark or "injected fault")
         if fault.retry_after is not None:
             response.headers["Retry-After"] = f"{fault.retry_after:g}"
         return response
@@ -142,7 +142,7 @@ class _Taker:
     ) -> tuple[Reading, bytes, int, str]:
         nothing = Reading(read(request.path, query, headers, b"[]").mode, "")
         if fault.early:
-            remark = "answered before its body was read, on purpose"
+            remark = "answered before its body was read (injected fault)"
             return nothing, b"", fault.status or 202, remark
         try:
             body = request.get_data(cache=False)
@@ -151,7 +151,7 @@ class _Taker:
         with self._reading:
             reading = read(request.path, query, headers, body)
         status = fault.status or (400 if reading.problem else 202)
-        remark = "refused on purpose" if fault.status and fault.status >= 300 else ""
+        remark = "injected fault" if fault.status and fault.status >= 300 else ""
         return reading, body, status, remark
 
 

@@ -1,4 +1,4 @@
-"""What arrived, asked for by a program: the payloads, the requests, waits."""
+"""Access to what arrived from programs: payloads, requests, waiting for them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .reading import Payload
 from .records import RecordedRequest
 from .store import Store
 
-#: Lines about what came instead.
+#: Maximum lines about other payloads in a failure.
 _MAX_TOLD = 20
 
 Match = Mapping[str, Any] | Callable[[Any], object] | None
 
 
 class Arrivals:
-    """Questions to a store, as a test asks them."""
+    """Queries to a store, for tests."""
 
     def __init__(self, store: Store, findings: PayloadFindings) -> None:
         self.store = store
@@ -29,19 +29,19 @@ class Arrivals:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """The requests that are kept, in the order they came, refused ones too."""
+        """The stored requests, in order of arrival, including refused ones."""
         return self.store.kept()
 
     def payloads(
         self, track: Track | str | None = None, *, match: Match = None, **fields: Any
     ) -> list[Any]:
-        """The decoded payloads of the requests that were taken, in the order they came.
+        """The decoded payloads of the accepted requests, in order of arrival.
 
         Args:
-            track: of the route that they came on.
+            track: of the route that they were sent to.
             match: a mapping that each must contain, or a function of the payload.
-            fields: of the summary: ``service``, ``probe``, ``message``, ``kind``, ...; a
-                value, or a compiled pattern.
+            fields: of the summary: ``service``, ``probe``, ``message``, ``kind``, ...; each
+                a value, or a compiled pattern.
         """
         wait = _Wait(PayloadMatcher(track, match, **fields))
         wait.look(self.requests)
@@ -56,14 +56,15 @@ class Arrivals:
         match: Match = None,
         **fields: Any,
     ) -> list[Any]:
-        """Wait until `n` payloads that match were taken; give all that match.
+        """Wait until `n` matching payloads were accepted; returns all that match.
 
         Args:
             timeout: seconds, or with a unit: ``"500ms"``.
             track, match, fields: as in `payloads`.
 
         Raises:
-            AssertionError: they did not come; says what came instead, and why that is not it.
+            AssertionError: they did not arrive; the message lists the other payloads, and why
+                each did not match.
         """
         wait = _Wait(PayloadMatcher(track, match, **fields))
         seconds = parse_seconds("timeout", timeout, zero=True)
@@ -83,7 +84,7 @@ class Arrivals:
         return wait.found
 
     def findings(self) -> list[str]:
-        """What is odd about the payloads that are kept, each with the id of its payload."""
+        """The findings of the stored payloads, each with the id of its payload."""
         return [
             f"{request.number}.{place} ({summary.track}): {finding}"
             for request in self.requests
@@ -93,7 +94,7 @@ class Arrivals:
 
 
 class _Wait:
-    """What was seen while waiting: what matches, and of the rest why it does not."""
+    """The payloads seen while waiting: those that match, and why the others do not."""
 
     def __init__(self, matcher: PayloadMatcher) -> None:
         self._matcher = matcher
@@ -123,7 +124,7 @@ class _Wait:
         conditions = str(self._matcher)
         head = (
             f"waited {timeout:g} s for {n} payloads{f' with {conditions}' if conditions else ''}; "
-            f"{len(self.found)} came, among {self._payloads} payloads in {self._requests} requests"
+            f"{len(self.found)} of {self._payloads} payloads in {self._requests} requests match"
         )
         told = self._others[-_MAX_TOLD:]
         left_out = len(self._others) - len(told)

@@ -1,7 +1,7 @@
-"""One connection: HTTP/1.1 by h11, a WSGI application behind it, and faults on the socket.
+"""One connection: HTTP/1.1 by h11, a WSGI application, and faults on the socket.
 
-A WSGI server would hide what the faults need: to answer before the body is read, to drip,
-to cut a connection. So this one is small and of our own; what HTTP means is h11's.
+A WSGI server would not allow the faults: to answer before the body is read, to send a byte at a
+time, to close a connection. So this is a small one of our own; h11 implements HTTP.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ import h11
 from .faults import GOOD, Fault, FaultInjection
 from .reading import PATHS
 
-#: Under this name the application finds the `Fault` in its environment.
+#: The key of the `Fault` in the WSGI environ.
 FAULT_KEY = "livedebug.fault"
 _CHUNK = 64 * 1024
-#: Seconds without a byte from the client, before the connection is given up.
+#: Seconds without a byte from the client after which the connection is closed.
 _IDLE = 75.0
-#: Seconds in which the rest of a body is read and thrown away, after an answer that came
-#: before it: closed with unread bytes, the connection would be reset, and the answer lost.
+#: Seconds for which the rest of a body is read and discarded after an early response: closing
+#: with unread bytes would reset the connection, and the response would be lost.
 _LINGER = 2.0
 _MAX_HEADERS = 64 * 1024
 
@@ -39,7 +39,7 @@ class Connection:
     """Serves the requests of one connection, on the calling thread.
 
     Args:
-        faults: asked at every request to the intake's routes.
+        faults: consulted for every request to the intake's routes.
         stopping: set when the server stops.
     """
 
@@ -57,7 +57,7 @@ class Connection:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEADERS)
 
     def serve(self) -> None:
-        """Until either side hangs up."""
+        """Serve until either side closes the connection."""
         self._socket.settimeout(_IDLE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
@@ -66,10 +66,10 @@ class Connection:
         except h11.RemoteProtocolError as error:
             self._refuse(error)
         except (OSError, h11.LocalProtocolError):
-            pass  # the client hung up, in the middle of an answer too
+            pass  # the client closed it, possibly in the middle of a response
 
     def _serve_one(self) -> bool:
-        """A request and its answer; may another one follow?"""
+        """Serve one request; returns whether another one may follow."""
         request = self._next_event()
         if not isinstance(request, h11.Request):
             return False
@@ -143,7 +143,7 @@ class Connection:
                 return
 
     def _refuse(self, error: h11.RemoteProtocolError) -> None:
-        """It was no HTTP: say so, if the answer has not begun yet."""
+        """Answer that it was not HTTP, if no response has been started."""
         try:
             if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
                 text = f"not HTTP: {error}".encode()
@@ -170,7 +170,7 @@ class Connection:
             return bytes(event.data)
         if isinstance(event, h11.EndOfMessage):
             return b""
-        raise ConnectionError("the client hung up in the middle of a body")
+        raise ConnectionError("the client closed the connection in the middle of a body")
 
     def _environ(self, request: h11.Request, body: _Body) -> dict[str, Any]:
         target, _, query = request.target.partition(b"?")
@@ -202,7 +202,7 @@ class Connection:
 
 
 class _Body(io.RawIOBase):
-    """The body of a request, read off the socket when the application asks for it."""
+    """The body of a request, read from the socket when the application reads it."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -223,7 +223,7 @@ class _Body(io.RawIOBase):
 
 
 class _Answer:
-    """What a WSGI application answered: its head, and a body to be read."""
+    """The response of a WSGI application: its head, and an iterable body."""
 
     def __init__(self, app: Application, environ: dict[str, Any]) -> None:
         self.status = 500

@@ -1,4 +1,4 @@
-"""A request as a command for a shell. Pure."""
+"""Formats a request as a shell command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .records import RecordedRequest
 #: Bytes; Linux takes 128 KiB in one argument.
 _MAX_ARGUMENT = 100_000
 _GLUE = " \\\n  "
-#: What curl adds by itself.
+#: Headers that curl adds itself.
 _LEFT_OUT = (
     "accept",
     "accept-encoding",
@@ -27,17 +27,17 @@ _LEFT_OUT = (
 def curl_command(
     request: RecordedRequest, origin: str, payload: Payload | None = None, place: int = 0
 ) -> str:
-    """Sends the request again, or one payload of it alone where it is plain JSON.
+    """A command that sends the request again, or a single payload of it if that is plain JSON.
 
     Args:
-        origin: of the intake, ``http://HOST:PORT``; what is too large for a command's
-            argument is fetched from there.
+        origin: of the intake, ``http://HOST:PORT``; a body that is too large for an argument
+            is fetched from there.
         place: of the payload in the request.
     """
     target = request.path + (f"?{request.query}" if request.query else "")
     alone = payload is not None and _is_plain_json(request)
     left_out = (*_LEFT_OUT, "content-encoding") if alone else _LEFT_OUT
-    # In `ddtags=[1-9]` curl would see nine URLs.
+    # curl would expand `ddtags=[1-9]` to nine URLs.
     globs = "-g " if any(character in target for character in "[]{}") else ""
     parts = [f"curl -X POST {globs}{shlex.quote(origin + target)}"]
     parts += [

@@ -13,23 +13,23 @@ from .filtering import Filter
 from .search import Search
 from .store import Store
 
-#: Seconds between two events at least: an eye needs no more, and a flood of arrivals costs
-#: four events a second, however many they are.
+#: Minimum seconds between two events: enough for a viewer, and at most four events a second,
+#: however many requests arrive.
 _PAUSE = 0.25
-#: Seconds without an event, after which an empty one is sent, to find who has gone.
+#: Seconds without an event after which an empty one is sent, to detect closed connections.
 _HEARTBEAT = 15.0
-#: Rows in one event, the newest. Whoever needs more asks for the list.
+#: Maximum rows in one event, the newest. A client that needs more requests the list.
 _MAX_ROWS = 100
 
 
 def stream(
     store: Store, search: Search, wanted: Filter, after: int, epoch: str, stopping: threading.Event
 ) -> Iterator[bytes]:
-    """An event at once, then one whenever something changed.
+    """One event at once, then one whenever something changed.
 
-    Each has the `state`, the number of `fresh` payloads that fit and came after the event
-    before (the first: after the request `after` of `epoch`), the newest of them as `rows`,
-    the number of all that fit, `matching`, and that of the newest request, `upto`.
+    Each has the `state`; `fresh`, the number of matching payloads since the previous event
+    (in the first: since the request `after` of `epoch`), the newest of them as `rows`;
+    `matching`, the number of all that match; and `upto`, the number of the newest request.
     """
     seen = -1
     while not stopping.is_set():

@@ -1,4 +1,4 @@
-"""JSON values whose numbers stay as they were written: 1234567890123456789, 1.10, 1e999. Pure."""
+"""JSON values whose numbers stay as they were written: 1234567890123456789, 1.10, 1e999."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Number(str):
 
 
 def exact(text: str) -> Any:
-    """The value of a text of JSON; `ValueError` if it is none."""
+    """Parse JSON; `ValueError` if it is invalid."""
     return json.loads(text, parse_int=Number, parse_float=Number)
 
 
 def printed(value: Any, indent: int | None = None, _depth: int = 0) -> str:
-    """The value as JSON, in one line, or indented by so many spaces."""
+    """Format the value as JSON, in one line, or indented by that many spaces."""
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, dict):
@@ -33,7 +33,7 @@ def printed(value: Any, indent: int | None = None, _depth: int = 0) -> str:
 
 
 def inline(value: Any) -> str:
-    """A text as it is, all else as JSON in a line; empty for null."""
+    """A string unchanged, other values as JSON in one line; empty for null."""
     if value is None:
         return ""
     return str(value) if isinstance(value, str) else printed(value)
@@ -55,7 +55,7 @@ def at_pointer(value: Any, pointer: str) -> Any:
 
 
 def pointer_to(*keys: object) -> str:
-    """The part of a pointer that goes down these keys."""
+    """The JSON pointer for these keys."""
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
 
 

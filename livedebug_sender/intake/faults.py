@@ -1,10 +1,10 @@
-"""Fault injection by plans in a small language: ``503 twice, then good``. Pure but for a lock.
+"""Fault injection by plans in a small language: ``503 twice, then good``. No I/O.
 
 The command line (``--fault``), the pytest fixture and the page accept the same plans. Several
 plans may be given, separated by ``;``: each applies to every request, and their effects are
-combined (the first answer wins, delays are added). A plan may be for one track's route only::
+combined (the first response wins, delays are added). A plan may be for one track's route only::
 
-    503 twice, then good          two requests are refused, then all are taken
+    503 twice, then good          two requests are refused, then all are accepted
     snapshots: 429 retry-after 2s once
     no v2; late 200ms             an agent without /debugger/v2/input, and a slow one
     500 for 20%                   at random
@@ -25,7 +25,7 @@ from ..protocol.tracks import DIAGNOSTICS_PATH, V2_PATH, Track
 from ..units import parse_seconds
 from .reading import INTAKE_PATH, SYMDB_PATH
 
-#: Seconds; longer than any client waits.
+#: Maximum seconds; longer than any client waits.
 _MAX_TIME = 600.0
 _MAX_TIMES = 1_000_000
 _DRIP = 0.1
@@ -49,11 +49,11 @@ class Fault:
     """The faults of one request; by default none.
 
     Attributes:
-        status: of the answer; None: the usual one.
+        status: of the response; None: the usual one.
         early: answer before the body is read, then close the connection.
-        delay: seconds before the answer.
-        drip: seconds between the bytes of the answer; None: they are sent at once.
-        ending: instead of an answer, ``reset`` or ``close`` the connection, or ``stall``
+        delay: seconds before the response.
+        drip: seconds between the bytes of the response; None: they are sent at once.
+        ending: instead of a response, ``reset`` or ``close`` the connection, or ``stall``
             (never answer); empty: answer.
         retry_after: seconds for the header ``Retry-After``; None: no such header.
         no_v2: act as an agent without ``/debugger/v2/input``.
@@ -85,7 +85,7 @@ GOOD = Fault()
 
 @dataclass
 class _Step:
-    """A fault, how often (None: for ever), and to which share of the requests (0 to 1)."""
+    """A fault, how often it is applied (None: for ever), and the share of requests (0 to 1)."""
 
     fault: Fault
     times: int | None
@@ -102,7 +102,7 @@ class _Plan:
             return True
         if is_symdb or path == SYMDB_PATH:
             return self.track is Track.SYMDB
-        if path == INTAKE_PATH:  # where all tracks come
+        if path == INTAKE_PATH:  # shared by all tracks
             is_diagnostics = content_type.lower().startswith("multipart/")
         else:
             is_diagnostics = path == DIAGNOSTICS_PATH
@@ -127,24 +127,24 @@ class _Plan:
 
 
 class FaultInjection:
-    """The plans that are in force, and how far they have come.
+    """The active plans, and their progress.
 
     Args:
-        plans: texts of the language above; empty ones do nothing.
+        plans: in the language above; empty ones do nothing.
 
     Raises:
-        ValueError: says what was given and what is expected.
+        ValueError: the message says what was given and what is expected.
     """
 
     def __init__(self, *plans: str, draw: Callable[[], float] = random.random) -> None:
         self.text = "; ".join(plan.strip() for plan in plans if plan.strip())
         self._plans = [_plan(text) for text in self.text.split(";") if text.strip()]
         self._draw = draw
-        # Guards the plans: requests come on many threads, and each has its turn.
+        # Protects the plans: requests arrive on many threads, and each advances them.
         self._lock = threading.Lock()
 
     def next(self, path: str, *, is_symdb: bool = False, content_type: str = "") -> Fault:
-        """What is done to the next request, which has come to this path."""
+        """The faults of the next request, which was sent to this path."""
         fault = GOOD
         with self._lock:
             for plan in self._plans:
@@ -155,12 +155,12 @@ class FaultInjection:
         return fault
 
     def knows_v2(self) -> bool:
-        """Does ``/info`` list ``/debugger/v2/input`` now?"""
+        """Whether ``/info`` lists ``/debugger/v2/input`` now."""
         with self._lock:
             return not any(plan.current().no_v2 for plan in self._plans)
 
     def left(self) -> str:
-        """What is still to come, in the same language; empty: all is good."""
+        """The remaining plan, in the same language; empty: no faults."""
         with self._lock:
             plans = [plan for plan in self._plans if any(step.fault != GOOD for step in plan.steps)]
             return "; ".join(_said(plan) for plan in plans)
@@ -195,10 +195,10 @@ def _step(said: str, whole: str, *, last: bool) -> _Step:
     share = float(found["share"] or 100) / 100
     times = int(found["times"] or _COUNTS.get(found["word"] or "", 0)) or None
     if (found["times"] and not 1 <= int(found["times"]) <= _MAX_TIMES) or not 0 < share <= 1:
-        raise _invalid(whole, f"{said!r:.60} is never, or too often")
+        raise _invalid(whole, f"{said!r:.60} needs a count above 0, or a share up to 100%")
     if times is None and not last:
         if found["share"]:
-            raise _invalid(whole, f"{said!r:.60} lasts, nothing can come after it")
+            raise _invalid(whole, f"{said!r:.60} has no end, so no step can follow it")
         times = 1
     return _Step(_fault(found), times, share)
 

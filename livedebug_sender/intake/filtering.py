@@ -1,4 +1,4 @@
-"""Which payloads, and which requests, are meant. Pure."""
+"""Filters payloads and requests."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from .reading import Payload
 from .records import RecordedRequest
 from .summary import PayloadSummary
 
-#: Characters before and after what a search found: a list cuts the end of its lines.
+#: Characters shown before and after a match, since a list truncates its lines.
 _BEFORE, _AFTER = 12, 60
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Empty: everything. What is given must all fit.
+    """All given conditions must match; an empty filter matches everything.
 
     Attributes:
         status: of a probe.
         outcome: ``taken`` or ``refused``.
-        text: anywhere in a payload, in the request's path, tags or status; without
-            regard to case, nor to how JSON escapes it.
-        since, until: seconds since 1970, of the arrival; `until` is exclusive.
+        text: anywhere in a payload, in the request's path, tags or status; case-insensitive,
+            and regardless of JSON escapes.
+        since, until: time of arrival, in seconds since 1970; `until` is exclusive.
     """
 
     track: str = ""
@@ -38,7 +38,7 @@ class Filter:
 
     @classmethod
     def of(cls, given: Mapping[str, str]) -> Filter:
-        """Of a query's arguments; others are ignored.
+        """A filter from the arguments of a query; others are ignored.
 
         Raises:
             ValueError: a time is not a number.
@@ -51,7 +51,7 @@ class Filter:
         return cls(**texts, **times)  # type: ignore[arg-type]
 
     def places(self, request: RecordedRequest) -> list[int]:
-        """The places of the payloads that fit."""
+        """The places of the matching payloads."""
         if not self._fits_request(request):
             return []
         fitting = [n for n, one in enumerate(request.summaries) if self._fits(one)]
@@ -61,7 +61,7 @@ class Filter:
         return [n for n in fitting if excerpt(payloads[n], self.text)]
 
     def wants(self, request: RecordedRequest) -> bool:
-        """Does it hold a payload that fits? One that can't be read: does its text?"""
+        """Whether it has a matching payload or, if it can't be read, its text matches."""
         if request.summaries:
             return bool(self.places(request))
         if self.track or self.kind or self.probe or self.service or self.status:
@@ -87,7 +87,7 @@ class Filter:
 
 
 def excerpt(payload: Payload, text: str) -> str:
-    """The text in the payload with what stands around it; empty if it is not there."""
+    """The text in the payload with its context; empty if it is not found."""
     wanted = text.casefold()
     for found in _readings(payload):
         folded = found.casefold()
@@ -95,7 +95,7 @@ def excerpt(payload: Payload, text: str) -> str:
         if at < 0:
             continue
         if len(folded) != len(found):
-            # A folded "ß" is longer: take what stands there in the folded text.
+            # A folded "ß" is longer: take the excerpt from the folded text.
             found = folded
         start, end = max(0, at - _BEFORE), at + len(wanted) + _AFTER
         around = found[start:end]
@@ -109,7 +109,7 @@ def contains(texts: list[str], wanted: str) -> bool:
 
 def _readings(payload: Payload) -> Iterator[str]:
     """The payload's text without escapes, so that "Zoë" is found in "Zo\\u00eb"; and as it
-    came, for who copied from there."""
+    was received, for text copied from there."""
     if any("\\" in text for _, text in payload.texts):
         yield json.dumps(payload.value, ensure_ascii=False)
     for _, text in payload.texts:

@@ -1,7 +1,7 @@
-"""What is odd about the payloads that are kept, found when somebody asks for it.
+"""The findings of stored payloads, computed on demand.
 
-To hold a payload against its schema takes ten times as long as to read it, so it is
-not done as payloads arrive, but for those that are looked at, and once for each.
+Validating a payload against its schema takes ten times as long as parsing it, so it is not
+done when payloads arrive, but when their findings are requested, once for each.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 from ..protocol.tracks import Track
 from .records import RecordedRequest
 
-#: Tells what is odd about a decoded payload of a track.
+#: Returns the findings in a decoded payload of a track.
 FindingsFunction = Callable[[Any, Track], Iterable[object]]
 
-#: Bytes of JSON; whoever asks for many at a time, as the page's list does, does not wait for
-#: larger ones (a megabyte takes 0.2 s).
+#: Bytes of JSON; requests for many payloads, as by the page's list, skip larger ones (a megabyte
+#: takes 0.2 s).
 MAX_LOOKED_AT = 64 * 1024
 _MAX_REMEMBERED = 10_000
 
@@ -26,16 +26,16 @@ class PayloadFindings:
     """The findings of payloads, by request and place.
 
     Args:
-        function: None: what `livedebug_sender.lint` finds.
+        function: None: that of `livedebug_sender.lint`.
     """
 
     def __init__(self, function: FindingsFunction | None = None) -> None:
         self._function = function
-        # One operation each, so that threads need no lock; two may look at the same.
+        # Only single operations, so no lock is needed; two threads may compute the same.
         self._known: OrderedDict[tuple[int, int], tuple[str, ...]] = OrderedDict()
 
     def of(self, request: RecordedRequest, place: int) -> tuple[str, ...]:
-        """What is odd about a payload; empty if nothing is, or if it is none."""
+        """The findings of a payload; empty if there are none, or no such payload."""
         key = (request.number, place)
         if key not in self._known:
             self._known[key] = self._look(request, place)
@@ -54,12 +54,12 @@ class PayloadFindings:
             else:
                 found = _lint(request, payload.value, track)
             return tuple(str(one) for one in found)
-        except Exception as error:  # of a function that is not ours, about any payload
-            return (f"could not be looked at: {type(error).__name__}: {error}",)
+        except Exception as error:  # from a caller's function
+            return (f"could not be checked: {type(error).__name__}: {error}",)
 
 
 def _lint(request: RecordedRequest, value: Any, track: Track) -> Iterable[object]:
-    # Late: it takes a second, and most tests never ask.
+    # Imported late: it takes a second, and most tests never use it.
     from ..lint import findings_in, symdb_findings
 
     if track is Track.SYMDB:

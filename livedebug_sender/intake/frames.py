@@ -1,4 +1,4 @@
-"""A payload as somebody reads it: a stack frame, a log line, a status, symbols. Pure."""
+"""A payload prepared for display: a stack frame, a log line, a status, symbols."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _CAPTURES = "/debugger/snapshot/captures"
 
 
 def frame_of(payload: Payload) -> dict[str, Any]:
-    """The parts of a payload, each absent where there is none.
+    """The parts of a payload; parts that it does not have are absent.
 
     ``message``; ``facts``, pairs of a name and a text (``time``: milliseconds since 1970);
-    ``problems`` (what was thrown, what could not be evaluated), each with ``title``, ``text``
-    and ``stack``; ``stack``, frames with ``function``, ``file`` and ``line``; ``tree`` with
-    its ``title``, ``nodes`` and the ``pointer`` that they begin at.
+    ``problems`` (exceptions, failed evaluations), each with ``title``, ``text`` and ``stack``;
+    ``stack``, frames with ``function``, ``file`` and ``line``; ``tree`` with its ``title``,
+    ``nodes`` and the ``pointer`` of their parent.
     """
     value = exact_value(payload)
     reader = {"snapshot": _snapshot, "log": _snapshot, "status": _status, "symdb": _symdb}
@@ -26,18 +26,18 @@ def frame_of(payload: Payload) -> dict[str, Any]:
 
 
 def tree_of(payload: Payload) -> dict[str, Any]:
-    """All of a payload as a tree."""
+    """The whole payload as a tree."""
     return _other(exact_value(payload))["tree"]  # type: ignore[no-any-return]
 
 
 def exact_value(payload: Payload) -> Any:
-    """The payload with its numbers as they were written; of an upload, an object of its parts."""
+    """The payload with numbers as they were written; for an upload, an object of its parts."""
     parts = {name: exact(text) for name, text in payload.texts}
     return parts.get("", parts)
 
 
 def comparison(before: Payload, after: Payload) -> dict[str, Any]:
-    """What changed between two snapshots: ``counts``, the ``nodes`` that changed, and ``all``."""
+    """The changes between two snapshots: ``counts``, the changed ``nodes``, and ``all`` nodes."""
     old, new = (capture_nodes(_captures(exact_value(one))) for one in (before, after))
     nodes = compared(old, new)
     return {
@@ -136,7 +136,7 @@ def _duration(nanoseconds: Any) -> str:
 
 
 def _thrown(captures: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    """Of the moment where it left the function, else of the first that has one."""
+    """From the return of the function, else from the first capture that has one."""
     lines = _object(captures.get("lines"))
     for capture in (captures.get("return"), *lines.values(), captures.get("entry")):
         if failure := _object(_object(capture).get("throwable")):

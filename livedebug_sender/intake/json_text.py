@@ -1,7 +1,7 @@
-"""JSON, with the text of each element of an array. Pure.
+"""Parses JSON, and keeps the text of each element of an array.
 
-The text is kept beside the value because the value forgets: ``1.10``, a number of 19
-digits in a browser, the order of equal keys, white space.
+The text is kept in addition to the value because the value loses details: ``1.10``, a number of
+19 digits in a browser, duplicate keys, white space.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-#: Deeper JSON is refused: walking it would use up Python's stack. Tracers capture to a
-#: depth of three or so, which is about 15 in JSON.
+#: Deeper JSON is refused: walking it would exhaust Python's stack. Tracers capture to a
+#: depth of about three, which is about 15 in JSON.
 MAX_DEPTH = 200
-#: Values in one text; decoded, the smallest takes some 60 bytes.
+#: Maximum values in one text; decoded, the smallest takes about 60 bytes.
 MAX_VALUES = 2_000_000
 _BLANK = re.compile(r"[ \t\n\r]*")
 
 
 def decoded(content: bytes, what: str) -> tuple[Any, str]:
-    """The value of a text of JSON, and the text.
+    """The value of a JSON text, and the text.
 
     Raises:
-        ValueError: says what is wrong with it; `what` names it.
+        ValueError: the message says what is wrong; `what` names the text.
     """
     text = _text(content, what)
     try:
@@ -37,12 +37,12 @@ def decoded(content: bytes, what: str) -> tuple[Any, str]:
 
 
 def elements(content: bytes, what: str) -> Iterator[tuple[Any, str]]:
-    """The elements of an array, or the one value that there is, each with its text.
+    """The elements of an array, or a single value, each with its text.
 
-    Decoded one by one: whoever keeps none of them needs memory for one only.
+    Decoded one by one: a caller that keeps none of them needs memory for only one.
 
     Raises:
-        ValueError: as `decoded`, maybe after some elements.
+        ValueError: as `decoded`, possibly after some elements.
     """
     text = _text(content, what)
     at = _after_blank(text, 0)
@@ -70,7 +70,7 @@ def elements(content: bytes, what: str) -> Iterator[tuple[Any, str]]:
 
 
 def _not_a_value(name: str) -> None:
-    # NaN and Infinity are Python's, not JSON's: no browser reads them.
+    # NaN and Infinity are not JSON: browsers can't parse them.
     raise ValueError(f"{name} is not a JSON value")
 
 
@@ -93,7 +93,7 @@ def _after_blank(text: str, at: int) -> int:
 
 
 def _check_depth(value: Any, text: str, what: str) -> None:
-    # Most payloads have fewer brackets than may be nested: nothing to walk.
+    # Most payloads have fewer brackets than the maximum depth, and need no walk.
     if text.count("[") + text.count("{") > MAX_DEPTH and _is_deeper(value):
         raise ValueError(f"{what} is JSON nested deeper than {MAX_DEPTH}")
 

@@ -1,4 +1,4 @@
-"""Does a payload match, and if not, why not? Pure."""
+"""Decides whether a payload matches, and if not, why not."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class PayloadMatcher:
     """Conditions on a payload; all must hold.
 
     Args:
-        track: of the route that it came on.
-        match: a mapping whose every key is in the payload with a matching value (nested
-            as deep as one likes; a list matches element by element; a compiled pattern is
-            searched in a text), or a function of the decoded payload.
+        track: of the route that it was sent to.
+        match: a mapping of which every key is in the payload with a matching value (nested to
+            any depth; a list matches element by element; a compiled pattern is searched in a
+            string), or a function of the decoded payload.
         fields: of `PayloadSummary`: ``service``, ``probe``, ``message``, ``kind``, ...;
             each a value, or a compiled pattern.
 
@@ -53,7 +53,7 @@ class PayloadMatcher:
             if said := _difference(getattr(summary, name), expected, name):
                 return said
         if callable(self._match):
-            return "" if self._match(payload.value) else "the function given as match said no"
+            return "" if self._match(payload.value) else "the function match returned false"
         return "" if self._match is None else _difference(payload.value, self._match, "payload")
 
     def __str__(self) -> str:

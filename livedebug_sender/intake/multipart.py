@@ -1,4 +1,4 @@
-"""The parts of a multipart body, and gzip within a budget. Pure: bytes in, bytes out."""
+"""Parses multipart bodies, and decompresses gzip within a budget."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from werkzeug.http import parse_options_header
 
 from ..protocol.unpacking import TooMuchUnpacked, unpacked
 
-#: Bytes that all the gzip of one request may grow to together: the body's own, and that
-#: of its parts. Bounded for each part alone, a thousand parts would be a thousand times it.
+#: Maximum decompressed bytes of one request, for the body and all of its parts together. With a
+#: limit for each part, a thousand parts could have a thousand times that.
 MAX_UNPACKED = 32 * 1024 * 1024
 _MAX_PARTS = 1000
 
@@ -24,17 +24,17 @@ class Part:
 
 
 class Unpacker:
-    """Undoes gzip, with one budget for everything that it unpacks."""
+    """Decompresses gzip, with one budget for everything."""
 
     def __init__(self, budget: int | None = None) -> None:
         self._budget = MAX_UNPACKED if budget is None else budget
         self._left = self._budget
 
     def unpack(self, content: bytes) -> bytes:
-        """The content, with gzip undone where it starts as gzip.
+        """The content, decompressed if it starts like gzip.
 
         Raises:
-            ValueError: it is not a complete gzip, or the budget is spent.
+            ValueError: the gzip is incomplete or invalid, or the budget is exhausted.
         """
         try:
             plain = unpacked(content, self._left)
@@ -46,10 +46,10 @@ class Unpacker:
 
 
 def parts_of(content_type: str, body: bytes, unpacker: Unpacker) -> list[Part]:
-    """The parts, gzip undone.
+    """The parts, decompressed.
 
     Raises:
-        ValueError: says what is wrong.
+        ValueError: the message says what is wrong.
     """
     mimetype, options = parse_options_header(content_type)
     if not options.get("boundary"):
@@ -63,12 +63,12 @@ def parts_of(content_type: str, body: bytes, unpacker: Unpacker) -> list[Part]:
     try:
         _, fields, files = parser.parse(io.BytesIO(body), mimetype, len(body), options)
     except Exception as error:  # werkzeug raises ValueError, or an HTTP error for a limit
-        raise ValueError(f"the multipart body can't be taken apart: {error}") from None
+        raise ValueError(f"the multipart body can't be parsed: {error}") from None
     parts = [Part(name, "", value.encode()) for name, value in fields.items(multi=True)]
     parts += [
         Part(name, file.filename or "", unpacker.unpack(file.read()))
         for name, file in files.items(multi=True)
     ]
     if not parts:
-        raise ValueError("a multipart body without a part: does its boundary match?")
+        raise ValueError("the multipart body has no parts: does its boundary match?")
     return parts

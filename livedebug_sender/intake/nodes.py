@@ -1,7 +1,7 @@
-"""The trees that a page shows: captured variables, symbols, any JSON; two compared. Pure.
+"""The trees that the page shows: captured variables, symbols, any JSON, comparisons.
 
-A `Node` is plain data for JSON. Where it stands is told by two steps from its parent:
-`step`, as people write it (``.customer``, ``[0]``), and `key`, a piece of a JSON pointer.
+A `Node` is plain data for JSON. Its position relative to its parent is given twice: `step`, in
+readable form (``.customer``, ``[0]``), and `key`, a segment of a JSON pointer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Literal, TypedDict
 
 from .exact import inline, pointer_to, printed
 
-#: Below one node; more are put into groups: a browser does not unfold 100,000 lines.
+#: Maximum children of a node; more are put into groups, since a browser can't show 100,000 rows.
 _MAX_KIDS = 500
 
 _GROUPS = {"arguments": "arguments", "locals": "locals", "staticFields": "static fields"}
@@ -21,9 +21,9 @@ class Node(TypedDict, total=False):
     """A line of a tree, and the lines below it.
 
     Attributes:
-        kind: how it looks: a heading, a failure; absent: a value.
-        change: in a comparison; absent: it stayed the same.
-        was: what stood there before, where a value changed.
+        kind: its appearance: a heading, a failure; absent: a value.
+        change: in a comparison; absent: unchanged.
+        was: the previous value, if it changed.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Node(TypedDict, total=False):
 
 
 def capture_nodes(captures: Any) -> list[Node]:
-    """The moments of a snapshot (entry, line 43, return), each with its groups."""
+    """The captures of a snapshot (entry, line 43, return), each with its groups."""
     found = _object(captures)
     moments = [("entry", found.get("entry"), "entry", "/entry")]
     for line, capture in _object(found.get("lines")).items():
@@ -64,7 +64,7 @@ def json_node(name: str, value: Any, step: str, key: str) -> Node:
 
 
 def scope_node(given: Any, step: str, key: str) -> Node:
-    """A scope of an uploaded symbol database, with its scopes and symbols."""
+    """A scope of an uploaded symbol database, with its nested scopes and symbols."""
     scope = _object(given)
     node: Node = {"name": inline(scope.get("name")), "step": step, "key": key}
     if scope.get("scope_type"):
@@ -90,7 +90,7 @@ def scope_node(given: Any, step: str, key: str) -> Node:
 
 
 def compared(before: list[Node], after: list[Node]) -> list[Node]:
-    """Two lists of nodes as one, by name: what came or went, and the values that changed."""
+    """Merge two lists of nodes by name, and mark added, removed and changed ones."""
     old = {node["name"]: node for node in before}
     both = []
     for node in after:
@@ -110,7 +110,7 @@ def only_changed(nodes: list[Node]) -> list[Node]:
 
 
 def tally(nodes: list[Node]) -> dict[str, int]:
-    """How much changed: a branch that came or went counts once, of the rest the leaves."""
+    """Count the changes: an added or removed branch counts once, otherwise its leaves count."""
     sums = {"added": 0, "removed": 0, "changed": 0}
     for change in _changes(nodes):
         sums[change] += 1
@@ -173,7 +173,7 @@ def _group(name: str, values: dict[str, Any], step: str, key: str) -> Iterator[N
     if kids:
         yield _with_kids({"name": name, "step": step, "key": key, "kind": "section"}, kids)
     if "@return" in values:
-        # ddtrace has it among the locals; it is what one looks for first.
+        # ddtrace puts it among the locals; it is shown first, as the most interesting one.
         yield _captured("return value", values["@return"], step + ".@return", key + "/@return")
 
 
@@ -233,7 +233,7 @@ def _with_kids(node: Node, kids: list[Node]) -> Node:
 
 
 def _grouped(kids: list[Node]) -> Iterator[Node]:
-    """Nodes that stand for no place of their own: paths and pointers go through them."""
+    """Nodes that are not part of the payload: they add nothing to paths and pointers."""
     for start in range(0, len(kids), _MAX_KIDS):
         part = kids[start : start + _MAX_KIDS]
         name = f"{part[0]['name']} … {part[-1]['name']}"

@@ -1,9 +1,9 @@
-"""Keeping other people's web pages out.
+"""Refuses requests from other web pages.
 
-A server on loopback can be reached by any page in a browser on the same machine: with
-a form or a `fetch` (whose answer the page can't read, but which arrives), or, by a name
-of its own that it lets point to 127.0.0.1, as if it were its own server (DNS
-rebinding; then it could read what was captured). Tracers send none of these headers.
+Any page in a browser on the same machine can reach a server on loopback: with a form or a
+`fetch` (it can't read the response, but the request arrives), or with DNS rebinding, a name of
+its own that resolves to 127.0.0.1 (then it could also read what was captured). Tracers send
+none of these headers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SECURITY_HEADERS = {
 
 
 def is_loopback(host: str) -> bool:
-    """Is that this machine, seen from itself only?"""
+    """Whether a host is a loopback address or name."""
     name = host.strip("[]")
     try:
         return ipaddress.ip_address(name).is_loopback
@@ -36,27 +36,27 @@ def is_loopback(host: str) -> bool:
 def rejection_reason(
     headers: Mapping[str, str], *, for_page: bool, loopback: bool, reads: bool = True
 ) -> str:
-    """Why a request is not served; empty if it is.
+    """Why a request is refused; empty if it is served.
 
     Args:
         headers: names in lower case.
-        for_page: is it for the page, not for the intake's own routes?
-        loopback: is the server bound to loopback?
-        reads: does its method only read?
+        for_page: whether it is for the page, not for the intake's own routes.
+        loopback: whether the server is bound to loopback.
+        reads: whether its method only reads.
     """
     host = headers.get("host", "")
     origin = headers.get("origin")
     site = headers.get("sec-fetch-site")
     if origin is not None and _netloc(origin) != host:
         return f"the request comes from another web page ({origin!r:.80})"
-    # Going to the page by a link on another one is harmless.
+    # Following a link to the page is harmless.
     going = headers.get("sec-fetch-mode") == "navigate" and for_page and reads
     if site not in (None, "none", "same-origin") and not going:
         return "the request comes from another web page"
     from_browser = origin is not None or site is not None
     if loopback and (for_page or from_browser) and not is_loopback(_without_port(host)):
         return (
-            f"the intake listens on loopback, but was called {host!r:.80}; "
+            f"the intake listens on loopback, but Host is {host!r:.80}; "
             "open it as http://localhost or http://127.0.0.1"
         )
     return ""

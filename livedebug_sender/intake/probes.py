@@ -1,4 +1,4 @@
-"""What each probe said of itself: the history of its statuses, bounded."""
+"""The statuses that each probe reported, a bounded history."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _MAX_STATUSES = 50
 
 @dataclass(frozen=True)
 class StatusChange:
-    """A status, when the probe got it (seconds since 1970), and what was said of it.
+    """A status of a probe, its time (seconds since 1970), and its message.
 
     Attributes:
-        exception: why it is in error; empty for the others.
+        exception: the reason of an error; otherwise empty.
     """
 
     at: float
@@ -32,8 +32,8 @@ class Probe:
 
     Attributes:
         counts: payloads by their kind.
-        last: when it was heard of last (seconds since 1970).
-        location: ``file:line``, or a function; empty until a snapshot or log told.
+        last: when its last payload arrived (seconds since 1970).
+        location: ``file:line``, or a function; empty until a snapshot or log contains it.
     """
 
     service: str
@@ -49,7 +49,7 @@ class Probe:
 
 
 class ProbeBook:
-    """The probes that were heard of lately."""
+    """The probes of recent payloads."""
 
     def __init__(self) -> None:
         self._probes: OrderedDict[tuple[str, str], Probe] = OrderedDict()

@@ -1,4 +1,4 @@
-"""What a request to one of the intake's routes holds. Pure: bytes in, facts out."""
+"""Parses the requests to the intake's routes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .multipart import Part, Unpacker, parts_of
 from .summary import PayloadSummary, summarize, summarize_symdb
 
 INTAKE_PATH = ROUTES[Track.LOGS].intake_path
-#: Where tracers without an agent sent logs before there was a debugger intake.
+#: The path to which agentless tracers sent logs before there was a debugger intake.
 LOGS_PATH = "/api/v2/logs"
 SYMDB_PATH = ROUTES[Track.SYMDB].agent_path
 #: The Agent's first route for snapshots and logs, which older tracers use.
@@ -25,7 +25,7 @@ PATHS = (*AGENT_PATHS, *INTAKE_PATHS)
 
 Mode = Literal["agent", "agentless"]
 
-#: More payloads in one request are refused: each costs a summary.
+#: A request with more payloads is refused, since each needs a summary.
 MAX_PAYLOADS = 50_000
 
 
@@ -34,9 +34,9 @@ class Payload:
     """One payload.
 
     Attributes:
-        value: the decoded JSON. Of a SymDB upload ``{"event": ..., "symbols": ...}``: its
-            two parts, gzip undone.
-        texts: the JSON as it came, by the name of the part (empty where there are none).
+        value: the decoded JSON; for a SymDB upload ``{"event": ..., "symbols": ...}``, its
+            two parts, decompressed.
+        texts: the JSON as it was received, by the name of the part (empty if there are none).
     """
 
     summary: PayloadSummary
@@ -46,11 +46,11 @@ class Payload:
 
 @dataclass(frozen=True)
 class Reading:
-    """A request that was read.
+    """A parsed request.
 
     Attributes:
-        mode: by the path.
-        problem: why the body can't be read; empty if it can.
+        mode: the sender's mode, by the path.
+        problem: why the body can't be parsed; empty if it can.
     """
 
     mode: Mode
@@ -60,10 +60,10 @@ class Reading:
 
 
 def read(path: str, query: str, headers: Mapping[str, str], body: bytes) -> Reading:
-    """Read a request; never raises.
+    """Parse a request; never raises.
 
     Args:
-        headers: names in lower case; values as WSGI has them, bytes as Latin-1.
+        headers: names in lower case; values as in WSGI, bytes decoded as Latin-1.
     """
     mode: Mode = "agentless" if path in INTAKE_PATHS else "agent"
     header_tags = headers.get("x-datadog-additional-tags", "")
@@ -84,7 +84,7 @@ def payloads_of(path: str, headers: Mapping[str, str], body: bytes) -> Iterator[
     """The payloads of a request, decoded one by one.
 
     Raises:
-        ValueError: the body can't be read.
+        ValueError: the body can't be parsed.
     """
     unpacker = Unpacker()
     body = unpacker.unpack(body)
@@ -92,7 +92,7 @@ def payloads_of(path: str, headers: Mapping[str, str], body: bytes) -> Iterator[
     is_symdb = path == SYMDB_PATH or headers.get("dd-evp-origin") == "agent-symdb"
     if not content_type.lower().startswith("multipart/"):
         if is_symdb:
-            if not body:  # as the `[]` of the other tracks: `check` asks whether anybody is there
+            if not body:  # sent by `check`, like `[]` on the other tracks
                 return
             event, text = decoded(body, "the body")
             yield _upload((event, text), None)
@@ -111,10 +111,10 @@ def payloads_of(path: str, headers: Mapping[str, str], body: bytes) -> Iterator[
 
 
 def _track(value: Any, *, on_diagnostics: bool) -> Track:
-    """Of a payload that came as plain JSON, by its route.
+    """The track of a payload that was sent as plain JSON.
 
-    Snapshots and logs share a route, and after a downgrade the one of the diagnostics
-    too: there a payload's own shape decides.
+    Snapshots and logs share a route, which after a downgrade is that of diagnostics: there
+    the content of a payload decides.
     """
     shape = track_of_payload(value) if isinstance(value, Mapping) else Track.DIAGNOSTICS
     return Track.LOGS if shape is Track.DIAGNOSTICS and not on_diagnostics else shape
@@ -127,7 +127,7 @@ def _payload(value: Any, text: str, track: Track) -> Payload:
 
 
 def _upload_of(parts: list[Part]) -> Payload:
-    """An event, and the symbols as an attached file; either may come alone."""
+    """An event, and the symbols as an attached file; one of them may be missing."""
     event = symbols = None
     for part in parts:
         content = decoded(part.content, f"the part {part.name!r:.40}")

@@ -1,4 +1,4 @@
-"""A request as it is kept."""
+"""A stored request."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from itertools import islice
 from .reading import Mode, Payload, payloads_of
 from .summary import PayloadSummary
 
-#: What a request and a summary take in memory, about, beside the body.
+#: The approximate memory of a request and a summary, without the body.
 REQUEST_COST = 4096
 SUMMARY_COST = 1024
 
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """A request as it came. The body is read again when its payloads are asked for:
-    decoded, it would take many times its bytes.
+    """A request as it was received. Its body is parsed again when its payloads are requested:
+    decoded, it would take many times its size.
 
     Attributes:
-        at: when it came (seconds since 1970).
-        headers: names in lower case; keys and the like are masked.
-        size: bytes of the body as it came, gzip included.
-        status: what it was answered; 0 if it got no answer.
+        at: time of arrival (seconds since 1970).
+        headers: names in lower case; keys and other credentials are masked.
+        size: bytes of the body as it was received, possibly compressed.
+        status: of its response; 0 if it got none.
         mode: of the sender, by the path.
-        problem: why its body can't be read, or what to know of it; mostly empty.
+        problem: why its body can't be parsed, or another remark; mostly empty.
     """
 
     number: int
@@ -61,7 +61,7 @@ class RecordedRequest:
 
     @property
     def taken(self) -> bool:
-        """Was it answered with success?"""
+        """Whether it was answered with a 2xx status."""
         return 200 <= self.status < 300
 
     @property
@@ -70,5 +70,5 @@ class RecordedRequest:
 
     @property
     def count(self) -> int:
-        """Payloads; a request without any counts as one."""
+        """The number of payloads; a request without any counts as one."""
         return max(1, len(self.summaries))

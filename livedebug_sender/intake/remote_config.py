@@ -1,9 +1,9 @@
 """A file of probes, served as an agent's remote configuration (``/v0.7/config``).
 
-The answer has the shape that the Agent gives to tracers: ``targets``, a signed list of
-paths with their hashes (nobody checks the signature behind an agent), ``target_files``
+The response has the form in which the Agent sends it to tracers: ``targets``, a signed list of
+paths with their hashes (tracers of an agent do not check the signature), ``target_files``
 and ``client_configs``. A probe's path is ``datadog/2/LIVE_DEBUGGING/KIND_ID/config``.
-Source: the Agent's ``pkg/proto/datadog/remoteconfig`` and what `ddtrace` 4.16 takes.
+Source: the Agent's ``pkg/proto/datadog/remoteconfig`` and what `ddtrace` 4.16 accepts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-#: Kinds of probes, and how their paths begin.
+#: Kinds of probes, and the prefixes of their paths.
 _PREFIXES = {
     "LOG_PROBE": "logProbe",
     "METRIC_PROBE": "metricProbe",
@@ -29,18 +29,18 @@ _SYMDB_PRODUCT = "LIVE_DEBUGGING_SYMBOL_DB"
 
 
 class ProbeFile:
-    """A JSON array of probes, as ``DD_DYNAMIC_INSTRUMENTATION_PROBE_FILE`` takes it.
+    """A file with a JSON array of probes, as for ``DD_DYNAMIC_INSTRUMENTATION_PROBE_FILE``.
 
-    It is read again whenever it changes; while it can't be read, the probes of before are
+    It is read again whenever it changes; while it can't be read, the previous probes are
     served, and `problem` says why.
 
     Raises:
-        ValueError: it can't be read, now at the start.
+        ValueError: it can't be read at the start.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        # Guards what was read: tracers poll on many threads.
+        # Protects what was read: tracers poll on many threads.
         self._lock = threading.Lock()
         self._seen: tuple[int, int] = (0, 0)
         self._version = 0
@@ -57,7 +57,7 @@ class ProbeFile:
             return [str(probe["id"]) for probe in self._probes]
 
     def answer(self, products: Sequence[str]) -> dict[str, Any]:
-        """What a tracer that asked for these products is told."""
+        """The response for a tracer that asks for these products."""
         with self._lock:
             self._read_again()
             return answer_for(self._probes, self._version, products)
@@ -81,7 +81,7 @@ def probes_in(content: bytes) -> list[Mapping[str, Any]]:
     """The probes of a file.
 
     Raises:
-        ValueError: says what was given and what is expected.
+        ValueError: the message says what was given and what is expected.
     """
     try:
         found = json.loads(content)
@@ -92,7 +92,7 @@ def probes_in(content: bytes) -> list[Mapping[str, Any]]:
     ids: set[str] = set()
     for n, probe in enumerate(found):
         if not (isinstance(probe, dict) and isinstance(probe.get("id"), str) and probe["id"]):
-            raise ValueError(f"probe {n} has no 'id' (a text)")
+            raise ValueError(f"probe {n} has no 'id' (a string)")
         if probe.get("type") not in _PREFIXES:
             kinds = ", ".join(_PREFIXES)
             raise ValueError(
@@ -107,7 +107,7 @@ def probes_in(content: bytes) -> list[Mapping[str, Any]]:
 def answer_for(
     probes: Sequence[Mapping[str, Any]], version: int, products: Sequence[str]
 ) -> dict[str, Any]:
-    """The remote configuration with these probes, and symbols asked for where they are offered."""
+    """The remote configuration with these probes; requests symbols if the tracer offers them."""
     files: dict[str, bytes] = {}
     if _PRODUCT in products:
         for probe in probes:

@@ -6,7 +6,7 @@ from flask import request
 
 
 def json_of_request() -> object:
-    """The body; None if it is no JSON, or nested deeper than it can be read."""
+    """The body; None if it is not JSON, or nested too deep to parse."""
     try:
         return request.get_json(force=True, silent=True)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""Sending a payload again, somewhere else."""
+"""Sends a payload again, to another endpoint."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .records import RecordedRequest
 def send_again(request: RecordedRequest, place: int, url: str) -> None:
     """Send one payload to the agent, or the local intake, at a URL. One attempt.
 
-    Datadog's own intake is no goal: that would need a key, and none is kept here.
+    Not to Datadog's intake, which would need a key; none is stored here.
 
     Raises:
-        SenderError: it did not arrive; says why.
+        SenderError: it was not delivered; the message says why.
     """
     check_url(url)
     if urlsplit(url).scheme not in ("http", "https"):

@@ -1,4 +1,4 @@
-"""Finding payloads in a store, remembering what was found."""
+"""Finds payloads in a store, and caches the results."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .filtering import Filter
 from .records import RecordedRequest
 from .store import Store
 
-#: Filters whose results are remembered: those of a page, and of what it loads behind.
+#: Maximum number of filters with cached results: those of a page and its background requests.
 _MAX_FILTERS = 8
 
 
 class Place(NamedTuple):
-    """Where a payload is: the request's number, and its place in it from 0."""
+    """The id of a payload: the request's number, and its place in it from 0."""
 
     number: int
     place: int
@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Place:
-        """Of ``17.3``; `ValueError` if it is none."""
+        """Parse ``17.3``; `ValueError` if it is invalid."""
         number, _, place = text.partition(".")
         if not (number.isascii() and place.isascii() and number.isdigit() and place.isdigit()):
             raise ValueError(f"{text!r:.40} is not the id of a payload; expected such as 17.3")
@@ -40,19 +40,19 @@ class _Found:
 
 
 class Search:
-    """The places of the payloads that fit a filter, oldest first.
+    """The places of the payloads that match a filter, oldest first.
 
-    A search for text reads every body: it is done once for each request and filter.
+    A search for text reads every body, so it is done once for each request and filter.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        # Guards the results; a search holds it, so that two pages don't search twice.
+        # Protects the results; held during a search, so that two pages don't search twice.
         self._lock = threading.Lock()
         self._found: OrderedDict[Filter, _Found] = OrderedDict()
 
     def places(self, wanted: Filter) -> tuple[list[Place], int]:
-        """All that fit, and the number of the newest request that was looked at."""
+        """All matching places, and the number of the newest request that was searched."""
         with self._lock:
             found = self._found.get(wanted)
             epoch = self._store.epoch
@@ -74,5 +74,5 @@ class Search:
 
 
 def requests_that_fit(store: Store, wanted: Filter) -> list[RecordedRequest]:
-    """The requests with a payload that fits, and unreadable ones whose text does."""
+    """The requests with a matching payload, and unreadable ones whose text matches."""
     return [request for request in store.kept() if wanted.wants(request)]

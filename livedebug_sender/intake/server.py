@@ -1,4 +1,4 @@
-"""The intake's server: one thread that listens, and one for each connection."""
+"""The intake's server: a thread that listens, and one for each connection."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .origins import is_loopback
 from .remote_config import ProbeFile
 from .store import Store
 
-#: Connections at once; further ones wait to be accepted.
+#: Maximum connections; further ones wait to be accepted.
 _MAX_CONNECTIONS = 256
-#: Seconds that `stop` waits for answers that are under way.
+#: Seconds that `stop` waits for responses in progress.
 _STOP = 2.0
 
 
@@ -74,7 +74,7 @@ class Intake(Arrivals):
             stopping=self._stopping,
         )
         self._room = threading.BoundedSemaphore(_MAX_CONNECTIONS)
-        # Guards the open connections and their threads, which come and go on their own.
+        # Protects the open connections and their threads, which start and end independently.
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, socket.socket] = {}
         self._accepting = threading.Thread(
@@ -85,10 +85,10 @@ class Intake(Arrivals):
         self._accepting.start()
 
     def stop(self) -> None:
-        """Hang up, and free the port. Once."""
+        """Close all connections, and free the port; call it once."""
         self._stopping.set()
         with self.store.news:
-            self.store.news.notify_all()  # those who stream events
+            self.store.news.notify_all()  # the streams of events
         self._wake()
         self._accepting.join()
         self._listener.close()
@@ -109,16 +109,16 @@ class Intake(Arrivals):
 
     @property
     def faults(self) -> str:
-        """What goes wrong on purpose from now on; empty: nothing."""
+        """The active fault plan; empty: no faults."""
         return self._faults.left()
 
     def inject(self, faults: str = "") -> None:
-        """Go wrong on purpose from now on: ``"503 twice, then good"``, ``"no v2"``.
+        """Inject faults from now on: ``"503 twice, then good"``, ``"no v2"``.
 
-        Without arguments all is good again. The language is in `livedebug_sender.intake.faults`.
+        Without arguments, inject none. `livedebug_sender.intake.faults` has the language.
 
         Raises:
-            ValueError: says what was given and what is expected.
+            ValueError: the message says what was given and what is expected.
         """
         self._faults = FaultInjection(faults)
 
@@ -127,7 +127,7 @@ class Intake(Arrivals):
             self._room.acquire()
             try:
                 sock, _ = self._listener.accept()
-            except OSError:  # the client was gone before it was accepted; or too many files
+            except OSError:  # the client disconnected before it was accepted; or too many files
                 self._room.release()
                 self._stopping.wait(0.01)
                 continue
@@ -148,7 +148,7 @@ class Intake(Arrivals):
             self._room.release()
 
     def _wake(self) -> None:
-        """Let `accept` return: a connection to ourselves does on every system."""
+        """Make `accept` return, by a connection to ourselves, which works on every system."""
         address = self._listener.getsockname()
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])
         with suppress(OSError), socket.create_connection((host, self.port), timeout=1.0):
@@ -163,7 +163,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _reachable(host: str) -> str:
-    """A host for URLs: 0.0.0.0 is everywhere, so also here."""
+    """A host for URLs: a loopback address instead of 0.0.0.0."""
     if host in ("", "0.0.0.0", "::"):
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host

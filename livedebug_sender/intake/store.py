@@ -1,4 +1,4 @@
-"""The last requests, bounded in payloads and in bytes."""
+"""The latest requests, bounded in payloads and in bytes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .totals import Totals
 
 
 class Store:
-    """Keeps the newest requests, and counts all.
+    """Stores the newest requests, and counts all.
 
     Args:
-        max_payloads: kept at most; a request without any counts as one.
-        max_bytes: kept at most, a number or ``"64MiB"``; a request larger than that is kept
+        max_payloads: maximum number; a request without any counts as one.
+        max_bytes: maximum size, a number or ``"64MiB"``; a request larger than that is stored
             without its body.
 
     Raises:
-        ConfigError: for an invalid bound.
+        ConfigError: a limit is invalid.
     """
 
     def __init__(
@@ -37,16 +37,16 @@ class Store:
         self._max_payloads = parse_count("max_payloads", max_payloads)
         self._max_bytes = parse_size("max_bytes", max_bytes)
         self.clock = clock
-        # Guards: everything below; tells those who wait of each change.
+        # Protects everything below; notifies waiting threads of each change.
         self.news = threading.Condition()
         self._requests: OrderedDict[int, RecordedRequest] = OrderedDict()
         self._payloads = 0
-        self._counted = 0  # as the bound counts: a request without payloads as one
+        self._counted = 0  # payloads; a request without any counts as one
         self._bytes = 0
         self._number = 0
-        #: Goes up with each change, arrivals elsewhere and a clear included.
+        #: Incremented by each change, including requests to other paths and a clear.
         self.changes = 0
-        #: Another one whenever the numbers before mean nothing any more.
+        #: Changes whenever earlier request numbers become invalid.
         self.epoch = secrets.token_hex(4)
         self.totals = Totals()
         self.probes = ProbeBook()
@@ -61,12 +61,12 @@ class Store:
         reading: Reading,
         remark: str = "",
     ) -> RecordedRequest:
-        """Remember a request that was read, and its answer."""
+        """Store a parsed request, and the status of its response."""
         summaries = reading.summaries
         problem = reading.problem or remark
         size = len(body)
         if size + REQUEST_COST + len(summaries) * SUMMARY_COST > self._max_bytes:
-            body, summaries, problem = b"", (), f"{size} bytes are too large to be kept"
+            body, summaries, problem = b"", (), f"{size} bytes are too large to be stored"
         with self.news:
             self._number += 1
             request = RecordedRequest(
@@ -89,13 +89,13 @@ class Store:
             self._bytes += request.cost
             self._drop_oldest()
             self.totals.count(request)
-            if request.taken:  # what was refused comes again
+            if request.taken:  # a refused one is sent again
                 self.probes.note(request)
             self._changed()
         return request
 
     def clear(self) -> None:
-        """Forget everything; numbers go on."""
+        """Remove everything; the numbering continues."""
         with self.news:
             self._requests.clear()
             self._payloads = self._counted = self._bytes = 0
@@ -105,7 +105,7 @@ class Store:
             self._changed()
 
     def kept(self, after: int = 0) -> list[RecordedRequest]:
-        """What is kept with a number over `after`, oldest first."""
+        """The stored requests with numbers above `after`, oldest first."""
         with self.news:
             newer = takewhile(lambda r: r.number > after, reversed(self._requests.values()))
             return list(newer)[::-1]
@@ -115,18 +115,18 @@ class Store:
             return self._requests.get(number)
 
     def oldest(self) -> int:
-        """The number of the oldest request that is kept; 0 without any."""
+        """The number of the oldest stored request; 0 without any."""
         with self.news:
             return next(iter(self._requests), 0)
 
     def count_other(self, path: str) -> None:
-        """A request came to a path that is none of the intake's."""
+        """Count a request to a path that is not one of the intake's."""
         with self.news:
             self.totals.count_other(path)
             self._changed()
 
     def held(self) -> tuple[int, int]:
-        """Payloads and bytes that are kept."""
+        """The numbers of stored payloads and bytes."""
         with self.news:
             return self._payloads, self._bytes
 

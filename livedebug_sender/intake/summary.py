@@ -1,4 +1,4 @@
-"""What a list says of a payload. Pure."""
+"""Summaries of payloads, for lists."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from ..protocol.tracks import Track
 
-#: Characters of a field in a list; the payload itself has all of them.
+#: Maximum characters of a field in a list; the payload itself has all of them.
 _MAX_SHOWN = 300
-#: Milliseconds since 1970 that a browser's clock can show (ECMAScript, "Time Values").
+#: Maximum milliseconds since 1970 that a browser can show (ECMAScript, "Time Values").
 _MAX_TIMESTAMP = 8.64e15
 
 
@@ -21,15 +21,15 @@ PayloadKind = Literal["snapshot", "log", "status", "symdb", "other"]
 
 @dataclass(frozen=True)
 class PayloadSummary:
-    """A payload in one line; empty where it does not say.
+    """A payload in one line; fields that it does not have are empty.
 
     Attributes:
-        kind: what it is by its content, whatever route it came on.
-        track: of the route that it came on.
+        kind: by its content, whatever route it was sent to.
+        track: of the route that it was sent to.
         status: of a probe, for the kind ``status``.
-        timestamp: milliseconds since 1970; None if there is none that a clock can show.
-        file, line, function: where the probe sits, else the top of the stack.
-        exception: what was thrown, or why a probe is in error.
+        timestamp: milliseconds since 1970; None if missing or beyond what can be shown.
+        file, line, function: the location of the probe, else the top of the stack.
+        exception: the captured exception, or the error of a probe.
         size: bytes of its JSON, in UTF-8.
     """
 
@@ -48,7 +48,7 @@ class PayloadSummary:
 
 
 def summarize(value: Any, track: Track, size: int = 0) -> PayloadSummary:
-    """Of a debugger payload; whatever it is, of the kind `other` at least."""
+    """The summary of a debugger payload; of the kind `other` if nothing else fits."""
     if not isinstance(value, Mapping):
         return PayloadSummary("other", track, message=short(value), size=size)
     debugger = _mapping(value.get("debugger"))
@@ -80,7 +80,7 @@ def summarize(value: Any, track: Track, size: int = 0) -> PayloadSummary:
 
 
 def summarize_symdb(event: Any, symbols: Any, size: int = 0) -> PayloadSummary:
-    """Of the two parts of a SymDB upload; its message names the scopes."""
+    """The summary of the two parts of a SymDB upload; its message names the scopes."""
     said = {**_mapping(symbols), **_mapping(event)}
     scopes = _mapping(symbols).get("scopes")
     names = [short(_mapping(s).get("name")) for s in _list(scopes)[:50]]
@@ -94,7 +94,7 @@ def summarize_symdb(event: Any, symbols: Any, size: int = 0) -> PayloadSummary:
 
 
 def short(value: Any) -> str:
-    """A value as a text of at most 300 characters."""
+    """A value as a string of at most 300 characters."""
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -134,7 +134,7 @@ def _thrown(failure: Mapping[str, Any]) -> str:
 def _timestamp(value: Any) -> float | None:
     if type(value) not in (int, float):
         return None
-    # An int of 400 digits has no float; NaN compares false.
+    # An int of 400 digits can't be a float; NaN compares false.
     return value if abs(value) <= _MAX_TIMESTAMP and not math.isnan(value) else None
 
 

@@ -1,4 +1,4 @@
-"""How much came, in all and over the last minutes."""
+"""Counts of what arrived, in total and over the last minutes."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections import Counter, deque
 
 from .records import RecordedRequest
 
-#: The chart of the rate: so many columns of so many seconds.
+#: The columns in the chart of the rate, and their width in seconds.
 COLUMNS = 60
 COLUMN_SECONDS = 2
-#: Names that are remembered: of services for the filter, of other paths for the counts.
+#: Maximum names that are stored: services for the filter, other paths for the counts.
 _MAX_NAMES = 200
 
 
 class Totals:
-    """Counts since the start, or since the store was emptied.
+    """Counts since the start, or since the store was cleared.
 
-    Payloads are counted where they were taken: those that were refused come again.
+    Payloads are counted when they are accepted, since refused ones are sent again.
 
     Attributes:
-        refused: requests without a success.
-        other: requests to paths that are none of the intake's, by path.
-        forgotten: requests that are not kept any more.
-        bytes: of all bodies, as they came.
+        refused: requests without a 2xx response.
+        other: requests to paths that are not the intake's, by path.
+        forgotten: requests that are no longer stored.
+        bytes: of all bodies, as they were received.
     """
 
     def __init__(self) -> None:
@@ -57,13 +57,13 @@ class Totals:
             self.other["(more)"] += 1
 
     def rate(self, now: float) -> list[dict[str, int]]:
-        """Payloads in each of the last columns by track, or refused; oldest first."""
+        """Payloads in each of the last columns, by track or as refused; oldest first."""
         last = int(now) // COLUMN_SECONDS
         counts = dict(self._columns)
         return [dict(counts.get(n, {})) for n in range(last - COLUMNS + 1, last + 1)]
 
     def _column(self, number: int) -> Counter[str]:
-        # A clock that was set back goes on in the newest column.
+        # After a clock was set back, counting continues in the newest column.
         if not self._columns or self._columns[-1][0] < number:
             self._columns.append((number, Counter()))
         return self._columns[-1][1]

@@ -193,7 +193,7 @@ class Resolver:
         return addresses
 
     def _wait_for_native(self, host: str, deadline: RequestDeadline, until: float) -> None:
-        """Wait until glibc has resolved the name, or could not; return at once if it can't start."""
+        """Wait until glibc has resolved the name or failed; return at once if it can't start."""
         key = (os.getpid(), threading.get_ident(), host)
         try:
             native = self._native.get(key) or self._start_native(host)

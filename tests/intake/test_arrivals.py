@@ -73,7 +73,7 @@ def test_waiting_in_vain_says_what_came_instead_and_why_it_is_not_it(intake: Int
         intake.wait_for(2, 0.05, "logs", service="shop", match={"message": re.compile("x")})
     assert str(raised.value).splitlines() == [
         "waited 0.05 s for 2 payloads with track='logs', service='shop', "
-        "match={'message': re.compile('x')}; 0 came, among 1 payloads in 2 requests",
+        "match={'message': re.compile('x')}; 0 of 1 payloads in 2 requests match",
         "  1.0 logs probe='p' service='other' message='one': service is 'other', expected 'shop'",
         "  request 2: answered 400, the body is not JSON: "
         "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
@@ -92,7 +92,7 @@ def test_waiting_in_vain_says_what_came_instead_and_why_it_is_not_it(intake: Int
             "lines[0] is '7', expected '8'",
         ),
         ({"message": re.compile("x")}, "expected a match of 'x'"),
-        (lambda payload: False, "said no"),
+        (lambda payload: False, "returned false"),
     ],
 )
 def test_each_mismatch_is_named(intake: Intake, match: Any, said: str) -> None:
@@ -130,7 +130,7 @@ def test_what_was_refused_is_no_payload(intake: Intake) -> None:
     post(intake, {"n": 1})
     post(intake, {"n": 1})
     assert intake.payloads() == [{"n": 1}]
-    with pytest.raises(AssertionError, match="request 1: answered 503, refused on purpose"):
+    with pytest.raises(AssertionError, match="request 1: answered 503, injected fault"):
         intake.wait_for(2, 0.01)
 
 
@@ -155,7 +155,7 @@ def test_findings_name_the_payload_and_the_track() -> None:
 def test_a_function_that_raises_is_a_finding_too() -> None:
     with Intake(findings=lambda payload, track: payload["x"]) as intake:
         post(intake, {})
-        assert intake.findings() == ["1.0 (logs): could not be looked at: KeyError: 'x'"]
+        assert intake.findings() == ["1.0 (logs): could not be checked: KeyError: 'x'"]
 
 
 def test_what_the_linter_finds_is_found_for_every_track(intake: Intake) -> None:

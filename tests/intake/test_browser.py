@@ -365,7 +365,7 @@ def test_a_payload_is_sent_again_somewhere(page: Page) -> None:
     with Intake() as other:
         page.click("#send-again")
         page.one("#send-url").send_keys(other.url, Keys.ENTER)
-        page.until(lambda: page.text("#send-said") == "It was taken.")
+        page.until(lambda: page.text("#send-said") == "Accepted.")
         (payload,) = other.payloads("snapshots")
         assert "out of stock" in json.dumps(payload)
     page.click("#send button", "Send")
@@ -376,7 +376,7 @@ def test_faults_are_set_on_the_page(page: Page, livedebug_intake: Intake) -> Non
     page.click("#faults-open")
     page.click(".examples button", "503 twice, then good")
     page.click("#faults button", "Set")
-    page.until(lambda: "In force: 503" in page.text("#faults-said"))
+    page.until(lambda: "Active: 503" in page.text("#faults-said"))
     statuses = [
         requests.post(livedebug_intake.url + V2, json=[{}], timeout=20).status_code
         for _ in range(3)
@@ -388,7 +388,7 @@ def test_faults_are_set_on_the_page(page: Page, livedebug_intake: Intake) -> Non
     page.until(lambda: "expected steps such as" in page.text("#faults-said"))
     page.browser.get_log("browser")  # of the 400, rightly
     page.click("#faults-good")
-    page.until(lambda: page.text("#faults-said") == "All is good.")
+    page.until(lambda: page.text("#faults-said") == "No faults.")
     page.click("#faults button", "Close")
     page.click("#tracks button", "Refused 2")
     page.until(lambda: len(page.rows()) == 2 and "answered 503" in page.rows()[0])
@@ -513,7 +513,7 @@ def test_20_000_lines_in_a_payload_are_unfolded_in_groups(
         lambda: "[0] … [499]" in page.run("return document.querySelector('.tree').textContent")
     )
     page.run("document.querySelector('.tree-bar button').click()")  # expand all
-    page.until(lambda: page.text(".tree-bar .quiet") == "unfolded as far as 10,042 rows")
+    page.until(lambda: page.text(".tree-bar .quiet") == "expanded up to 10,042 rows")
     page.run("document.querySelector('.tree-bar input').value = '1234'")
     page.one("#detail .tree-bar input").send_keys("5")
     page.until(lambda: page.text(".tree mark") == "12345")

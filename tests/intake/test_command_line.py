@@ -35,7 +35,7 @@ def test_a_line_says_when_what_from_where_and_how_large() -> None:
 
 def test_a_line_says_what_was_refused_and_why() -> None:
     assert "  503  1 logs" in line_for(log("s", "p"), faults="503")
-    assert "refused on purpose" in line_for(log("s", "p"), faults="503")
+    assert "injected fault" in line_for(log("s", "p"), faults="503")
     assert "  none  1 logs" in line_for(log("s", "p"), faults="close")
 
 

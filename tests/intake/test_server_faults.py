@@ -1,4 +1,4 @@
-"""Faults on purpose, as a client of the intake meets them."""
+"""Injected faults, as a client of the intake sees them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_connection_is_reset_or_closed_without_an_answer(intake: Intake) -> No
     assert raw_exchange(intake, REQUEST) == b""
     assert raw_exchange(intake, REQUEST).startswith(b"HTTP/1.1 202 ")
     assert [request.status for request in intake.requests] == [0, 0, 202]
-    assert "on purpose: reset" in intake.requests[0].problem
+    assert "injected fault: reset" in intake.requests[0].problem
 
 
 def test_a_stalled_request_gets_no_answer_until_the_client_gives_up(intake: Intake) -> None:

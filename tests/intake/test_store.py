@@ -61,7 +61,7 @@ def test_a_request_too_large_to_keep_is_kept_without_its_body() -> None:
     kept = put(store, [log(message="x" * 60_000)])
     assert kept.body == b""
     assert kept.size > 60_000
-    assert "too large to be kept" in kept.problem
+    assert "too large to be stored" in kept.problem
     assert store.held()[1] <= 50_000
 
 

@@ -96,7 +96,7 @@ const findings = async (id) => (await ask(`findings?ids=${id}`))[id] ?? [];
 
 async function odd({ id }) {
   const some = await findings(id);
-  return some.length ? h("ul.findings", some.map((one) => h("li", one))) : h("p.quiet", "Nothing is odd about it.");
+  return some.length ? h("ul.findings", some.map((one) => h("li", one))) : h("p.quiet", "No findings.");
 }
 
 function aboutRequest({ request: one, headers }) {
@@ -132,7 +132,7 @@ async function compareWithOlder(found) {
   const place = payloads.findIndex((one) => one.id === found.id);
   const other = payloads[place + 1] ?? payloads.find((one) => one.id !== found.id);
   if (other) go({ compare: other.id }, { step: true });
-  else toast("There is no other snapshot of this probe");
+  else toast("No other snapshot of this probe");
 }
 
 async function comparison(found) {
@@ -147,7 +147,7 @@ async function comparison(found) {
   return [
     h("div.compare", h("label", { for: "compare-with" }, "Since the snapshot of "), select,
       h("span.legend", h("span.added", `${counts.added} added`), h("span.removed", `${counts.removed} gone`), h("span.changed", `${counts.changed} changed`)),
-      h("label", same, " also what stayed the same")), place,
+      h("label", same, " also unchanged values")), place,
   ];
 }
 
@@ -158,7 +158,7 @@ function sendAgain(id) {
     event.preventDefault();
     const url = at("send-url").value;
     const answer = await ask("send", { method: "POST", body: JSON.stringify({ id, url }) }).catch((error) => ({ problem: error.message }));
-    at("send-said").textContent = answer.sent ? "It was taken." : answer.problem;
+    at("send-said").textContent = answer.sent ? "Accepted." : answer.problem;
   };
   dialog.showModal();
 }

@@ -152,7 +152,7 @@ function idle() {
   if (shown.view === "probes") made.querySelector("h2").remove();
   else made.querySelector(".beside").append(...probeList(known.probes));
   const others = Object.entries(known.totals?.other ?? {}).map(([name, n]) => `${name} (${count(n)})`);
-  if (others.length) made.firstElementChild.append(h("p.quiet", `Also came, and was thrown away: ${others.join(", ")}`));
+  if (others.length) made.firstElementChild.append(h("p.quiet", `Also received, and discarded: ${others.join(", ")}`));
   return [made];
 }
 
@@ -219,7 +219,7 @@ function help() {
 async function setFaults(options) {
   try {
     const { faults } = await ask("faults", options);
-    at("faults-said").textContent = faults ? `In force: ${faults}` : "All is good.";
+    at("faults-said").textContent = faults ? `Active: ${faults}` : "No faults.";
     at("faults-open").classList.toggle("on", Boolean(faults));
     return faults;
   } catch (error) {
@@ -251,7 +251,7 @@ click("clear", () => ask("requests", { method: "DELETE" }));
 click("pause", () => {
   paused = !paused;
   at("pause").ariaPressed = paused;
-  at("pause").textContent = paused ? "Go on" : "Pause";
+  at("pause").textContent = paused ? "Resume" : "Pause";
   if (!paused) return restart();
   source.close();
   return say("paused");

@@ -9,7 +9,7 @@ const open = new Set(); // histories that are unfolded
 /** The list of probes; `probes` as `/intake/probes` gives them. */
 export function probeList(probes) {
   if (!probes) return []; // not asked yet
-  if (!probes.length) return [h("p.quiet", "No probe has been heard of yet.")];
+  if (!probes.length) return [h("p.quiet", "No probe has reported yet.")];
   const services = new Map();
   for (const probe of probes) services.set(probe.service, [...(services.get(probe.service) ?? []), probe]);
   return [...services].sort(([a], [b]) => natural(a, b)).map(([service, found]) => {

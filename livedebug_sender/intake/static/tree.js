@@ -75,7 +75,7 @@ export class Tree {
     for (let row = this.list.firstChild; row; row = row.nextSibling) {
       if (which(row.node)) rows += this.unfold(row);
       if (rows < most) continue;
-      this.words.textContent = `unfolded as far as ${plural(rows, "row")}`;
+      this.words.textContent = `expanded up to ${plural(rows, "row")}`;
       return;
     }
   }
