@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..runtime.clock import monotonic
-from ..runtime.host_signals import reraise_of_signal_handler
+from ..runtime.host_signals import raised_by_signal_handler, reraise_of_signal_handler
 from ..runtime.lazy_import import load
 from ..runtime.threads import start_thread
 from .deadline import RequestDeadline
@@ -43,15 +43,14 @@ _SLICE = 0.1
 
 
 def system_look_up(host: str, port: int) -> Addresses:
-    try:
-        return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    except RuntimeError:
-        # gevent's does all on a thread, and at interpreter shutdown none can be started.
-        monkey = sys.modules.get("gevent.monkey")
-        if monkey is None:
-            raise
-        unpatched: LookUp = monkey.get_original("socket", "getaddrinfo")
-        return unpatched(host, port)
+    return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+
+
+def _unpatched_look_up(host: str, port: int) -> Addresses:
+    unpatched: Callable[..., Addresses] = sys.modules["gevent.monkey"].get_original(
+        "socket", "getaddrinfo"
+    )
+    return unpatched(host, port, 0, socket.SOCK_STREAM)
 
 
 class NativeLookUp(Protocol):
@@ -85,6 +84,15 @@ class _UnderWay:
             self.done = True
             for waiter in list(self.waiting):
                 waiter.set()
+
+    @property
+    def lacks_thread(self) -> bool:
+        """Whether gevent's look-up, which always uses a thread, could not start one."""
+        return (
+            isinstance(self.error, RuntimeError)
+            and "gevent.monkey" in sys.modules
+            and not raised_by_signal_handler(self.error)
+        )
 
     def result(self) -> Addresses:
         if self.error is not None:
@@ -146,6 +154,8 @@ class Resolver:
             elif not self._start_look_up(found, key):
                 return self._without_thread(host, port, deadline, until)
         self._wait(found, deadline, until)
+        if found.lacks_thread:
+            return self._without_thread(host, port, deadline, until)
         return found.result()
 
     def _start_look_up(self, found: _UnderWay, key: tuple[int, str, int]) -> bool:
@@ -208,6 +218,9 @@ class Resolver:
     def _look_up_here(self, host: str, port: int) -> Addresses:
         found = _UnderWay()
         found.run(self._look_up, host, port)
+        if found.lacks_thread:
+            found = _UnderWay()
+            found.run(_unpatched_look_up, host, port)
         return found.result()
 
     def _wait(self, found: _UnderWay, deadline: RequestDeadline, until: float) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from programs import run
-from servers import RecordingServer
+from servers import RecordingServer, free_port
 from web_servers import PATIENCE, running
 
 #: Enqueues once when it is loaded, which with preloading is in the parent, and in each
@@ -132,3 +132,14 @@ def test_under_gevent_a_short_program_that_never_flushes_delivers_at_its_exit() 
         done = run(script, intake.url.replace("127.0.0.1", "localhost"))
         assert (done.returncode, done.stderr) == (0, "")
         assert [e["n"] for e in intake.elements()] == list(range(300))
+
+
+def test_under_gevent_an_agent_that_is_down_is_named_as_such_at_the_exit() -> None:
+    pytest.importorskip("gevent")
+    script = """
+        from gevent import monkey; monkey.patch_all()
+        sender = Sender(config, shutdown_timeout=20, retry_for=0)
+        assert sender.enqueue("logs", b"{}")
+    """
+    done = run(script, f"http://localhost:{free_port()}")
+    assert "connection refused" in done.stderr
