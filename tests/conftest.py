@@ -88,6 +88,16 @@ def authority() -> trustme.CA:
     return pytest.importorskip("trustme").CA()
 
 
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A real Chromium, for all tests of a process: each leaves it at an empty page."""
+    pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    from browsing import chromium
+
+    with chromium() as started:
+        yield started
+
+
 @pytest.fixture
 def server_tls(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

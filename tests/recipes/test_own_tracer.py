@@ -137,20 +137,21 @@ while (texts.nextNode()) {
 
 @pytest.mark.browser
 @pytest.mark.usefixtures("_asked_once")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_shows_the_snapshot_of_the_tutorials_tracer(
-    livedebug_intake: Intake, folder: Path, scheme: str, request: pytest.FixtureRequest
+    browser: Any, livedebug_intake: Intake, folder: Path, request: pytest.FixtureRequest
 ) -> None:
-    pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    from browsing import Page, chromium
+    from browsing import Page
 
-    with chromium() as browser:
-        page = Page(browser, livedebug_intake.url)
+    page = Page(browser, livedebug_intake.url)
+    page.size(1360, 640)
+    for scheme in ("light", "dark"):
         page.prefer(color_scheme=scheme)
-        page.size(1360, 640)
+        page.open()
         page.click("#list .row", "checkout reached line 7")
         page.until(lambda: "120.0" in page.text("#detail"))
         assert "checkout-total" in page.text("#detail")
         if request.config.getoption("--screenshots"):
             page.run(AS_A_READER_HAS_IT, str(folder), sys.prefix)
             browser.save_screenshot(str(IMAGES / f"own_tracer_{scheme}.png"))
+    page.prefer()
+    browser.get("about:blank")  # before the intake goes
