@@ -1,7 +1,7 @@
 """Ships Live Debugger and Symbol Database payloads to Datadog, in the background.
 
-Make a `SenderConfig`, make a `Sender` of it, `enqueue` payloads, `flush` at shutdown.
-`send`, `send_symdb` and `PayloadSender` are for callers that want the outcome.
+Create a `SenderConfig`, create a `Sender` with it, `enqueue` payloads, `flush` at shutdown.
+`send`, `send_symdb` and `PayloadSender` are for callers that need the outcome.
 """
 
 from typing import TYPE_CHECKING
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 
-#: What a tracer doesn't name, by the module that it is loaded from when it is first asked for.
+#: Names that a tracer rarely uses; their modules are imported on first access.
 _LOADED_LATE = {"PayloadSender": "sync", "Stats": "stats", "send": "sync", "send_symdb": "sync"}
 
 

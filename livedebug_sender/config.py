@@ -11,8 +11,8 @@ from .protocol.endpoint import Endpoint, derive_endpoint_path, url_of, with_path
 from .protocol.tracks import DIAGNOSTICS_PATH, V2_TRACKS, Track
 from .runtime.signal_safe_lock import SignalSafeLock
 
-# Guards: every change of any config, from reading to writing. Re-entrant, for signal handlers;
-# held during a fork, so that no child finds it taken.
+# Protects changes of any config, from reading to writing. Re-entrant, for signal handlers;
+# held during a fork, so that it is never left held in the child.
 _changing = SignalSafeLock()
 
 if hasattr(os, "register_at_fork"):

@@ -61,7 +61,7 @@ class Arrival:
 
 
 class Intake(ThreadingHTTPServer):
-    """Takes what a sender sends in agentless mode, and remembers it."""
+    """Accepts and stores what a sender sends in agentless mode."""
 
     daemon_threads = True
 
@@ -84,11 +84,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        pass  # the table says it better
+        pass  # the table shows it instead
 
 
 def understand(target: str, headers: Message, body: bytes) -> Arrival:
-    """What a request holds; all tracks share one path at the intake."""
+    """Parse a request; all tracks share one path at the intake."""
     parts = urlsplit(target)
     if headers.get("DD-EVP-ORIGIN") == "agent-symdb":
         # http.server decodes headers as Latin-1; tags are UTF-8.
@@ -131,7 +131,7 @@ def _text(file: Traversable) -> bytes:
 
 
 def send_samples(config: SenderConfig) -> tuple[Stats, bool]:
-    """Send all samples once; the accounts, and whether they say that all arrived."""
+    """Send all samples once; returns the stats, and whether everything was delivered."""
     symdb_type = (files(__package__) / "samples" / "symdb.content_type").read_text().strip()
     tags = generate_tags("0.1", "demo", "1.0", "demo-runtime", ("team:shop & söhne",))
     sender = Sender(config, tags=tags)
@@ -155,7 +155,7 @@ def two_intakes(primary: Intake, additional: Intake) -> SenderConfig:
 
 
 def is_complete(intake: Intake) -> bool:
-    """Did every sample arrive once, unchanged and in order?"""
+    """Whether every sample arrived once, unchanged and in order."""
     arrived: dict[Track, list[Any]] = {track: [] for track in Track}
     for arrival in intake.arrivals:
         arrived[arrival.track] += arrival.payloads
@@ -167,7 +167,7 @@ Row = tuple[str, str, str, int, int, int, str]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run: its rows are one for each path at each intake of its own."""
+    """The result of a run, with one row for each path at each of the local intakes."""
 
     delivered: bool
     stats: Stats
@@ -199,7 +199,7 @@ def print_table(rows: Sequence[Row]) -> None:
 
 
 def print_stats(stats: Stats) -> None:
-    print("\nThe sender's own accounts:")
+    print("\nThe sender's stats:")
     print(
         f"  payloads    {stats.enqueued} enqueued, {stats.delivered} delivered,"
         f" {stats.pending} pending, dropped: {dict(stats.dropped) or 'none'}"
@@ -218,7 +218,7 @@ def print_outcome(outcome: Outcome) -> None:
     if outcome.rows:
         print_table(outcome.rows)
     print_stats(outcome.stats)
-    print("\nEverything was delivered." if outcome.delivered else "\nNOT all was delivered.")
+    print("\nEverything was delivered." if outcome.delivered else "\nNOT everything was delivered.")
 
 
 def print_json(outcome: Outcome) -> None:
@@ -228,7 +228,7 @@ def print_json(outcome: Outcome) -> None:
 
 
 def run_on_loopback(*, quiet: bool) -> Outcome:
-    # Both ends are on loopback: no proxy is to stand between them.
+    # Both ends are on loopback: don't use a proxy between them.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     with serving() as primary, serving() as additional:
         if not quiet:
@@ -263,10 +263,10 @@ def real_endpoint(agent: str | None, site: str | None) -> Endpoint | None:
 def main(
     arguments: Sequence[str] | None = None, *, command: str = "python -m livedebug_sender.demo"
 ) -> int:
-    """The exit code: 0 if all was delivered, 1 if not, 2 for an invalid command.
+    """Run the demo; returns the exit status: 0: all delivered; 1: not all; 2: usage error.
 
     Args:
-        command: what the user wrote to get here, for what is printed.
+        command: the command that the user typed, for messages.
     """
     parser = argparse.ArgumentParser(prog=command, description=__doc__)
     where = parser.add_mutually_exclusive_group()

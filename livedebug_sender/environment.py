@@ -1,6 +1,6 @@
 """Endpoints and tags from ``DD_*`` variables, as plain values.
 
-No function here has an environment as its default: `help` and the docs would show it.
+No function has the environment as a default value: `help` and the docs would show it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DEFAULT = "the default"
 _AGENT = ("DD_TRACE_AGENT_URL", "DD_AGENT_HOST", "DD_TRACE_AGENT_PORT")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
-#: JSON ``{url: [key, ...]}``, as in the Agent; both of the first feed the debugger tracks.
+#: JSON ``{url: [key, ...]}``, as in the Agent; both of the first apply to the debugger tracks.
 _ADDITIONAL_DEBUGGER = (
     "DD_APM_DEBUGGER_ADDITIONAL_ENDPOINTS",
     "DD_APM_DEBUGGER_DIAGNOSTICS_ADDITIONAL_ENDPOINTS",
@@ -67,7 +67,7 @@ def endpoints_from_env(
     additional: dict[Endpoint, Endpoint] = {}
     for name in _ADDITIONAL_DEBUGGER:
         for endpoint in additional_endpoints(environ, name):
-            # One that both variables name gets one copy.
+            # An endpoint in both variables gets one copy.
             additional.setdefault(derive_endpoint_path(endpoint, Track.LOGS), endpoint)
     return EnvironmentEndpoints(
         primary,
@@ -78,7 +78,7 @@ def endpoints_from_env(
 
 
 def _mode(environ: Mapping[str, str], agentless: bool | None) -> tuple[bool, str]:
-    """Is it agentless, and what decided that? The first that is given decides."""
+    """Whether it is agentless, and what decided that: the first that is given."""
     if agentless is not None:
         return agentless, "the argument agentless"
     if value_of(environ, _AGENTLESS):
@@ -94,7 +94,7 @@ def _mode(environ: Mapping[str, str], agentless: bool | None) -> tuple[bool, str
 def tags_from_env(environ: Mapping[str, str] | None = None) -> str:
     """``env:E,version:V`` and the tags of ``DD_TAGS``; only what is set.
 
-    ``DD_ENV`` and ``DD_VERSION`` win over an ``env:`` and ``version:`` in ``DD_TAGS``.
+    ``DD_ENV`` and ``DD_VERSION`` override ``env:`` and ``version:`` in ``DD_TAGS``.
     """
     environ = os.environ if environ is None else environ
     tags = []
@@ -143,7 +143,7 @@ def additional_endpoints(environ: Mapping[str, str], name: str) -> list[Endpoint
     text = value_of(environ, name)
     if not text:
         return []
-    import json  # for few: an eighth of what the import of the package takes
+    import json  # late: rarely needed, and an eighth of the package's import time
 
     expected = 'expected: JSON {"https://host": ["key", ...]} (not shown, since it has keys)'
     try:

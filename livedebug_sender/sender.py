@@ -39,7 +39,7 @@ class Sender:
     Args:
         config: the endpoints; may be changed later, too.
         tags: sent with every request, in the format of `generate_tags`; tags of more than
-            4,001 characters are cut at the last whole tag that fits.
+            4,001 characters are truncated after the last whole tag that fits.
         max_queue_items: payloads that may wait or be in flight, of all tracks (default: 5000).
             Snapshots and logs together may use 90 % of it, and of `max_queue_bytes`.
         max_queue_bytes: bytes of those payloads (default: 32MiB).
@@ -55,16 +55,16 @@ class Sender:
         recheck_after: time between two checks whether an older agent, which has no
             ``/debugger/v2/input``, has been upgraded (default: 1m).
         oversize: what to do with a snapshot over `max_payload_bytes`: ``"drop"`` (default), or
-            ``"prune"``: the worker cuts its deepest values until it fits.
+            ``"prune"``: the worker prunes its deepest values until it fits.
         on_drop: called as ``on_drop(track, reason, count)`` for every drop, on the
             thread that drops. Drops that happen inside the call are only counted.
-        session_factory: makes the `requests.Session` of each worker.
-        around_request: makes a context manager that is entered around each request over
+        session_factory: creates the `requests.Session` of each worker.
+        around_request: creates a context manager that is entered around each request over
             the network, on the thread that makes it; exceptions that it raises are only
             logged. `livedebug_sender.untraced` has some.
 
     Raises:
-        ConfigError: for an invalid config, tags or option.
+        ConfigError: the config, tags or an option is invalid.
     """
 
     def __init__(
@@ -120,16 +120,16 @@ class Sender:
         agentless: bool | None = None,
         **options: Any,
     ) -> Sender:
-        """A sender with the config and tags of the environment.
+        """A sender with the config and tags from the environment.
 
         Args:
             environ: the variables; None means the environment of the process.
             agentless: overrides the environment's choice; see `SenderConfig.from_env`.
-            options: those of `Sender`. The default of ``tags`` is made of ``DD_ENV``,
+            options: those of `Sender`. The default of ``tags`` is built from ``DD_ENV``,
                 ``DD_VERSION`` and ``DD_TAGS``.
 
         Raises:
-            ConfigError: an invalid variable, whose name the message has, or an invalid option.
+            ConfigError: a variable or an option is invalid; the message names it.
         """
         config = SenderConfig.from_env(environ, agentless=agentless)
         options.setdefault("tags", tags_from_env(environ))
@@ -140,9 +140,9 @@ class Sender:
 
         Args:
             track: a `Track` or its string.
-            payload: JSON as ``bytes`` (kept, not copied), ``bytearray``, ``memoryview``
-                or ``str``, or a mapping or list, encoded at once. For symdb: the body.
-            content_type: of a symdb body, which needs one.
+            payload: JSON as ``bytes`` (not copied), ``bytearray``, ``memoryview`` or ``str``,
+                or a mapping or list, which is encoded at once. For symdb: the body.
+            content_type: of a symdb body, which requires one.
 
         Returns:
             Whether the payload is in the queue. If not, it was dropped, and the reason is
@@ -166,7 +166,7 @@ class Sender:
             return False
 
     def flush(self, timeout: float | str | None = None) -> bool:
-        """Wait until all payloads that were enqueued before are delivered or dropped.
+        """Wait until all payloads that were enqueued so far are delivered or dropped.
 
         Args:
             timeout: seconds, or with a unit; None means ``shutdown_timeout``.
@@ -183,13 +183,13 @@ class Sender:
             timeout: seconds, or with a unit; None means ``shutdown_timeout``.
 
         Returns:
-            False if payloads had to be dropped because the timeout was over.
+            False if payloads were dropped because the timeout had expired.
         """
         self._engines.closed = True
         return self._engines.engine().close(self._seconds(timeout))
 
     def stats(self) -> Stats:
-        """The accounts of this process: how many payloads were enqueued, delivered, dropped."""
+        """The counts of this process: how many payloads were enqueued, delivered, dropped."""
         return self._engines.engine().stats()
 
     def __enter__(self) -> Sender:

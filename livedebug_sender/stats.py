@@ -1,4 +1,4 @@
-"""The accounts of a sender, and the reasons of drops."""
+"""The counts of a sender, and the reasons of drops."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-#: Reasons for which `enqueue` returns ``False``: the payload never was in the queue.
+#: Reasons for which `enqueue` returns ``False``: the payload was never in the queue.
 REFUSED = ("queue_full", "too_large", "invalid", "closed")
 #: Reasons for which an enqueued payload is dropped.
 LOST = ("rejected", "undeliverable", "shutdown")
@@ -14,7 +14,7 @@ LOST = ("rejected", "undeliverable", "shutdown")
 
 @dataclass(frozen=True)
 class Stats:
-    """A sender's accounts in this process, at one moment.
+    """A sender's counts in this process, at one moment.
 
     ``enqueued == delivered + pending + dropped[rejected, undeliverable, shutdown]``
     always holds. The numbers count payloads, one for each `enqueue` call, except `requests`,

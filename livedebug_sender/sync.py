@@ -1,4 +1,4 @@
-"""One attempt, on the calling thread, for callers that want the outcome.
+"""One attempt, on the calling thread, for callers that need the outcome.
 
 No queue and no retries: the attempt's outcome is returned or raised. Each thread keeps
 its connections for its next call.
@@ -50,7 +50,7 @@ class _PerThread(threading.local):
 
     def _renew_after_fork(self) -> None:
         if self._pid != os.getpid():
-            # Bytes sent on a connection of the parent's would end up among its own.
+            # Bytes sent on a connection of the parent would be mixed with the parent's own.
             self._transport = None
             self._identity = identity_headers()
             self._pid = os.getpid()
@@ -76,12 +76,12 @@ def send(payload: Any, config: SenderConfig, track: Track | str, tags: str = "")
         tags: in the format of `generate_tags`, not encoded.
 
     Raises:
-        PayloadRejected: the answer of the primary endpoint is not a 2xx.
-        DeliveryError: the primary endpoint gave no answer.
+        PayloadRejected: the response of the primary endpoint is not a 2xx.
+        DeliveryError: the primary endpoint sent no response.
         InvalidPayload: the payload is not a JSON object or array.
-        ConfigError: for an invalid track or tags, or a track without an endpoint.
+        ConfigError: the track or tags are invalid, or the track has no endpoint.
 
-    Additional endpoints get a copy whatever the primary endpoint answers; their answers are
+    Additional endpoints get a copy whatever the primary endpoint answers; their responses are
     discarded. The call returns when all are done, at the latest after the longest of their
     timeouts.
     """
@@ -96,7 +96,7 @@ def send_symdb(payload: Any, content_type: str, config: SenderConfig, tags: str 
 
 
 class PayloadSender:
-    """Several payloads of a debugger track in one request to one endpoint.
+    """Sends several payloads of a debugger track in one request to one endpoint.
 
     Args:
         endpoint: its path is replaced by that of the track, except the diagnostics path of an
@@ -104,7 +104,7 @@ class PayloadSender:
         tags: in the format of `generate_tags`, not encoded.
 
     Raises:
-        ConfigError: for an invalid endpoint, track or tags; symdb is not accepted, see
+        ConfigError: the endpoint, track or tags are invalid; symdb is not accepted, see
             `send_symdb`.
     """
 
@@ -130,8 +130,8 @@ class PayloadSender:
             The number of payloads sent; 0, and no request, if there were none.
 
         Raises:
-            PayloadRejected: the answer is not a 2xx.
-            DeliveryError: no answer was received.
+            PayloadRejected: the response is not a 2xx.
+            DeliveryError: no response was received.
         """
         if self._finished:
             raise SenderError("finish after finish: a PayloadSender makes one request")
@@ -173,8 +173,8 @@ def _send_to_additional(requests: Sequence[Request]) -> None:
         with suppress(IndexError):
             _post_and_forget(waiting.popleft())
 
-    # Where no thread can be started (interpreter shutdown, a thread limit), nor the
-    # executor's module be loaded any more, what is left is sent from here.
+    # If no thread can be started (interpreter shutdown, a thread limit), or the executor's
+    # module can no longer be imported, the rest is sent from here.
     try:
         from concurrent.futures import ThreadPoolExecutor
 
@@ -196,7 +196,7 @@ def _post_and_forget(request: Request) -> None:
         finally:
             transport.close()
     except Exception as error:
-        reraise_of_signal_handler(error)  # on the host's thread, where no other can be started
+        reraise_of_signal_handler(error)  # on the host's thread, if no other could be started
 
 
 def _post(request: Request, track: Track) -> None:
@@ -205,7 +205,7 @@ def _post(request: Request, track: Track) -> None:
     if not 200 <= status < 300:
         kind: Kind = "symdb" if track is Track.SYMDB else "debugger"
         body = mask_secrets(request.endpoint, answer.body.decode("utf-8", "replace"))
-        del answer  # tools that show the variables of a traceback would show the key in it
+        del answer  # it may contain the key, and some tools show the variables of a traceback
         raise PayloadRejected(status, body, kind)
 
 
@@ -233,7 +233,7 @@ def _is_downgraded(endpoint: Endpoint, track: Track) -> bool:
 
 
 def _fitting(tags: str) -> str:
-    """The tags, cut to the Agent's limit; that is logged once, not at every call."""
+    """The tags, truncated to the Agent's limit; logged once, not at every call."""
     global tags_cut_logged
     cut = cut_tags(check_tags(tags))
     if cut != tags and not tags_cut_logged:

@@ -1,7 +1,7 @@
-"""Sizes, times and counts as people write them: ``64MiB``, ``200ms``, ``5000``.
+"""Parses sizes, times and counts: ``64MiB``, ``200ms``, ``5000``.
 
-Taken alike wherever one is given: options of a sender or an endpoint, environment
-variables, the forwarder's settings, the command line.
+The same everywhere: for options of a sender or an endpoint, environment variables, the
+forwarder's settings, the command line.
 
 ========  =====================================================  ===================
 what      units                                                  a plain number is
@@ -12,8 +12,8 @@ a count   none                                                   the count
 ========  =====================================================  ===================
 
 A unit may follow a decimal fraction (``1.5GiB``, ``0.5s``) and one space (``64 MiB``).
-Sizes are read without regard to case (no byte is a bit here), times with it, and a size
-has to come to whole bytes. ``64M`` is refused: it means 1000s to some and 1024s to others.
+Sizes are case-insensitive (there are no bits), times are case-sensitive, and a size must be a
+whole number of bytes. ``64M`` is refused, since it could mean 64 MB or 64 MiB.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ _SIZE_UNITS = {
 }
 #: In milliseconds.
 _TIME_UNITS = {"": 1000, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-# Bounded, since the value may be anybody's: long texts of digits are slow to read. Not
-# compiled here: most senders are given plain numbers.
+# Limited in length, since parsing long strings of digits is slow. Not compiled here, since most
+# senders are given plain numbers.
 _QUANTITY = r"([0-9]{1,18})(?:\.([0-9]{1,9}))? ?([A-Za-z]{0,3})"
 _COUNT = r"[0-9]{1,18}"
 
 
 def parse_size(what: str, value: object) -> int:
-    """Bytes of a size, 1 or more.
+    """Parse a size to bytes, 1 or more.
 
     Args:
         what: what it is the size of, for the message: ``"max_queue_bytes"``.
         value: an ``int``, or a ``str`` such as ``"4096"`` or ``"64MiB"``.
 
     Raises:
-        ConfigError: says what was given and what is expected.
+        ConfigError: the message says what was given and what is expected.
     """
     size: object = value
     if isinstance(value, str):
@@ -69,15 +69,15 @@ def parse_size(what: str, value: object) -> int:
 
 
 def parse_seconds(what: str, value: object, *, zero: bool = False) -> float:
-    """Seconds of a time.
+    """Parse a time to seconds.
 
     Args:
         what: what takes that long, for the message: ``"linger"``.
         value: a number, or a ``str`` such as ``"0.5"``, ``"200ms"`` or ``"12h"``.
-        zero: is 0 a time?
+        zero: whether 0 is allowed.
 
     Raises:
-        ConfigError: says what was given and what is expected.
+        ConfigError: the message says what was given and what is expected.
     """
     seconds: object = value
     if isinstance(value, str):
@@ -93,7 +93,7 @@ def parse_seconds(what: str, value: object, *, zero: bool = False) -> float:
 
 
 def parse_count(what: str, value: object) -> int:
-    """A count, 1 or more, given as an ``int`` or as digits; `ConfigError` for all else."""
+    """Parse a count, 1 or more, from an ``int`` or digits; `ConfigError` for anything else."""
     count: object = value
     if isinstance(value, str) and re.fullmatch(_COUNT, value.strip()):
         count = int(value)
@@ -103,7 +103,7 @@ def parse_count(what: str, value: object) -> int:
 
 
 def _quantity(text: str, units: dict[str, int]) -> tuple[int, int]:
-    """An amount of the smallest unit as a fraction; negative if the text is none."""
+    """The amount of the smallest unit, as a fraction; negative if the text is invalid."""
     found = re.fullmatch(_QUANTITY, text)
     if found is None or found[3] not in units:
         return -1, 1
@@ -116,13 +116,13 @@ def _is_time(seconds: object, *, zero: bool) -> TypeGuard[float]:
         return False
     try:
         finite = math.isfinite(seconds)
-    except OverflowError:  # an integer beyond all floats
+    except OverflowError:  # an integer too large for a float
         return False
     return finite and (seconds > 0 or (zero and seconds == 0))
 
 
 def _shown(value: object) -> str:
-    """A value for a message; some have no repr, or one that is too long to be made."""
+    """A value for a message; some have no repr, or one that would be too long."""
     if isinstance(value, (str, float, type(None), bool)):
         return f"{value!r:.80}"
     if isinstance(value, int):

@@ -24,10 +24,10 @@ def untraced_by_opentelemetry() -> AroundRequest:
 
 
 def untraced_by_ddtrace() -> AroundRequest:
-    """Have ``ddtrace`` discard what it traces during each request.
+    """Make ``ddtrace`` discard the spans of each request.
 
     ``ddtrace`` can only be turned off for a whole process. So a new trace, rejected from
-    its start, is made the current one for this thread and this request.
+    the start, is made the current one for this thread and this request.
 
     Raises:
         ConfigError: ``ddtrace`` is not installed, or is too old for this.

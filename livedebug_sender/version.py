@@ -1,3 +1,3 @@
-"""The version, on the wire in ``User-Agent`` and in the package's metadata."""
+"""The version, for ``User-Agent`` and the package's metadata."""
 
 __version__ = "0.1.0"

@@ -39,7 +39,7 @@ def test_what_does_not_arrive_makes_the_demo_fail(
 ) -> None:
     monkeypatch.setattr(demo, "PATIENCE", 0.2)
     assert demo.main(["--agent", f"http://127.0.0.1:{free_port()}"]) == 1
-    assert "NOT all was delivered." in capsys.readouterr().out
+    assert "NOT everything was delivered." in capsys.readouterr().out
 
 
 def test_a_site_takes_its_key_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""``livedebug-sender check``: says whether payloads would arrive, and what to do if not."""
+"""``livedebug-sender check``: checks that payloads would arrive, and says what to do if not."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def check(tracks: tuple[str, ...], timeout: float, as_json: bool, **where: Any) 
 
 
 def _print(finding: Finding, seen: set[int]) -> None:
-    """Print the steps that were not printed before; endpoints share the objects of shared steps."""
+    """Print the steps that were not printed before; endpoints share the objects of common steps."""
     console = stdout()
     mode = mode_of(finding.endpoint.agentless)
     heading = f"{finding.track}, {finding.role} ({mode}): {finding.endpoint.url}"

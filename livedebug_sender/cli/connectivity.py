@@ -19,13 +19,13 @@ from requests.utils import get_environ_proxies, select_proxy
 
 from ..protocol.endpoint import Endpoint, socket_path
 
-#: A certificate with fewer days left is worth a word.
+#: A certificate that expires in fewer days is mentioned.
 _SOON = 14
 
-#: Of a URL, or a proxy, that names none.
+#: The default ports of URLs and proxies.
 _PORTS = {"https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 
-#: As `socket.getaddrinfo` gives them: family and address.
+#: Family and address, as returned by `socket.getaddrinfo`.
 Address = tuple[int, Any]
 
 
@@ -34,9 +34,9 @@ class Step:
     """One step of a check.
 
     Attributes:
-        ok: is it as it should be?
-        said: what was found.
-        advice: what to do about it; empty if nothing is.
+        ok: whether it succeeded.
+        said: the result.
+        advice: what to do; empty if there is nothing to do.
     """
 
     name: str
@@ -161,7 +161,7 @@ def tls_step(sock: socket.socket, host: str) -> Step:
 
 
 def trusting_context() -> ssl.SSLContext:
-    """Trusts what the library trusts: ``REQUESTS_CA_BUNDLE``, else certifi's bundle."""
+    """A context with the CAs of the library: ``REQUESTS_CA_BUNDLE``, else certifi's bundle."""
     with requests.Session() as session:
         settings = session.merge_environment_settings("https://-", {}, False, None, None)
     bundle = settings["verify"]

@@ -1,4 +1,4 @@
-"""Would payloads arrive? Checks the connection to each endpoint, its ``/info``, its answer."""
+"""Checks the connection to each endpoint, its ``/info`` and its response."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def answer_step(track: Track, endpoint: Endpoint) -> Step:
 
 
 def meaning_of(status: int, track: Track, agentless: bool, *, location: str = "") -> Step:
-    """What the status of the answer to an empty request means.
+    """What the status of the response to an empty request means.
 
     Args:
         location: the header of that name, for a redirect.

@@ -1,4 +1,4 @@
-"""The options that say where to: the environment's, overridden by the command line's."""
+"""The endpoint options: those of the environment, overridden by the command line."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def config_of(
     api_key_file: Path | None,
     environ: Mapping[str, str] | None = None,
 ) -> SenderConfig:
-    """The config of the environment, overridden by these options.
+    """The config from the environment, overridden by these options.
 
     Raises:
-        click.UsageError: names the option or the variable that is wrong; never shows a key.
+        click.UsageError: names the invalid option or variable; never shows a key.
     """
     if agent is not None and (site is not None or api_key_file is not None):
-        raise click.UsageError("--agent means an agent; --site and --api-key-file mean none")
+        raise click.UsageError("--agent can't be combined with --site or --api-key-file")
     given = dict(os.environ if environ is None else environ)
     agentless: bool | None = None
     if agent is not None:
@@ -70,7 +70,7 @@ def config_of(
 
 
 def _with_options_named(message: str, options: Mapping[str, str]) -> str:
-    """A complaint about a variable, made one about the option that went over it."""
+    """Name the option in an error message about a variable that the option overrides."""
     variable, colon, rest = message.partition(": ")
     option = options.get(variable, "")
     if option and colon:

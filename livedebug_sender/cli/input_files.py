@@ -1,4 +1,4 @@
-"""The files that ``send`` and ``lint`` read: opened, gzip undone, each payload with its track."""
+"""Reads the files for ``send`` and ``lint``: decompressed, each payload with its track."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from ..units import MiB
 from .payload_files import TOO_LARGE, Found, payloads_in
 from .recordings import is_recording, request_in, statuses_in
 
-#: Bytes of a SymDB body that are read.
+#: Maximum bytes of a SymDB body.
 MAX_BODY = 32 * MiB
 
-#: Bytes of a line with a recorded request: a body in base64, or with each quote escaped.
+#: Maximum bytes of a recorded request's line: with a base64 body, or each quote escaped.
 MAX_RECORD = 3 * MAX_BODY
 
 _GZIP = b"\x1f\x8b"
@@ -38,12 +38,12 @@ _PLAIN = re.compile(r"[0-9A-Za-z'+_.-]+\Z")
 
 @dataclass(frozen=True)
 class Expected:
-    """What the command line says of the files.
+    """The command line's options for the files.
 
     Attributes:
-        track: None: each payload's own, told by its content.
-        content_type: of SymDB bodies; None: told by the first line of each.
-        max_payload: bytes of a JSON payload.
+        track: None: that of each payload, by its content.
+        content_type: of SymDB bodies; None: by the first line of each.
+        max_payload: maximum bytes of a JSON payload.
     """
 
     track: Track | None
@@ -52,10 +52,10 @@ class Expected:
 
 
 def total_bytes(names: tuple[str, ...]) -> int | None:
-    """The size of all files; None where it can't be known.
+    """The size of all files; None if unknown.
 
     Raises:
-        click.UsageError: for a file that can't be read, before anything is done.
+        click.UsageError: a file can't be read; raised before anything is done.
     """
     total: int | None = 0
     for name in names:
@@ -91,7 +91,7 @@ def payloads_of(names: tuple[str, ...], expected: Expected) -> Iterator[Found]:
 
 
 def content_type_of(head: bytes) -> str | None:
-    """The content type of a multipart body, told by its first line; None for another body."""
+    """The content type of a multipart body, from its first line; None for another body."""
     line = _FIRST_LINE.match(head)
     if line is None:
         return None
@@ -120,11 +120,11 @@ def _payloads_in(file: BinaryIO, expected: Expected) -> Iterator[Found]:
 
 
 def _multipart(body: Found, content_type: str, expected: Expected) -> Iterator[Found]:
-    """A multipart body: statuses, as tracers send them to an agent, or an upload of symdb."""
+    """A multipart body: statuses, as tracers send them to an agent, or a symdb upload."""
     statuses = None if body.problem else statuses_in(body.payload, content_type)
     if statuses is not None and expected.track in (None, Track.DIAGNOSTICS):
         for found in _by_track(replace(body, payload=statuses), expected.max_payload):
-            # The lines of the part are not the file's.
+            # Line numbers in the part are not those of the file.
             yield replace(found, track=Track.DIAGNOSTICS, content_type=None, line=None)
     elif expected.track is None:
         yield body
@@ -152,7 +152,7 @@ def _recorded(file: BinaryIO, expected: Expected) -> Iterator[Found]:
             upload = replace(record, track=Track.SYMDB, content_type=request.content_type)
             yield replace(upload, payload=request.body)
         else:
-            # The lines in the body are not the file's.
+            # Line numbers in the body are not those of the file.
             body = replace(record, payload=request.body.replace(b"\n", b" "))
             for found in _by_track(body, expected.max_payload):
                 told = request.track if found.track is not None else None
@@ -167,18 +167,18 @@ def _body(file: BinaryIO, content_type: str | None) -> Found:
     if len(body) > MAX_BODY:
         return replace(found, problem=f"larger than {MAX_BODY // MiB} MiB", reason=TOO_LARGE)
     if content_type is None:
-        words = "not multipart, so its content type can't be told: give --content-type"
+        words = "not multipart, so its content type is unknown: give --content-type"
         return replace(found, problem=words)
     check_content_type(content_type)
     return replace(found, payload=body)
 
 
 def _by_track(found: Found, max_payload: int) -> Iterator[Found]:
-    """A payload with its own track; an array by its elements, which may be of several."""
+    """A payload with its own track; an array is split, since its elements may differ in track."""
     if not found.payload.lstrip().startswith(b"["):
         yield replace(found, track=track_of_payload(json.loads(found.payload)))
         return
-    # Cut, not encoded anew: numbers keep their digits.
+    # The text is sliced, not encoded again: numbers keep their digits.
     for element in payloads_in(io.BytesIO(found.payload), max_payload):
         place = f"{found.place}, {element.place}" if found.place else element.place
         if element.problem:
@@ -191,7 +191,7 @@ def _by_track(found: Found, max_payload: int) -> Iterator[Found]:
 def _opened(name: str) -> Iterator[BinaryIO]:
     if name == "-":
         stdin: Any = sys.stdin.buffer
-        # Something else in its place, in a test or a notebook, can't be peeked into.
+        # A replacement, in a test or a notebook, may have no `peek`.
         buffered = stdin if hasattr(stdin, "peek") else io.BufferedReader(stdin)
         yield _unpacked(buffered)
         return
@@ -204,5 +204,5 @@ def _unpacked(file: BinaryIO) -> BinaryIO:
 
 
 def _peeked(file: BinaryIO) -> bytes:
-    """The beginning of a file, which stays to be read."""
+    """The beginning of a file, without consuming it."""
     return cast("io.BufferedReader", file).peek(_PEEK)

@@ -23,9 +23,9 @@ from ..intake.store import Store
 from . import quantities
 from .output import counted, plain, print_json, stderr, stdout
 
-#: Seconds between two looks for new requests, and for a signal to stop.
+#: Seconds between two checks for new requests and for a signal to stop.
 _LOOK = 0.2
-#: Services and probes that a line names.
+#: Maximum services and probes named in a line.
 _MAX_NAMES = 3
 
 
@@ -122,7 +122,7 @@ def intake(
     except OSError as error:
         stderr().print(plain(f"can't listen on {host}, port {port}: {_reason(error)}", "red"))
         sys.exit(1)
-    # Before it says that it serves: whoever reads that may stop it at once.
+    # Before it prints that it serves, since it may be stopped right after that.
     with served, stopped_by_signals() as stop:
         _say_where(served, host, as_json)
         print_arrivals(served, stop, quiet, as_json)
@@ -191,7 +191,7 @@ def arrival_line(request: RecordedRequest) -> str:
         counted(request.size, "byte"),
         request.problem,
     ]
-    # A lone surrogate, as JSON may hold it, can't be written to any terminal.
+    # A lone surrogate, which JSON may contain, can't be written to a terminal.
     line = "  ".join(part for part in parts if part)
     return line.encode("utf-8", "backslashreplace").decode()
 

@@ -1,6 +1,6 @@
-"""A stream of JSON, cut into its values without being decoded: pure.
+"""Splits a stream of JSON into its values without decoding them.
 
-Not by ijson, which decodes: the text of a value is to be sent as it came.
+Not by ijson, which decodes: the text of a value is sent unchanged.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-#: Bytes that are read at once.
+#: Bytes that are read at a time.
 CHUNK = 256 * 1024
 #: The white space of JSON.
 SPACE = b" \t\r\n"
 
-# Up to the next bracket (and comma) that is in no string, or a string that goes on in
-# the next chunk; with a bound, since each repetition takes memory.
+# Up to the next bracket (and comma) outside of strings, or a string that continues in
+# the next chunk; bounded, since each repetition takes memory.
 _STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _TO_BRACKET = re.compile(rb'[^"\[\]{}]*(?:%s[^"\[\]{}]*){0,500}' % _STRING, re.DOTALL)
 _TO_COMMA = re.compile(rb'[^"\[\]{},]*(?:%s[^"\[\]{},]*){0,500}' % _STRING, re.DOTALL)
@@ -22,38 +22,37 @@ _IN_STRING = re.compile(rb'\\.|\\\Z|"', re.DOTALL)
 
 
 class JSONCutter:
-    """Cuts a stream of JSON into the values at its top or in its topmost arrays.
+    """Splits a stream of JSON into its top-level values, or those in its top-level arrays.
 
-    It only knows brackets, commas and strings; whether a piece is JSON is not its
-    business.
+    It recognizes only brackets, commas and strings, and does not validate the pieces.
 
     Args:
-        max_bytes: of a value; of a larger one only the end is found.
-        lines: that came before the stream.
+        max_bytes: maximum size of a value; a larger one is skipped.
+        lines: the number of lines before the stream.
     """
 
     def __init__(self, max_bytes: int, lines: int) -> None:
         self._lines = lines
         self._max_bytes = max_bytes
-        #: Bytes that were fed.
+        #: Bytes fed so far.
         self.offset = 0
         self._depth = 0
         self._in_array = False
         self._in_string = False
         self._escaped = False
-        # The value that is under way; None once it is too large.
+        # The current value; None once it is too large.
         self._value: bytearray | None = bytearray()
 
     def feed(self, chunk: bytes) -> Iterator[tuple[int, bytes | None]]:
-        """The values that end in this chunk, each with the line in which it begins.
+        """The values that end in this chunk, each with the line where it starts.
 
-        None for one that is too large, with the line in which it ends.
+        For one that is too large, None and the line where it ends.
         """
         self.offset += len(chunk)
         start = 0
         position = self._string_end(chunk, 0)
         while position < len(chunk):
-            # Inside a value no comma matters.
+            # Commas inside a value don't matter.
             inside = self._depth > self._in_array
             run = (_TO_BRACKET if inside else _TO_COMMA).match(chunk, position)
             at = run.end() if run else position
@@ -63,20 +62,20 @@ class JSONCutter:
                 self._in_string = True
                 position = self._string_end(chunk, position)
             elif byte and self._ends_value(byte):
-                # The bracket that closes a value is its own; others are between values.
+                # A closing bracket belongs to its value; other delimiters are between values.
                 self._keep(chunk[start : position if inside else at])
                 start = position
                 yield from self._take()
         self._keep(chunk[start:])
 
     def rest(self) -> str:
-        """What is wrong with the end of the stream; empty if nothing is."""
+        """What is wrong at the end of the stream; empty if nothing is."""
         if self._depth or self._in_string or self._value is None:
             return "the file ends in the middle of a value"
         return "not a JSON object or array" if self._value.strip(SPACE) else ""
 
     def _string_end(self, chunk: bytes, position: int) -> int:
-        """Where the string under way ends; the chunk's end if it goes on."""
+        """The end of the current string; that of the chunk if the string continues."""
         if not self._in_string:
             return position
         if self._escaped:
@@ -90,7 +89,7 @@ class JSONCutter:
         return len(chunk)
 
     def _ends_value(self, byte: bytes) -> bool:
-        """Does a value end at this bracket or comma? Keeps count of the depth."""
+        """Update the depth for this bracket or comma; returns whether a value ends there."""
         top = int(self._in_array)
         if byte == b",":
             return self._depth == top
@@ -101,7 +100,7 @@ class JSONCutter:
         if byte in b"[{":
             self._depth += 1
             return False
-        if self._depth == top:  # the end of the topmost array, or a bracket too many
+        if self._depth == top:  # the end of the top-level array, or an extra bracket
             self._in_array = False
             self._depth = 0
             return True

@@ -18,7 +18,7 @@ from .input_files import Expected, payloads_of, total_bytes
 from .output import counted, plain, print_json, stdout
 from .payload_files import Found
 
-#: Bytes of a payload that is looked at; larger than any that is sent.
+#: Maximum bytes of a payload; larger than any that is sent.
 _MAX_PAYLOAD = 32 * MiB
 
 
@@ -27,7 +27,7 @@ class Row:
     """A finding, and the payload it is about.
 
     Attributes:
-        payload: such as ``line 3`` or ``payload 3``; empty for a file that is one.
+        payload: such as ``line 3`` or ``payload 3``; empty if the file is a single one.
     """
 
     file: str
@@ -100,7 +100,7 @@ def _rows(found: Found) -> Iterator[Row]:
 
 
 def _print(row: Row) -> None:
-    """In the format of compilers, so that editors and terminals link the file and line."""
+    """Print in the format of compilers, so that editors and terminals link the file and line."""
     where = row.file if row.line is None else f"{row.file}:{row.line}"
     told = row.payload in ("", f"line {row.line}")  # of JSON Lines
     what = row.track if told else f"{row.payload}, {row.track}"

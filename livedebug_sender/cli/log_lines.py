@@ -1,4 +1,4 @@
-"""The library's own log, which says why something went wrong, for the one who waits."""
+"""Shows the library's own log while a command runs, since it says why something failed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..runtime.log_limiter import logger
 
 
 class LogLines(logging.Handler):
-    """Hands each warning of the library to a function, for a `with` block."""
+    """For a `with` block: passes each warning of the library to a function."""
 
     def __init__(self, take: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
@@ -20,7 +20,7 @@ class LogLines(logging.Handler):
 
     def __enter__(self) -> LogLines:
         self._propagated = logger.propagate
-        logger.propagate = False  # else logging's last resort prints it once more
+        logger.propagate = False  # otherwise logging's last resort prints it a second time
         logger.addHandler(self)
         return self
 

@@ -1,4 +1,4 @@
-"""``livedebug-sender``: the group of the subcommands, each loaded when it is needed."""
+"""``livedebug-sender``: the group of the subcommands, each imported when it is needed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import click
 
 from ..version import __version__
 
-#: Where each subcommand is; one of a module that is not there is not offered.
+#: The module of each subcommand; a subcommand whose module is missing is not offered.
 COMMANDS = {
     "send": ("livedebug_sender.cli.send", "Send files of payloads."),
-    "lint": ("livedebug_sender.cli.lint", "Say what is odd about payloads."),
+    "lint": ("livedebug_sender.cli.lint", "Compare payloads with their schemas."),
     "check": ("livedebug_sender.cli.check", "Say whether payloads would arrive."),
-    "intake": ("livedebug_sender.cli.intake", "Serve a local intake with a page to look at."),
+    "intake": ("livedebug_sender.cli.intake", "Serve a local intake with a web page."),
     "forward": ("livedebug_sender.forwarder.command", "Forward tracers' payloads to Datadog."),
     "queue": ("livedebug_sender.cli.queue", "Inspect and repair a forwarder's queue."),
     "demo": ("livedebug_sender.cli.demo", "Send the sample payloads, and show what arrives."),
@@ -40,7 +40,7 @@ class _Commands(click.Group):
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         names = self.list_commands(context)
-        # During shell completion no error is raised for the words before.
+        # During shell completion, no error is raised for the preceding words.
         if args[0] not in names and not context.resilient_parsing:
             close = get_close_matches(args[0], names, 1)
             words = f"did you mean {close[0]!r}?" if close else f"expected: {', '.join(names)}"
@@ -74,7 +74,7 @@ class _Commands(click.Group):
 def is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # its package isn't
+    except ModuleNotFoundError:  # its package is not installed
         return False
 
 
@@ -94,7 +94,7 @@ def cli() -> None:
 
     Exit status: 0: done; 1: not, or only partly done; 2: usage error.
     """
-    # As the output of errors does from the start: under LC_ALL=C, or in a pipe with another
-    # encoding, what it lacks would raise.
+    # As stderr does by default: under LC_ALL=C, or in a pipe with another encoding, characters
+    # that it can't encode would raise.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""What is printed: human-readable text by rich, in colours on a terminal only, or JSON."""
+"""Prints human-readable text by rich, with colours on terminals only, or JSON."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def stderr() -> Console:
 
 
 def plain(text: str, style: str = "") -> Text:
-    """Text as it is (no markup in it), but for what would steer a terminal."""
+    """Text without markup, and without control characters for the terminal."""
     shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
     return Text(shown, style)
 
 
 def print_json(value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False)
-    # Lone surrogates can't be written; C1 controls steer terminals; what an encoding lacks
-    # would be written as an escape that JSON does not know.
+    # Lone surrogates can't be written; C1 controls affect terminals; characters missing from an
+    # encoding would be written as an escape that is not valid in JSON.
     utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-")
     if not text.isprintable() or utf8 not in ("utf-8", "utf8"):
         text = json.dumps(value)

@@ -1,7 +1,7 @@
-"""Payloads out of a file, one at a time, however large the file is.
+"""Reads payloads from a file, one at a time, however large the file is.
 
-JSON Lines is read by lines. Other JSON is cut, as it streams by, into the values at its
-top, or inside the array at its top. Nothing larger than one payload is held.
+JSON Lines is read line by line. Other JSON is streamed and split into its top-level values, or
+those in its top-level array. Only one payload is in memory at a time.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from .json_cutter import CHUNK, SPACE, JSONCutter
 
 _BOM = b"\xef\xbb\xbf"
 
-# The same words as in the sender's `stats().dropped`, with which they are added up.
+# The same reasons as in the sender's `stats().dropped`, to which they are added.
 INVALID = "invalid"
 TOO_LARGE = "too_large"
 
 
 @dataclass(frozen=True)
 class Found:
-    """A payload, or in its place what is wrong there.
+    """A payload, or a problem in its place.
 
     Attributes:
         place: such as ``line 3`` or ``payload 3``.
         offset: bytes of the file up to its end.
-        problem: what is wrong there; empty where there is a payload.
+        problem: what is wrong; empty for a payload.
         reason: of a problem: `INVALID` or `TOO_LARGE`.
-        track: None where nobody has said or told it yet.
+        track: None if not determined yet.
         content_type: of a SymDB body.
-        line: of the file, from 1, in which the payload begins; None where not known.
-        file: its name, as it is shown.
+        line: of the file, from 1, where the payload starts; None if unknown.
+        file: its name, for messages.
     """
 
     place: str
@@ -52,7 +52,7 @@ def payloads_in(file: BinaryIO, max_bytes: int) -> Iterator[Found]:
     """The payloads of a file of JSON or JSON Lines.
 
     Args:
-        max_bytes: bytes of a payload; a larger one is passed over, and given as a problem.
+        max_bytes: maximum size of a payload; a larger one is skipped, and returned as a problem.
     """
     before = 0
     first = file.readline(max_bytes + CHUNK)
@@ -62,7 +62,7 @@ def payloads_in(file: BinaryIO, max_bytes: int) -> Iterator[Found]:
     first = first.removeprefix(_BOM)
     if not first:
         return
-    # A line that is a whole object can't be the start of anything but JSON Lines.
+    # If the first line is a complete object, the file can only be JSON Lines.
     by_lines = first.lstrip(SPACE).startswith(b"{") and not _problem(first)
     read = _by_lines if by_lines else _by_values
     yield from read(file, first, max_bytes, before)
@@ -114,7 +114,7 @@ def _judged(place: str, offset: int, text: bytes, line: int) -> Found:
 
 
 def _problem(text: bytes) -> str:
-    """Why that is no payload; empty if it is one."""
+    """Why it is not a payload; empty if it is one."""
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""A bar on long input; on a terminal only."""
+"""A progress bar for long input, on terminals only."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ..stats import Stats
 
 
 class SendingBar:
-    """How much of the input was read, and how much was delivered, for a `with` block.
+    """For a `with` block: shows how much of the input was read, and how much was delivered.
 
     Args:
-        total: bytes of the input; None: not known.
+        total: bytes of the input; None: unknown.
     """
 
     def __init__(self, console: Console, total: int | None, *, shown: bool) -> None:

@@ -1,4 +1,4 @@
-"""Sizes and times among the options: as `livedebug_sender.units` reads them everywhere."""
+"""Options that are sizes or times, parsed by `livedebug_sender.units`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Value = TypeVar("Value")
 
 
 def size(_: click.Context, parameter: click.Parameter, value: object) -> int:
-    """The callback of an option that is a size: bytes."""
+    """The callback of an option that is a size; returns bytes."""
     return _parsed(parse_size, parameter, value)
 
 
 def seconds(_: click.Context, parameter: click.Parameter, value: object) -> float:
-    """The callback of an option that is a time: seconds, more than 0."""
+    """The callback of an option that is a time; returns seconds, more than 0."""
     return _parsed(parse_seconds, parameter, value)
 
 
 def seconds_or_none(_: click.Context, parameter: click.Parameter, value: object) -> float:
-    """The callback of an option that is a time: seconds, 0 included."""
+    """The callback of an option that is a time; returns seconds, 0 or more."""
     return _parsed(partial(parse_seconds, zero=True), parameter, value)
 
 

@@ -227,13 +227,13 @@ def export(
         for entry in _with_progress(found, "requests", shown=True):
             try:
                 request = browser.read(entry.name)
-            except KeyError:  # delivered meanwhile
+            except KeyError:  # delivered in the meantime
                 missing += 1
                 continue
             record = {**_record(request), "place": entry.place, "reason": entry.reason}
             file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
             written += 1
-    gone = f"; {missing:,} were gone by then" if missing else ""
+    gone = f"; {missing:,} no longer existed" if missing else ""
     stderr().print(plain(f"{counted(written, 'request')} written{gone}"))
 
 
@@ -316,7 +316,7 @@ def _record(request: StoredRequest) -> dict[str, Any]:
 
 
 def _opened(output: Path) -> BinaryIO:
-    """The file, or a duplicate of the standard output that a `with` block may close."""
+    """The file, or a duplicate of standard output, which a `with` block may close."""
     if str(output) == "-":
         return open(sys.stdout.fileno(), "wb", closefd=False)
     try:

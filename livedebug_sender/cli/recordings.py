@@ -1,7 +1,7 @@
-"""What went over the wire, as it is found in files: pure.
+"""Parses recorded requests.
 
-Requests as a ``file://`` endpoint and ``queue export`` record them, a line each; and the
-multipart body of a request with statuses.
+These are requests as recorded by a ``file://`` endpoint and ``queue export``, one per line; and
+the multipart body of a request with statuses.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _SYMDB_PATH = ROUTES[Track.SYMDB].agent_path
 
 @dataclass(frozen=True)
 class RecordedBody:
-    """What a recorded request held.
+    """The body of a recorded request.
 
     Attributes:
-        track: None: each payload's own, as its content tells.
-        body: JSON; of a SymDB upload the body as it was sent.
+        track: None: that of each payload, by its content.
+        body: JSON; for a SymDB upload the body as it was sent.
         content_type: of a SymDB upload.
     """
 
@@ -34,15 +34,15 @@ class RecordedBody:
 
 
 def is_recording(head: bytes) -> bool:
-    """Does a file that begins like this hold recorded requests?"""
+    """Whether a file that starts like this contains recorded requests."""
     return head.startswith(_START)
 
 
 def request_in(line: bytes) -> RecordedBody:
-    """The body of a recorded request.
+    """Parse a recorded request.
 
     Raises:
-        ValueError: it is none, or its body can't be read; says why.
+        ValueError: it is not one, or its body can't be read; the message says why.
     """
     record = json.loads(line)
     try:
@@ -70,7 +70,7 @@ def request_in(line: bytes) -> RecordedBody:
 def statuses_in(body: bytes, content_type: str) -> bytes | None:
     """The JSON of a multipart body of the track diagnostics; None for another body.
 
-    An upload of symdb has a part ``event`` too, of other members, and a second part.
+    A symdb upload also has a part ``event``, with other members, and a second part.
     """
     parts = parts_of(body, content_type)
     event = parts.get("event")

@@ -28,7 +28,7 @@ _AUTO = "auto"
 _REASONS = {
     "invalid": "not readable as a payload, not sent",
     "too_large": "larger than an endpoint accepts; see --prune",
-    "queue_full": "no room in the queue",
+    "queue_full": "the queue was full",
     "rejected": "refused by the endpoint",
     "undeliverable": "not delivered in time",
     "shutdown": "not delivered before the end",
@@ -56,7 +56,7 @@ _REASONS = {
     metavar="TIME",
     help="How long to retry, such as 500ms, 30s or 5m.",
 )
-@click.option("--prune", is_flag=True, help="Cut snapshots that are too large until they fit.")
+@click.option("--prune", is_flag=True, help="Prune snapshots that are too large until they fit.")
 @click.option(
     "--skip",
     type=click.IntRange(0),
@@ -203,9 +203,9 @@ def _print_summary(summary: dict[str, Any]) -> None:
     if summary["stopped"]:
         console.print(plain(f"  stopped before the end: {summary['stopped']}", "red"))
         skip = f" with --skip {summary['resume_at']}" if summary["resume_at"] else " again"
-        console.print(plain(f"  to go on there: the same command{skip}", "yellow"))
+        console.print(plain(f"  to resume: the same command{skip}", "yellow"))
     if "undeliverable" in summary["dropped"]:
-        words = "  livedebug-sender check looks at the way there, and says what to do"
+        words = "  livedebug-sender check tests the connection, and says what to do"
         console.print(plain(words, "yellow"))
     failed = summary["additional_failed"]
     if failed:

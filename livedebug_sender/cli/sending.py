@@ -15,15 +15,15 @@ from .payload_files import Found
 
 MAX_PAYLOAD = MiB
 MAX_ITEMS = 4096
-# So much waits in the queue at most. With a payload more, it is still less than what
-# floods may use of the bounds (90 %).
+# The maximum that waits in the queue. With one payload more, it is still below the share of the
+# limits that snapshots and logs may use (90 %).
 WAITING_ITEMS = MAX_ITEMS // 2
 WAITING_BYTES = MAX_BODY // 2
-#: Seconds between two looks at how far it got.
+#: Seconds between two checks of the progress.
 _LOOK = 0.1
 #: Seconds for the additional endpoints, at the end.
 _CLOSING = 10.0
-#: So many refused without one taken: the rest would be refused too.
+#: After this many refused payloads without an accepted one, the rest would be refused, too.
 _HOPELESS = 1000
 _MAX_PROBLEMS = 50
 
@@ -33,11 +33,11 @@ class Report:
     """The outcome of a run.
 
     Attributes:
-        passed_over: payloads that were not offered, by reason: not readable, too large.
-        skipped: payloads that were left out, as the user said.
+        passed_over: payloads that were not enqueued, by reason: not readable, too large.
+        skipped: payloads that were skipped with ``--skip``.
         stopped: why not everything was read; empty if it was.
-        resume_at: how many payloads, from the first of the first file, have come to their
-            end, whatever that was; the next one is where to go on.
+        resume_at: the number of payloads, from the first of the first file, that are settled;
+            the next one is where to resume.
     """
 
     offered: int = 0
@@ -56,13 +56,13 @@ class Sending:
     """One run of ``send``.
 
     Args:
-        prune: cut snapshots that are too large, instead of passing them over.
-        skip: payloads, from the first of the first file, that are left out.
-        look: called with the sender's accounts and the bytes that were read, often.
-        note: called with what goes wrong, in words.
+        prune: prune snapshots that are too large, instead of dropping them.
+        skip: the number of payloads to skip, from the first of the first file.
+        look: called often, with the sender's stats and the number of bytes read.
+        note: called with a description of each problem.
 
     Raises:
-        ConfigError: for invalid tags.
+        ConfigError: the tags are invalid.
     """
 
     def __init__(
@@ -82,14 +82,14 @@ class Sending:
         self._look = look
         self._note = note
         self._read = 0
-        # The number, in all files, of the last payload that was passed over or offered. A
-        # Ctrl-C may strike at any line: what is noted comes after what was done, so that a
-        # payload may be sent again, but none is left out.
+        # The number, in all files, of the last payload that was dropped or enqueued. Ctrl-C may
+        # interrupt at any line: the number is updated afterwards, so that a payload may be sent
+        # twice, but none is skipped.
         self._came_to = 0
-        # What was enqueued and may not have come to its end: its number in all files.
+        # The numbers, in all files, of payloads that were enqueued and may not be settled.
         self._under_way: dict[str, deque[int]] = {}
         self._shut_down: Counter[str] = Counter()
-        # What may be offered before the next look at the accounts.
+        # How many may be enqueued before the stats are checked again.
         self._room_items = 0
         self._room_bytes = 0
         self._sender = Sender(
@@ -104,7 +104,7 @@ class Sending:
         )
 
     def run(self, found: Iterable[Found]) -> Stats:
-        """Send all payloads; returns the accounts."""
+        """Send all payloads; returns the sender's stats."""
         try:
             for number, one in enumerate(found, start=1):
                 if number <= self._skip:
@@ -138,17 +138,17 @@ class Sending:
             return
         self._room_items -= 1
         self._room_bytes -= len(found.payload)
-        # As many as may be pending are remembered: no more can be lost at the end.
+        # Limited to the maximum number of pending payloads: no more can be lost at the end.
         numbers = self._under_way.setdefault(found.track, deque(maxlen=MAX_ITEMS))
         if self._sender.enqueue(found.track, found.payload, content_type=found.content_type):
             numbers.append(number)
         self._came_to = number
 
     def _ended(self) -> int:
-        """How many payloads came to their end before the first that the stop cut off."""
+        """The number of payloads before the first one that was not settled at the stop."""
         ended = self._came_to
         for track, lost in self._shut_down.items():
-            # A track's payloads leave in their order: those cut off are the last ones.
+            # Within a track, payloads are settled in order: the last ones are not settled.
             numbers = self._under_way[track]
             first_lost = numbers[-min(lost, len(numbers))] if numbers else self._skip + 1
             ended = min(ended, first_lost - 1)
@@ -170,6 +170,6 @@ class Sending:
     def _dropped(self, track: str, reason: str, count: int) -> None:
         if reason in ("shutdown", "undeliverable"):
             self._shut_down[str(track)] += count
-        if reason == "undeliverable":  # so would all be that comes after it
+        if reason == "undeliverable":  # and so would be all that follow
             unit = "second" if self._retry_for == 1 else "seconds"
             self.report.stopped = f"no success within {self._retry_for:g} {unit}"

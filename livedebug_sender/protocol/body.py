@@ -1,9 +1,9 @@
 """Merges the payloads of one track into one body.
 
-JSON arrays are merged by joining their insides with commas. A large body is never
-joined as a whole: new buffers of megabytes cost more (page faults) than the HTTP request,
-so it is a sequence of pieces that are made while it is sent. Many small pieces are slow, too:
-after each, the worker has to wait for the interpreter's lock.
+JSON arrays are merged by joining their contents with commas. A large body is never joined as a
+whole: new buffers of megabytes cost more (page faults) than the HTTP request, so it is a
+sequence of pieces that are created while it is sent. Many small pieces are slow, too: after
+each, the worker has to wait for the GIL.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from .payload import JSON_SPACE
 
-#: Bytes of a piece, about.
+#: Approximate bytes of a piece.
 PIECE = 1024 * 1024
 
 BOUNDARY = "------------------------44617461646f67"
@@ -45,7 +45,7 @@ def merge(payloads: Sequence[bytes], *, multipart: bool) -> bytes | Body:
 
 
 def inside(payload: bytes) -> bytes:
-    """What a payload contributes to an array: itself, or what is between its brackets."""
+    """What a payload contributes to the merged array: itself, or the elements of its array."""
     if payload[0] == _OBJECT:
         return payload
     return payload[1:-1].strip(JSON_SPACE)
@@ -65,9 +65,9 @@ class Body:
         return self._length
 
     def __iter__(self) -> Iterator[bytes]:
-        """Pieces, each of as many parts as make a `PIECE` on average.
+        """Pieces of a fixed number of parts, which on average add up to a `PIECE`.
 
-        To add up the sizes of each one's parts would cost more than joining them.
+        Adding up the sizes of the parts of each piece would cost more than joining them.
         """
         parts = self._parts
         count = max(1, PIECE * len(parts) // self._length)

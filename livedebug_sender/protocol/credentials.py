@@ -1,7 +1,7 @@
-"""Which headers and query parameters are credentials: pure.
+"""Recognizes headers and query parameters that are credentials.
 
-The same rule for both programs that store requests: the forwarder and the local intake keep
-none of them.
+The forwarder and the local intake, the two programs that store requests, share these rules, and
+store no credentials.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ _SOUNDS_LIKE_ONE = re.compile(
     r"(token|secret|passw(or)?d|(api|auth|access|private)-?key|jwt|assertion|auth|authorization|"
     r"authentication|credentials?|signature|session-?id|oidc-data)\b"
 )
-#: Not credentials: they name a session of a test at the tracers' test agent, and a run of a
-#: tracer.
+#: Not credentials: they identify a test session at the tracers' test agent, and a run of a tracer.
 _NONE = frozenset(("x-datadog-test-session-token", "dd-session-id"))
 # The intakes accept a key in the query, too.
 _FIELD = re.compile(r"(api|app|application)[-_]?key$|token$|secret$|password$", re.IGNORECASE)

@@ -12,11 +12,11 @@ from ..units import parse_seconds
 from .tracks import ROUTES, Track
 
 DEFAULT_SITE = "datadoghq.com"
-#: Seconds to connect, and seconds for the answer.
+#: Seconds to connect, and seconds for the response.
 DEFAULT_TIMEOUT = 3.0
 _MASK = "***"
 _SCHEMES = ("http", "https", "unix", "file")
-# Not compiled here: `re` does that at the first use of each, and keeps the result.
+# Not compiled here, to keep the import fast: `re` compiles and caches them at the first use.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _SITE = rf"{_LABEL}(?:\.{_LABEL})*"
 _HEADER_TOKEN = r"[!-~]+"
@@ -30,7 +30,7 @@ class Endpoint:
     Args:
         url: ``http://``, ``https://``, ``unix:///path/to.sock`` or ``file:///path``.
         api_key: its presence is what makes the endpoint agentless.
-        timeout (float | str): for connecting, and again for the answer: seconds, or with a
+        timeout (float | str): for connecting, and again for the response: seconds, or with a
             unit (``"200ms"``); default: 3 s.
         test_token: the value of ``X-Datadog-Test-Session-Token``.
 
@@ -44,7 +44,7 @@ class Endpoint:
     timeout: float
     test_token: str | None = field(repr=False)
 
-    # Written out, since what is taken (a time with a unit) is more than what is kept.
+    # Written by hand, since it accepts more (a time with a unit) than is stored.
     def __init__(
         self,
         url: str,
@@ -84,7 +84,7 @@ def debugger_intake_endpoint(
         timeout: as of `Endpoint`.
 
     Raises:
-        ConfigError: for a site that is not a plain host name, or an invalid key.
+        ConfigError: the site is not a plain host name, or the key is invalid.
     """
     check_site(site)
     if api_key is None:
@@ -95,8 +95,8 @@ def debugger_intake_endpoint(
 def derive_endpoint_path(endpoint: Endpoint, track: Track | str) -> Endpoint:
     """The endpoint with the path of the track, whatever path and query it had.
 
-    ``file://`` endpoints are left as they are. ``unix:///run/agent.sock`` becomes
-    ``unix://%2Frun%2Fagent.sock/debugger/v2/input``: the socket in the host's place.
+    ``file://`` endpoints are not changed. ``unix:///run/agent.sock`` becomes
+    ``unix://%2Frun%2Fagent.sock/debugger/v2/input``, with the socket instead of a host.
     """
     route = ROUTES[Track(track)]
     return with_path(endpoint, route.intake_path if endpoint.agentless else route.agent_path)
@@ -129,10 +129,10 @@ def socket_path(endpoint: Endpoint) -> str:
 
 
 def mask_secrets(endpoint: Endpoint, text: str) -> str:
-    """What an endpoint answered, without the key and the test token that it was sent.
+    """Mask the key and the test token in an endpoint's response.
 
     Some servers and proxies show a request's headers on their error pages. The text may
-    have been cut, so the beginning of a secret at its end is masked too.
+    be truncated, so the beginning of a secret at its end is masked, too.
     """
     for secret in (endpoint.api_key, endpoint.test_token):
         if secret:

@@ -1,4 +1,4 @@
-"""What the primary endpoint's answer means for the batch: a table, without I/O."""
+"""What the primary endpoint's response means for the batch: a table, without I/O."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def outcome_of(status: int, *, payloads: int, agent_v2: bool) -> Outcome:
     """The outcome of an HTTP status.
 
     Args:
-        payloads: how many the batch had; a single one can't be split.
+        payloads: the size of the batch; a single one can't be split.
         agent_v2: whether it was sent to an agent's ``/debugger/v2/input``, which older agents lack.
     """
     outcome = _usual_outcome(status)
@@ -44,7 +44,7 @@ def outcome_of(status: int, *, payloads: int, agent_v2: bool) -> Outcome:
 
 def _usual_outcome(status: int) -> Outcome:
     # Not `dict.get`: on free-threaded builds (3.13) that takes a lock of the dict, which stays
-    # taken in a forked child if another thread held it at that moment.
+    # held in a forked child if another thread held it at that moment.
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status // 100 in _BY_CLASS:

@@ -1,7 +1,7 @@
-"""Encodes and checks what a caller enqueues: the bytes that wait in the queue.
+"""Checks a caller's payload, and encodes it to the bytes that are queued.
 
-Pure: no thread, no socket, no clock. Of JSON text only the first and the last character
-are checked (``[...]`` or ``{...}``); the rest is validated by the intake.
+No threads, sockets or clocks. Of JSON text only the first and the last character are checked
+(``[...]`` or ``{...}``); the rest is validated by the intake.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..runtime.host_signals import raised_by_signal_handler
 
 #: White space around and between the tokens of JSON text.
 JSON_SPACE = b" \t\n\r"
-#: The last byte that JSON text must have, by its first byte; -1: text can't begin with it.
+#: The last byte that JSON text must have, by its first byte; -1: text can't start with it.
 CLOSING = [-1] * 256
 CLOSING[ord("{")] = ord("}")
 CLOSING[ord("[")] = ord("]")
@@ -59,9 +59,9 @@ def min_size(payload: object) -> int:
 def encode_payload(payload: object) -> bytes:
     """A JSON payload as UTF-8 bytes; `InvalidPayload` for anything else.
 
-    ``bytes`` are returned as they are, not copied, unless white space has to be cut
-    off; a ``bytearray`` or ``memoryview`` is copied, so that its owner may go on
-    using it; a mapping or list is encoded compactly.
+    ``bytes`` are returned without a copy, unless white space has to be stripped; a
+    ``bytearray`` or ``memoryview`` is copied, so that its owner may reuse it; a mapping or
+    list is encoded compactly.
     """
     encoded = payload if type(payload) is bytes else _encode(payload)
     if not encoded:
@@ -109,7 +109,7 @@ def _encode(payload: object) -> bytes:
         if isinstance(payload, (Mapping, list, tuple)):
             return _encode_json(payload)
     except KeyboardInterrupt:
-        raise  # the user's
+        raise  # Ctrl-C by the user
     except BaseException as error:  # from the methods of a hostile object
         if raised_by_signal_handler(error):
             raise
@@ -131,8 +131,8 @@ def _encode_json(payload: Mapping[Any, Any] | list[Any] | tuple[Any, ...]) -> by
         allow_nan=False,  # NaN and Infinity are not JSON
         default=_plain_mapping,
     )
-    # A lone surrogate (of a file name that is not UTF-8, say) becomes its \udcxx escape,
-    # as `json.dumps` itself would write it without `ensure_ascii=False`.
+    # A lone surrogate (from a file name that is not UTF-8, for example) becomes its \udcxx
+    # escape, as `json.dumps` would write it without `ensure_ascii=False`.
     return text.encode("utf-8", "backslashreplace")
 
 

@@ -1,17 +1,16 @@
-"""Cutting a snapshot that is too large down to the bound.
+"""Prunes a snapshot that is too large until it fits.
 
-As the tracers for Python and Java do it: captured values are replaced by
-``{"pruned": true}``, the least informative first: those at which the capture had stopped for
-their depth, then the deepest, then those not captured for another reason, then the
-largest. An object whose values are all pruned counts as one at which the capture had
-stopped. Other objects less than five deep are the snapshot's frame (probe, stack, ...)
-and stay.
+As in the tracers for Python and Java, captured values are replaced by ``{"pruned": true}``,
+the least informative first: those where the capture stopped because of their depth, then the
+deepest, then those not captured for another reason, then the largest. An object whose values
+are all pruned counts as one where the capture stopped. Other objects less than five levels deep
+are the structure of the snapshot (probe, stack, ...) and are kept.
 
-The text is never decoded: objects are found in it and cut out of it, so whatever stays
-is byte for byte what the tracer wrote, numbers of any length and precision too, and the
-depth is not bounded by the interpreter's stack. White space between tokens goes first.
+The text is never decoded: objects are located and replaced in it, so everything else is byte
+for byte what the tracer wrote, including numbers of any length and precision, and the depth is
+not limited by the interpreter's stack. White space between tokens is removed first.
 
-Pure, and slow: about 0.1 s for 1 MB, so it is for a worker thread.
+It is slow, about 0.1 s for 1 MB, so it runs on a worker thread.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from __future__ import annotations
 import heapq
 import re
 
-#: Objects less deep are the frame of a snapshot: snapshot, captures, lines, line, arguments.
+#: Objects at lower levels are the structure: snapshot, captures, lines, line, arguments.
 _MIN_LEVEL = 5
 _PRUNED = b'{"pruned":true}'
 
-# Its end is optional, so that one without an end never makes the scan go back.
+# Its end is optional, so that an unterminated string causes no backtracking.
 _STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*(?P<end>")?'
 _SPACE = re.compile(rb"(" + _STRING + rb")|[ \t\n\r]+", re.DOTALL)
-#: What tells objects apart: why one was not captured, strings (which may have brackets in
-#: them), brackets.
+#: The relevant tokens: the reason why a value was not captured, strings (which may contain
+#: brackets), brackets.
 _TOKEN = re.compile(
     rb'(?P<reason>"notCapturedReason":(?P<depth>"depth")?)|' + _STRING + rb"|[{}\[\]]",
     re.DOTALL,
@@ -36,7 +35,7 @@ _CLOSES = {b"}": b"{", b"]": b"["}
 
 
 class _Object:
-    """A JSON object in the text: where it is, how deep, how large (bytes)."""
+    """A JSON object in the text: its position, depth and size (bytes)."""
 
     __slots__ = ("children", "end", "level", "not_captured", "parent", "size", "start", "too_deep")
 
@@ -47,9 +46,9 @@ class _Object:
         self.level: int = parent.level + 1 if parent else 0
         self.not_captured = False
         self.too_deep = False
-        #: What is left of it once the objects directly in it are pruned.
+        #: Its size after its direct child objects are pruned.
         self.size = 0
-        #: Objects directly in it that are not pruned.
+        #: The number of direct child objects that are not pruned.
         self.children = 0
 
     def __lt__(self, other: _Object) -> bool:
@@ -60,7 +59,7 @@ class _Object:
 
 
 def prune(text: bytes, max_size: int) -> bytes | None:
-    """A JSON text cut to `max_size` bytes; None if it can't be, or is not JSON."""
+    """A JSON text pruned to `max_size` bytes; None if that is impossible, or it is not JSON."""
     text = _SPACE.sub(rb"\1", text)
     leaves = _leaves(text)
     if leaves is None:
@@ -70,7 +69,7 @@ def prune(text: bytes, max_size: int) -> bytes | None:
 
 
 def _leaves(text: bytes) -> list[_Object] | None:
-    """The objects without others in them; None for brackets or quotes that do not match."""
+    """The objects without child objects; None if brackets or quotes do not match."""
     leaves: list[_Object] = []
     brackets: list[bytes] = []
     current: _Object | None = None
@@ -102,14 +101,14 @@ def _leaves(text: bytes) -> list[_Object] | None:
 
 
 def _choose(leaves: list[_Object], size: int, max_size: int) -> list[_Object]:
-    """The objects to cut so that a text of `size` bytes fits, if it can."""
+    """The objects to prune so that a text of `size` bytes fits, if possible."""
     chosen = []
     heap = [leaf for leaf in leaves if leaf.level >= _MIN_LEVEL]
     heapq.heapify(heap)
     while size > max_size and heap:
         cut = heapq.heappop(heap)
         left = min(cut.size, len(_PRUNED))
-        if left < cut.size:  # a smaller one would grow
+        if left < cut.size:  # pruning a smaller one would make it larger
             chosen.append(cut)
             size -= cut.size - left
         parent = cut.parent
@@ -126,7 +125,7 @@ def _without(text: bytes, cuts: list[_Object]) -> bytes:
     parts = []
     kept_from = 0
     for cut in sorted(cuts, key=lambda cut: cut.start):
-        if cut.start >= kept_from:  # else it is in one that is cut as a whole
+        if cut.start >= kept_from:  # otherwise it is inside an object that is pruned
             parts += [text[kept_from : cut.start], _PRUNED]
             kept_from = cut.end
     return b"".join([*parts, text[kept_from:]])

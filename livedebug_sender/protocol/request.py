@@ -1,4 +1,4 @@
-"""A request as it goes on the wire: pure, before any connection."""
+"""A request as it is sent on the wire, independent of a connection."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Request:
     Attributes:
         endpoint: its URL with the path of the track, without the query.
         path: the path with the query.
-        method: ``POST`` for all that is delivered.
+        method: ``POST`` for all deliveries.
     """
 
     endpoint: Endpoint
     path: str
-    # Not shown: the key is in the headers, and the host's values in the body.
+    # Not in the repr: the headers contain the key, and the body values of the host.
     headers: Headers = field(repr=False)
     body: bytes | Body = field(repr=False)
     method: str = "POST"
@@ -44,9 +44,9 @@ def build_request(
     tags: str,
     identity: Mapping[str, str],
 ) -> Request:
-    """The request that brings payloads of one track to an endpoint.
+    """The request that sends payloads of one track to an endpoint.
 
-    A single `Upload` for symdb, whose body goes as it is; else JSON texts.
+    For symdb a single `Upload`, whose body is sent unchanged; otherwise JSON texts.
     """
     route = ROUTES[track]
     headers: Headers = {"User-Agent": USER_AGENT}

@@ -13,11 +13,11 @@ def parse_retry_after(value: str | None, now: float, date: str | None = None) ->
 
     Args:
         value: seconds, or an HTTP date (RFC 9110, 10.2.3).
-        now: the time in seconds since 1970, used if the answer has no ``Date``.
-        date: the answer's ``Date``. A date in `value` is relative to it, since the local clock
+        now: the time in seconds since 1970, used if the response has no ``Date``.
+        date: the response's ``Date``. A date in `value` is relative to it, since the local clock
             may be minutes off.
     """
-    if value is None:  # as in nearly every answer
+    if value is None:  # as in nearly every response
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():

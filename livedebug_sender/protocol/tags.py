@@ -1,4 +1,4 @@
-"""Tags: joined, checked, cut to what the Agent accepts, and encoded for a query."""
+"""Joins and checks tags, truncates them to the Agent's limit, and encodes them for a query."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ..errors import ConfigError
 
-#: The Agent cuts tags after that many characters (``pkg/trace/api/debugger.go``).
+#: The Agent truncates tags to this many characters (``pkg/trace/api/debugger.go``).
 MAX_TAGS = 4001
 _CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 
@@ -22,11 +22,11 @@ def generate_tags(
 ) -> str:
     """The tags of a tracer, not encoded, joined by commas.
 
-    ``debugger_version:D,env:E,version:V,runtime_id:R,host_name:H`` and then the custom
+    ``debugger_version:D,env:E,version:V,runtime_id:R,host_name:H``, followed by the custom
     tags in their order, each ``"key:value"``.
 
     Raises:
-        ConfigError: for a tag that is not a str, or has control characters.
+        ConfigError: a tag is not a str, or contains control characters.
     """
     from socket import gethostname  # late: it takes a tenth of the time to import the library
 
@@ -45,7 +45,7 @@ def generate_tags(
 
 
 def check_tags(tags: object) -> str:
-    """The tags as given; `ConfigError` for what can't be the value of a header."""
+    """Return the tags; `ConfigError` if they can't be the value of a header."""
     if not isinstance(tags, str):
         raise ConfigError(f"tags are a {type(tags).__name__}; expected: a str 'key:value,...'")
     if re.search(_CONTROL, tags):
@@ -60,7 +60,7 @@ def check_tags(tags: object) -> str:
 
 
 def cut_tags(tags: str) -> str:
-    """The tags, cut at the last whole tag that fits 4,001 characters."""
+    """The tags, truncated after the last whole tag that fits into 4,001 characters."""
     if len(tags) <= MAX_TAGS:
         return tags
     end = tags.rfind(",", 0, MAX_TAGS + 1)
@@ -68,5 +68,5 @@ def cut_tags(tags: str) -> str:
 
 
 def quote_tags(tags: str) -> str:
-    """UTF-8, percent-encoded but for letters, digits and ``-_.~/``; a space is ``%20``."""
+    """UTF-8, percent-encoded except letters, digits and ``-_.~/``; a space is ``%20``."""
     return quote(tags, safe="/")

@@ -1,7 +1,7 @@
-"""The tracks, and how each one travels: its paths, and where its tags go.
+"""The tracks, and how each is sent: its paths, and where its tags go.
 
-Paths and headers as libdatadog's ``datadog-live-debugger`` sends them and the Datadog
-Agent's debugger and SymDB proxies forward them.
+Paths and headers are those that libdatadog's ``datadog-live-debugger`` sends and the Datadog
+Agent's debugger and SymDB proxies forward.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..errors import ConfigError
 
 
 class Track(str, Enum):
-    """What kind of payload; equal to its string."""
+    """A kind of payload; equal to its string."""
 
     DIAGNOSTICS = "diagnostics"
     SNAPSHOTS = "snapshots"
@@ -32,7 +32,7 @@ class Track(str, Enum):
 
 
 class Route(NamedTuple):
-    """A track's row in the table of the wire."""
+    """The wire format of a track."""
 
     agent_path: str
     intake_path: str
@@ -59,7 +59,7 @@ V2_TRACKS = tuple(track for track in Track if ROUTES[track].agent_path == V2_PAT
 def track_of_payload(payload: Mapping[str, Any]) -> Track:
     """The track of a decoded debugger payload.
 
-    A snapshot with captures belongs to snapshots, one without to logs, all else to
+    A snapshot with captures belongs to snapshots, one without to logs, everything else to
     diagnostics.
     """
     snapshot = _get(_get(payload, "debugger"), "snapshot")

@@ -1,6 +1,6 @@
-"""Gzip of others, decompressed within a bound: pure.
+"""Decompresses untrusted gzip within a limit.
 
-A few kilobytes of gzip can grow to gigabytes, so nothing is decompressed without a bound.
+A few kilobytes of gzip can decompress to gigabytes, so nothing is decompressed without a limit.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ _WBITS = zlib.MAX_WBITS | 16
 
 
 class TooMuchUnpacked(ValueError):
-    """The gzip grows to more than the bound."""
+    """The decompressed content exceeds the limit."""
 
 
 def unpacked(content: bytes, max_bytes: int) -> bytes:
-    """The content, with gzip undone where it begins as gzip.
+    """The content, decompressed if it starts like gzip.
 
     Args:
-        max_bytes: that it may grow to.
+        max_bytes: maximum decompressed size.
 
     Raises:
-        TooMuchUnpacked: it grows to more.
-        ValueError: it is not one whole gzip; says why.
+        TooMuchUnpacked: the decompressed content is larger.
+        ValueError: the gzip is invalid or incomplete; the message says why.
     """
     if not content.startswith(_GZIP):
         return content
     gzip = zlib.decompressobj(wbits=_WBITS)
     try:
-        # One byte more than there is room for tells "full" from "too much".
+        # One byte more, to distinguish "full" from "too much".
         plain = gzip.decompress(content, max_bytes + 1)
     except zlib.error as error:
         raise ValueError(f"gzip that can't be opened: {error}") from None

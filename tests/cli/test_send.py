@@ -95,8 +95,8 @@ def test_what_was_not_delivered_in_time_leads_to_the_command_that_says_why() -> 
     ended = run("send", "logs", "-", "--agent", agent, "--retry-for", "0.1s", stdin=b"{}")
     assert ended.exit_code == 1
     assert "stopped before the end: no success within 0.1 seconds" in ended.stdout
-    assert "to go on there: the same command again\n" in ended.stdout
-    assert "livedebug-sender check looks at the way there" in ended.stdout
+    assert "to resume: the same command again\n" in ended.stdout
+    assert "livedebug-sender check tests the connection" in ended.stdout
 
 
 def test_where_everything_is_refused_it_stops_reading(tmp_path: Path) -> None:
