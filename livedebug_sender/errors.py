@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-#: The kind of endpoint that an answer is from.
+#: The kind of endpoint that a response is from.
 Kind = Literal["debugger", "symdb"]
 
 
@@ -25,7 +25,7 @@ class PayloadRejected(SenderError):
 
     Attributes:
         status: the HTTP status.
-        body: the first 4096 bytes of the answer as text, with keys masked.
+        body: the first 4096 bytes of the response as text, with keys masked.
         kind: ``"debugger"`` or ``"symdb"``.
     """
 
@@ -41,7 +41,7 @@ class PayloadRejected(SenderError):
 
 
 class DeliveryError(SenderError):
-    """No answer was received: connection refused or reset, timeout, unknown host, TLS failure."""
+    """No response was received: connection refused or reset, timeout, unknown host, TLS failure."""
 
 
 class EnqueueRejected(Exception):
@@ -58,5 +58,5 @@ class EnqueueRejected(Exception):
 
 
 def _in_one_line(text: str) -> str:
-    """Text of others, with what would start a line in a log or steer a terminal escaped."""
+    """Escape line ends and control characters of untrusted text, for logs and terminals."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

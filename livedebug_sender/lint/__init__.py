@@ -1,7 +1,7 @@
-"""What is odd about a payload: hints for who writes a tracer, never a refusal.
+"""Findings in payloads: hints for authors of tracers; no payload is refused for them.
 
-`findings_in` looks at a decoded payload, `symdb_findings` at a symbol database upload.
-Both need the package ``jsonschema`` (the extras ``cli`` and ``intake`` bring it).
+`findings_in` checks a decoded payload, `symdb_findings` a symbol database upload.
+Both need the package ``jsonschema`` (in the extras ``cli`` and ``intake``).
 
 Imports: protocol, units.
 """

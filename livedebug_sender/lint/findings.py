@@ -1,9 +1,9 @@
-"""Compares a decoded payload with the JSON Schema of its track: pure.
+"""Compares a decoded payload with the JSON Schema of its track.
 
 The schemas in ``schemas/`` were written for this project, from payloads of real tracers and
 from the tracers' public system tests (DataDog/system-tests,
-``utils/interfaces/schemas/library``). A ``description`` in a schema says what is expected
-there, and becomes part of the finding's message.
+``utils/interfaces/schemas/library``). A ``description`` in a schema says what is expected,
+and becomes part of the finding's message.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from .quick_check import QuickCheck
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-#: The most findings of one payload: one fault in each of a thousand values needs no thousand
-#: lines.
+#: Maximum findings per payload: the same mistake in a thousand values should not print a
+#: thousand lines.
 MAX_FINDINGS = 20
-# Each takes up to 0.1 ms to find; no tracer sends a payload with thousands.
+# Each takes up to 0.1 ms to find; no tracer sends a payload with thousands of errors.
 _MAX_ERRORS = 10 * MAX_FINDINGS
 _MAX_SHOWN = 60
 
@@ -37,8 +37,8 @@ class Finding:
     """One place where a payload differs from its schema.
 
     Attributes:
-        pointer: the place as a JSON pointer (RFC 6901); empty for the payload itself.
-        given: the value there, shortened; ``"nothing"`` if it is missing.
+        pointer: its position as a JSON pointer (RFC 6901); empty for the payload itself.
+        given: the value, shortened; ``"nothing"`` if it is missing.
         expected: what tracers send there.
     """
 
@@ -78,7 +78,7 @@ def check(value: object, schema: str) -> Iterator[Finding]:
         errors = islice(_checker(schema).errors_in(value), _MAX_ERRORS)
         found = {_finding_of(error) for error in errors}
     except RecursionError:
-        found = {Finding("", "values nested too deep to be looked at", "fewer levels")}
+        found = {Finding("", "values nested too deep to be checked", "fewer levels")}
     yield from sorted(found, key=lambda one: one.pointer)
 
 
@@ -119,7 +119,7 @@ def _finding_of(error: ValidationError) -> Finding:
 
 
 def _missing_name(error: ValidationError) -> str:
-    """The member that a ``required`` misses: each missing one is an error of its own."""
+    """The missing member of a ``required`` error; there is one error for each."""
     instance: Any = error.instance
     required: Any = error.validator_value
     missing = [name for name in required if name not in instance]

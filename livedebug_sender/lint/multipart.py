@@ -1,4 +1,4 @@
-"""A multipart body, taken apart: pure."""
+"""Parses multipart bodies."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from email.message import Message
 
 
 def parts_of(body: bytes, content_type: str) -> dict[str, bytes]:
-    """The contents of the parts by name, as RFC 2046 (5.1.1) parts them; none for another body.
+    """The contents of the parts by name (RFC 2046, 5.1.1); empty for another body.
 
-    The parser of `email` is for text: it would have to guess about the line ends in gzip.
+    The parser of `email` is for text, and can't handle line ends in gzip reliably.
     """
     boundary = _header("Content-Type", content_type).get_param("boundary")
     if not isinstance(boundary, str) or not boundary:

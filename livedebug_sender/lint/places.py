@@ -1,4 +1,4 @@
-"""The line of a finding in the text of a file: pure."""
+"""Finds the line of a finding in the text of a file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _DECODER = json.JSONDecoder()
 
 
 def line_of(text: str, pointer: str, start: int = 0) -> int:
-    """The line (from 1) of the value that a JSON pointer names, in a text of valid JSON.
+    """The line (from 1) of the value that a JSON pointer names, in valid JSON text.
 
-    Where the value is missing, the line of the deepest value around it that is there.
+    If the value is missing, the line of its closest existing parent.
 
     Args:
-        start: where in the text the value begins that the pointer starts from.
+        start: the position in the text of the value that the pointer is relative to.
     """
     place = _after_space(text, start)
     for part in pointer.split("/")[1:]:
@@ -27,7 +27,7 @@ def line_of(text: str, pointer: str, start: int = 0) -> int:
 
 
 def _member(text: str, place: int, name: str) -> int | None:
-    """Where the member of an object, or the element of an array, begins."""
+    """The position of a member of an object, or an element of an array."""
     bracket = text[place : place + 1]
     if bracket not in ("{", "["):
         return None

@@ -12,17 +12,17 @@ from .findings import MAX_FINDINGS, Finding, check, shown
 from .multipart import parts_of
 
 _EVENT = "event"
-#: What both parts have, by its name in the event part.
+#: Members that both parts have, by their names in the event part.
 _SAME = {"uploadId": "upload_id", "batchNum": "batch_num"}
-#: Bytes that a gzipped part may have when it is opened, in memory.
+#: Maximum decompressed bytes of a gzipped part, in memory.
 MAX_UNPACKED = 64 * MiB
 
 
 def symdb_findings(body: bytes, content_type: str) -> list[Finding]:
-    """What is odd about an upload; pointers begin with the name of the part.
+    """The findings in an upload; pointers start with the name of the part.
 
     Args:
-        content_type: of the upload; its boundary takes the body apart.
+        content_type: of the upload, with the boundary of its parts.
     """
     parts = parts_of(body, content_type)
     if not parts:
@@ -72,7 +72,7 @@ def _value_of(content: bytes) -> Any:
 
 
 def _disagreements(values: dict[str, Any]) -> Iterator[Finding]:
-    """Where the symbols name another upload, or batch of it, than the event part does."""
+    """The findings where the symbols name another upload or batch than the event part does."""
     event = values.get(_EVENT)
     for name, symbols in values.items():
         if name == _EVENT or not (isinstance(event, dict) and isinstance(symbols, dict)):
