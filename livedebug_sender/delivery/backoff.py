@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import random
 
-#: The wait before the n-th retry is drawn evenly from 0 to FIRST * 2 ** (n - 1) seconds,
-#: but never to more than LONGEST. Drawing from 0 on ("full jitter") spreads a fleet of
-#: senders best over the time after an outage.
+#: The wait before the n-th retry is drawn uniformly from 0 to FIRST * 2 ** (n - 1) seconds, at
+#: most LONGEST. Drawing from 0 on ("full jitter") spreads the retries of a fleet of senders best
+#: after an outage.
 FIRST = 0.5
 LONGEST = 30.0
-#: A ``Retry-After`` is extended by a random factor of at most that, so that the senders that
-#: were given the same one do not come back at the same moment.
+#: A ``Retry-After`` is extended by a random factor of at most this, so that senders that
+#: received the same one do not retry at the same moment.
 SPREAD = 1.25
 
 

@@ -1,4 +1,4 @@
-"""A batch on its way to the primary endpoint: tried, retried, split, settled."""
+"""Delivers batches to the primary endpoint: tries, retries, splits and settles them."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class RequestFactory(Protocol):
     """Encodes the payloads of an engine, and builds its requests."""
 
     def item(self, track: Track, payload: object, content_type: object) -> Item:
-        """What is queued for a payload; `InvalidPayload` for what can't be sent."""
+        """The item to queue for a payload; `InvalidPayload` if it can't be sent."""
 
     def request(self, track: Track, items: Sequence[Item], endpoint: Endpoint) -> Request:
-        """The request that carries items to an endpoint."""
+        """The request that sends items to an endpoint."""
 
 
 class AttemptResult(NamedTuple):
@@ -44,7 +44,7 @@ class AttemptResult(NamedTuple):
 
     Attributes:
         detail: human-readable.
-        retry_after: seconds, from the answer's ``Retry-After``.
+        retry_after: seconds, from the response's ``Retry-After``.
         crash: whether the request may have crashed the server.
     """
 
@@ -55,7 +55,7 @@ class AttemptResult(NamedTuple):
 
 
 class BatchDelivery:
-    """Takes one track's batches to the primary endpoint, one after the other.
+    """Delivers the batches of one track to the primary endpoint, one after the other.
 
     They stay in the `Ledger` until they are settled, so that another thread can continue where
     one was killed.
@@ -122,7 +122,7 @@ class BatchDelivery:
             self._dual_shipping.worker(endpoint).reserve_thread()
 
     def abort(self) -> None:
-        """Abort the request under way, so that its thread returns."""
+        """Abort the request in flight, so that its thread returns."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -131,18 +131,18 @@ class BatchDelivery:
             self._transport.close()
             self._transport = None
 
-    # ---- trying ----
+    # ---- attempts ----
 
     def _try_or_fault(self, batch: Batch) -> AttemptResult:
         try:
             return self._try_batch(batch)
         except OutOfTime:
             raise
-        except Exception as error:  # our own bug must not stop the worker
+        except Exception as error:  # a bug of ours must not stop the worker
             return self._fault(error)
 
     def _try_batch(self, batch: Batch) -> AttemptResult:
-        """Try until an answer settles or splits the batch, or `retry_for` is over."""
+        """Try until a response settles or splits the batch, or `retry_for` is over."""
         if batch.tried_at is None:
             batch.tried_at = self._clock()
         attempts = 0
@@ -173,9 +173,9 @@ class BatchDelivery:
         )
 
     def _retry_in_halves(self, batch: Batch, result: AttemptResult) -> None:
-        """Retry a batch of which one payload may crash the intake, so that it delays no others.
+        """Retry a batch in which one payload may crash the intake, so that it delays no others.
 
-        Its halves are put behind what else is left of the batch.
+        Its halves are put after the other parts of the batch.
         """
         self._failures += 1
         wait = wait_before_retry(self._failures, result.retry_after)
@@ -201,7 +201,7 @@ class BatchDelivery:
             return self._attempt(batch, retry=retry)
         except OutOfTime:
             raise
-        except Exception as error:  # no file descriptor for an import, our own bug, ...
+        except Exception as error:  # no file descriptor for an import, a bug of ours, ...
             return self._fault(error)
 
     def _fault(self, error: Exception) -> AttemptResult:
@@ -212,7 +212,7 @@ class BatchDelivery:
         return AttemptResult(Outcome.RETRY, detail)
 
     def _attempt(self, batch: Batch, *, retry: bool) -> AttemptResult:
-        """One request, or two where the first shows that the agent lacks v2."""
+        """One request, or two if the first shows that the agent lacks v2."""
         endpoints = self._endpoints.endpoints_for(self._track)
         if not endpoints:
             return AttemptResult(Outcome.REJECTED, "its endpoint was taken out of the config")
@@ -224,7 +224,7 @@ class BatchDelivery:
         result = self._post(batch, endpoints[0], agent_v2, retry)
         if not agent_v2 or not self._is_downgrade(result, endpoints[0]):
             return result
-        # The host may change its endpoints at any moment: another one has not said that.
+        # The host may have changed its endpoints meanwhile: the result is not that of the new one.
         if self._endpoints.endpoints_for(self._track)[0] == endpoints[0]:
             self._capabilities.downgrade(_host_of(endpoints[0]))
         endpoints = self._endpoints.endpoints_for(self._track)
@@ -237,7 +237,7 @@ class BatchDelivery:
     def _is_downgrade(self, result: AttemptResult, agent: Endpoint) -> bool:
         if result.outcome is Outcome.DOWNGRADE:
             return True
-        # A refusal of another kind may still be an old agent's, behind a proxy, say: ask it.
+        # Another rejection may also come from an old agent, for example behind a proxy: ask it.
         return result.outcome in (Outcome.REJECTED, Outcome.KEY_REFUSED) and (
             self._capabilities.lacks_v2(self._connected(), agent, self._deadline.of_request())
         )
@@ -275,7 +275,7 @@ class BatchDelivery:
             self._outages.failed(host, track, how, final=True)
         else:
             self._outages.answered(host, track)
-            # It may take one path and refuse another: an agent that knows no symbols.
+            # It may accept one path and refuse another, such as an agent without symbol uploads.
             route = host + path_of(endpoint, self._track)
             if outcome is Outcome.REJECTED and not speaks_of_payload(response.status):
                 self._outages.failed(route, track, how, final=True)
@@ -294,7 +294,7 @@ class BatchDelivery:
         return "rejected"
 
     def _copy_to_additional(self, batch: Batch) -> None:
-        """Give the additional endpoints their copy, once, after the primary's first try."""
+        """Send a copy to the additional endpoints, once, after the primary's first attempt."""
         for endpoint in self._endpoints.endpoints_for(self._track)[1:]:
             request = self._requests.request(self._track, batch.items, endpoint)
             self._dual_shipping.worker(endpoint).put(request, batch.size)

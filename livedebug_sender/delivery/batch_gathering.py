@@ -1,4 +1,4 @@
-"""Gathering a batch: wait for a first payload, then linger for more."""
+"""Gathers a batch: waits for a first payload, then lingers for more."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class BatchGathering:
     """Fills the next batch of a track from its queue.
 
     Args:
-        prune_to: bytes to which larger snapshots are pruned; None: nothing is.
+        prune_to: bytes to which larger snapshots are pruned; None: no pruning.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class BatchGathering:
         self._deadline = deadline
         self._clock = clock
         self._prune_to = prune_to
-        #: The first payloads, up to this number, are flushed: they do not linger.
+        #: Payloads up to this number are being flushed: they do not linger.
         self._watermark = 0
 
     def request_flush(self, watermark: int) -> None:
         self._watermark = max(self._watermark, watermark)
 
     def run(self, *, wait: bool) -> None:
-        """Make a batch of the payloads in the queue, if there are any; see `Ledger`.
+        """Create a batch from the payloads in the queue, if there are any; see `Ledger`.
 
         Args:
             wait: for a first payload, and `linger` for more.
@@ -98,7 +98,7 @@ class BatchGathering:
         return sum(map(len, self._ledger.state.gathered))
 
     def _count_that_fits(self, size: int) -> int:
-        """How many of the gathered payloads fit into a batch; the first always does."""
+        """The number of gathered payloads that fit into a batch; the first always does."""
         gathered = self._ledger.state.gathered
         if size <= self._max_bytes or not gathered:
             return len(gathered)

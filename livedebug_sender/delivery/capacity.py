@@ -1,8 +1,8 @@
-"""The bounds of a sender, and how much it holds: items and bytes, over all its tracks.
+"""The limits of a sender's queue, and how much is in it: items and bytes, over all tracks.
 
-Payloads that wait and payloads in flight both count. The counters are changed without a lock:
-a thread that is interrupted between a counter and the queue may leave a payload counted that
-is not queued. So they only serve the bounds; the accounts are in the ledgers.
+Both waiting payloads and those in flight count. The counters are changed without a lock: a
+thread that is interrupted between the counter and the queue may leave a payload counted that
+is not queued. So they are used for the limits only; the exact counts are in the ledgers.
 """
 
 from __future__ import annotations
@@ -12,39 +12,40 @@ from typing import NamedTuple
 from ..protocol.tracks import Track
 from ..runtime.atomic import STEP, AtomicInteger
 
-#: The tracks that come in floods, and what they together may use of either bound, so
-#: that they never crowd out probe statuses and symbols.
+#: The high-volume tracks, and the share of either limit that they may use together, so that
+#: they never crowd out probe statuses and symbols.
 FLOODS = (Track.SNAPSHOTS, Track.LOGS)
 FLOOD_SHARE = 0.9
 
 
 class Amount(NamedTuple):
-    """How many payloads, and how many bytes they have."""
+    """A number of payloads, and their bytes."""
 
     items: int
     size: int
 
 
 class QueueCapacity:
-    """The bounds of one sender: of everything, and of what comes in floods.
+    """The limits of one sender: for everything, and for high-volume tracks.
 
-    A payload is counted in before the bounds are checked, and before it is queued. If two are
+    A payload is counted before the limits are checked, and before it is queued. If two are
     put at once and only one fits, both may be refused, but they are never both accepted.
     """
 
     def __init__(self, max_items: int, max_bytes: int) -> None:
         self.bound = Amount(max_items, max_bytes)
-        # A bound of one item would leave a flood no room at all.
+        # With a limit of one item, high-volume tracks would have no room at all.
         flood_items = max(1, int(max_items * FLOOD_SHARE))
         self.flood_bound = Amount(flood_items, int(max_bytes * FLOOD_SHARE))
         self._items = AtomicInteger()
         self._bytes = AtomicInteger()
-        # The part that does not come in floods. The rest is the floods': so a snapshot or log
-        # changes two counters, and not four.
+        # The part of the other tracks. The rest is that of the high-volume tracks: so a snapshot
+        # or log changes two counters, not four.
         self._steady_items = AtomicInteger()
         self._steady_bytes = AtomicInteger()
-        #: Count in, as ``add_items(1, STEP)`` and ``add_bytes(size, STEP)``; each returns
-        #: what is held in all. The bare calls, since a frame around them costs as much.
+        #: Count a payload by ``add_items(1, STEP)`` and ``add_bytes(size, STEP)``; each returns
+        #: the new total. The C functions themselves, since a Python call around them would
+        #: double the time.
         self.add_items = self._items.add
         self.add_bytes = self._bytes.add
 
@@ -52,12 +53,12 @@ class QueueCapacity:
         return self.flood_bound if flood else self.bound
 
     def add_steady(self, size: int) -> None:
-        """After `add_items` and `add_bytes`, for a payload that does not come in floods."""
+        """Call it after `add_items` and `add_bytes` for a payload of another track."""
         self._steady_items.add(1, STEP)
         self._steady_bytes.add(size, STEP)
 
     def release(self, items: int, size: int, *, flood: bool) -> None:
-        """Count out, in such an order that the floods' part never seems smaller than it is."""
+        """Subtract, in an order in which the high-volume part never appears too small."""
         if not flood:
             self._steady_bytes.add(-size, STEP)
             self._steady_items.add(-items, STEP)
@@ -65,7 +66,7 @@ class QueueCapacity:
         self._items.add(-items, STEP)
 
     def exceeded(self, *, flood: bool) -> bool:
-        """Whether more is counted in than the bound of such a track allows."""
+        """Whether more is counted than the limit of such a track allows."""
         items, size = self.held()
         if items > self.bound.items or size > self.bound.size:
             return True
@@ -78,16 +79,16 @@ class QueueCapacity:
         return Amount(self._items.read(), self._bytes.read())
 
     def crowded(self) -> bool:
-        """Is half of either bound in use, so that lingering would risk drops?"""
+        """Whether half of either limit is in use, so that lingering would risk drops."""
         items, size = self.held()
         return items * 2 >= self.bound.items or size * 2 >= self.bound.size
 
     def counts(self) -> tuple[Amount, Amount]:
-        """What is held in all, and the part of it that does not come in floods."""
+        """The total, and the part of the tracks that are not high-volume."""
         return self.held(), Amount(self._steady_items.read(), self._steady_bytes.read())
 
     def correct(self, total: Amount, steady: Amount) -> None:
-        """Subtract what was counted in too much; negative amounts are added."""
+        """Subtract what was counted in excess; negative amounts are added."""
         self._steady_bytes.add(-steady.size, STEP)
         self._steady_items.add(-steady.items, STEP)
         self._bytes.add(-total.size, STEP)

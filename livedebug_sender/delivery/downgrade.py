@@ -19,7 +19,7 @@ _NEVER = float("inf")
 
 
 class EndpointSource(Protocol):
-    """Where a track's payloads go; may change while they are under way."""
+    """The endpoints of a track's payloads; may change while payloads are in flight."""
 
     def endpoints_for(self, track: Track, /) -> tuple[Endpoint, ...]:
         """The endpoints, paths derived, primary first; () without a primary."""
@@ -35,15 +35,15 @@ class DowngradableEndpoints(EndpointSource, Protocol):
         """Use the diagnostics route instead; False if that changed nothing."""
 
     def reset_endpoints(self) -> None:
-        """Undo that."""
+        """Undo a downgrade."""
 
 
 class AgentCapabilities:
     """Decides when the sender's endpoints are downgraded, and when that is undone.
 
-    While it is, the agent's ``/info`` is asked once every `recheck_after` seconds (give
-    or take a quarter, so that a fleet doesn't ask in step), and only when there is
-    something to send. An agent without a readable ``/info`` is tried instead.
+    During a downgrade the agent's ``/info`` is requested once every `recheck_after` seconds
+    (varied by a quarter, so that a fleet does not ask at the same time), and only when there is
+    something to send. If an agent has no readable ``/info``, the newer route is tried instead.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class AgentCapabilities:
         self._recheck_after = recheck_after
         self._log = log
         self._clock = clock
-        # Guards: the times of the next requests to ``/info``, so that only one track asks.
+        # Protects the times of the next requests to ``/info``, so that only one track asks.
         self._lock = SignalSafeLock()
         self._ask_at = float("-inf")
         self._check_at = _NEVER
@@ -73,9 +73,9 @@ class AgentCapabilities:
             )
 
     def lacks_v2(self, transport: Transport, agent: Endpoint, deadline: float | None) -> bool:
-        """Does the agent's ``/info`` say that it has no ``/debugger/v2/input``?
+        """Whether the agent's ``/info`` says that it has no ``/debugger/v2/input``.
 
-        Asked at most once in `recheck_after` seconds, however many requests it refuses.
+        It is requested at most once in `recheck_after` seconds, however many requests fail.
         """
         with self._lock:
             if self._clock() < self._ask_at:
@@ -84,13 +84,13 @@ class AgentCapabilities:
         return self._says_no(transport, agent, deadline)
 
     def recheck(self, transport: Transport, agent: Endpoint, deadline: float | None) -> None:
-        """Undo the downgrade if it is time to ask and the agent was upgraded."""
+        """Undo the downgrade if it is time to check and the agent was upgraded."""
         with self._lock:
             due = self._clock() >= self._check_at
             if not due and self._check_at != _NEVER:
                 return
             self._check_at = self._clock() + self._recheck_after * random.uniform(0.75, 1.25)
-        # A downgrade by the host itself, too, is kept for `recheck_after` seconds first.
+        # A downgrade by the host itself, too, lasts at least `recheck_after` seconds.
         if due and not self._says_no(transport, agent, deadline):
             self._endpoints.reset_endpoints()
 

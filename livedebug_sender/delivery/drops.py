@@ -1,4 +1,4 @@
-"""Drops: refused payloads are counted here, and every drop is logged and reported.
+"""Counts refused payloads; logs and reports every drop.
 
 Payloads that are lost after they were queued are counted in the track's `Ledger`.
 """
@@ -21,7 +21,7 @@ _TRACKS = {track.value: track for track in Track}
 
 
 class DropCounter:
-    """Payloads that never got into a queue, by reason; counted without a lock."""
+    """Counts payloads that were never in a queue, by reason, without a lock."""
 
     def __init__(self) -> None:
         self._counts = {reason: AtomicInteger() for reason in REFUSED}
@@ -30,7 +30,7 @@ class DropCounter:
         self._counts[reason].add(1, STEP)
 
     def adder(self, reason: str) -> Callable[[int, int], int]:
-        """Adds to a reason's count: `AtomicInteger.add`."""
+        """The function that adds to a reason's count: `AtomicInteger.add`."""
         return self._counts[reason].add
 
     def read(self) -> Counter[str]:
@@ -44,13 +44,13 @@ class DropReporter:
         # Called with a `Track`, or with the given str if that is not a known track.
         self._on_drop: Callable[[Any, str, int], object] | None = on_drop
         self._log = log
-        # Threads that are inside `on_drop` now: a drop that the callback itself causes
-        # is counted and not reported, or a full queue would recurse without end.
+        # The threads that are inside `on_drop` now: a drop caused by the callback itself is
+        # counted but not reported, or a full queue would recurse endlessly.
         self._inside: set[int] = set()
 
     def report(self, track: str, reason: str, count: int, detail: str = "") -> None:
         words = f"payloads dropped ({track}, {reason})" + (f": {detail}" if detail else "")
-        key = track if track in _TRACKS else None  # or each unknown name would be kept
+        key = track if track in _TRACKS else None  # otherwise each unknown name would be stored
         self._log.note((key, reason), words, count)
         me = threading.get_ident()
         if self._on_drop is None or me in self._inside:
@@ -59,8 +59,8 @@ class DropReporter:
             self._inside.add(me)
             self._on_drop(_TRACKS.get(track, track), reason, count)
         except KeyboardInterrupt:
-            raise  # the user's
-        except BaseException as error:  # SystemExit too would end a worker, or the host
+            raise  # Ctrl-C by the user
+        except BaseException as error:  # even SystemExit, which would end a worker, or the host
             if raised_by_signal_handler(error):
                 raise
             self._log.note("on_drop", f"on_drop raised {type(error).__name__}: {error}")

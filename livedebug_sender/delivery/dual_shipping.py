@@ -1,7 +1,7 @@
 """Dual shipping: additional endpoints get each request once, best effort.
 
-Each has a worker of its own, with its own thread, connection and bound, so one that
-stalls takes nothing from the others, nor from the primary.
+Each has its own worker with its own thread, connection and limits, so one that stalls
+affects neither the others nor the primary.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
     from ..protocol.request import Request
     from ..transport.transport import Transport
 
-#: The bounds of what may wait for one additional endpoint are those of the queue divided by that.
+#: The limits of what may wait for an additional endpoint are those of the queue divided by this.
 ADDITIONAL_SHARE = 4
 #: Since CPython 3.12 no thread can be started once the interpreter's shutdown has begun.
 _NO_THREADS_AT_EXIT = sys.version_info >= (3, 12)
-#: Seconds after which a waiting `close` checks again, should nothing wake it.
+#: Seconds after which a waiting `close` checks again if nothing wakes it.
 _LOOK_AGAIN = 0.25
 
 
 class EndpointState(NamedTuple):
-    """Where the requests to one endpoint are.
+    """The requests to one endpoint.
 
     Attributes:
         waiting: requests with their sizes; the first one may be in flight.
-        closed: whether the requests that were left are counted as failed; then nothing is
-            counted any more.
+        closed: whether the remaining requests were counted as failed; nothing is counted
+            after that.
     """
 
     waiting: tuple[tuple[Request, int], ...] = ()
@@ -59,7 +59,7 @@ class AdditionalEndpointWorker:
     """Sends requests to one additional endpoint, one after the other.
 
     Args:
-        when_idle: called on the worker's thread when nothing waits any more.
+        when_idle: called on the worker's thread when no request is left.
     """
 
     def __init__(
@@ -88,16 +88,16 @@ class AdditionalEndpointWorker:
         self._when_idle = when_idle
         self._transport: Transport | None = None
         self._executor: ThreadPoolExecutor | None = None
-        # Guards: the changes of `_state`, each one assignment. Held for moments only, never
-        # during a request. `close` runs on the host's thread, whose signal handlers may raise.
+        # Protects changes of `_state`, each a single assignment. Held only briefly, never during
+        # a request. `close` runs on the host's thread, whose signal handlers may raise.
         self._lock = SignalSafeLock()
         self._state = EndpointState()
         # Held by the one thread that sends; as in `TrackWorker`.
         self._at_work = threading.RLock()
         self._at_work_ident: int | None = None
-        # Set when the worker leaves.
+        # Set when the worker stops working.
         self._left = AutoResetEvent()
-        # The reserve thread: whether there is one, whether it was given the work, its wake.
+        # The reserve thread: whether there is one, whether it has to work, and its event.
         self._has_reserve = False
         self._is_handed_over = False
         self._reserve_needed = AutoResetEvent()
@@ -135,10 +135,10 @@ class AdditionalEndpointWorker:
         return self._at_work_ident is not None or self._is_handed_over
 
     def reserve_thread(self) -> None:
-        """Start a thread that sleeps until no other can be started, as at the exit.
+        """Start a thread that sleeps until no other can be started, as at exit.
 
-        Without it all endpoints would share the thread that ends the program, on which
-        the look-up of a name can't be bounded in time.
+        Without it all endpoints would share the thread that ends the program, where name
+        resolution has no timeout.
         """
         if _NO_THREADS_AT_EXIT and not self._has_reserve and not self._state.closed:
             self._has_reserve = self._start_thread(self._work_when_needed, "livedebug-reserve")
@@ -148,13 +148,13 @@ class AdditionalEndpointWorker:
         return not self._state.waiting and not self.is_working
 
     def begin_close(self) -> None:
-        """Start a thread that sends what is waiting, if none is at work and one can be started."""
+        """Start a thread that sends waiting requests, if none is working and one can be started."""
         if self._state.waiting and not self.is_working and not self._ensure_working():
-            # An executor takes no more work during the interpreter's shutdown.
+            # An executor accepts no more work during interpreter shutdown.
             self._start_thread(self._work, "livedebug-additional")
 
     def finish(self, deadline: float) -> None:
-        """Wait until what is waiting is sent, or `deadline`; send it here if no thread does."""
+        """Wait until all requests are sent, or `deadline`; send them here if no thread does."""
         while not self.is_idle and (left := deadline - self._clock()) > 0:
             if self.is_working:
                 self._left.wait(min(left, _LOOK_AGAIN))
@@ -162,7 +162,7 @@ class AdditionalEndpointWorker:
                 self._work(deadline)
 
     def close(self) -> None:
-        """Count what is left as failed, abort its request, and let the thread end."""
+        """Count the remaining requests as failed, abort the current one, and let the thread end."""
         with self._lock:
             _, delivered, failed, _ = state = self._state
             self._state = EndpointState((), delivered, failed + len(state.waiting), closed=True)
@@ -173,7 +173,7 @@ class AdditionalEndpointWorker:
                 transport.close()
         self._reserve_needed.set()
         if self._executor is not None:
-            # Not waited for: this may be its own thread, or its thread may be stuck.
+            # Without waiting: this may be its own thread, or its thread may hang.
             self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _ensure_working(self) -> bool:
@@ -183,7 +183,7 @@ class AdditionalEndpointWorker:
             if self._executor is None:
                 self._executor = self._new_executor(1, "livedebug-additional")
             submit_unjoined(self._executor, self._work)
-        # Interpreter shutdown, a thread limit: the reserve does the work, or else `finish`.
+        # Interpreter shutdown, a thread limit: the reserve thread does the work, or `finish`.
         except (ImportError, RuntimeError) as error:
             reraise_of_signal_handler(error)
             if self._has_reserve:
@@ -217,20 +217,20 @@ class AdditionalEndpointWorker:
             self._at_work_ident = threading.get_ident()
             self._send_all(deadline)
         finally:
-            # No call before the release, after which a signal handler could raise.
+            # No call before the release, since a signal handler could raise after it.
             if mine:
                 self._at_work_ident = None
             try:
                 release()
-            except RuntimeError as error:  # not ours
+            except RuntimeError as error:  # not held by this thread
                 reraise_of_signal_handler(error)
             self._left.set()
             if self._state.waiting and deadline is None:
-                self._ensure_working()  # put while this one was leaving, or it was killed
+                self._ensure_working()  # put while this one was ending, or it was killed
         if self._when_idle is not None and (deadline is not None or not self._state.waiting):
             self._when_idle()
 
-    # Loops as functions of their own: see `TrackWorker`.
+    # Loops in separate functions: see `TrackWorker`.
 
     def _send_all(self, deadline: float | None) -> None:
         while (deadline is None or self._clock() < deadline) and self._send_next(deadline):
@@ -238,13 +238,13 @@ class AdditionalEndpointWorker:
 
     def _send_next(self, deadline: float | None) -> bool:
         """Send the next request; False if there is none."""
-        # It stays in `waiting` until it is sent, so an exception of a signal handler loses nothing.
+        # It stays in `waiting` until it is sent, so a signal handler's exception loses nothing.
         if not self._state.waiting:
             return False
         arrived = self._send(self._state.waiting[0][0], deadline)
         with self._lock:
             waiting, delivered, failed, closed = self._state
-            if not closed:  # or it was counted as failed
+            if not closed:  # otherwise it was counted as failed
                 self._state = EndpointState(
                     waiting[1:], delivered + arrived, failed + (not arrived)
                 )
@@ -259,7 +259,7 @@ class AdditionalEndpointWorker:
         except NoResponse as error:
             problem = f"gives no answer: {error.reason}"
             self._log.debug("%s %s", self._name, problem)
-        except BaseException as error:  # best effort must not end its thread
+        except BaseException as error:  # an exception must not end the thread
             if deadline is not None and not isinstance(error, Exception):
                 raise  # on the host's thread
             reraise_of_signal_handler(error)
@@ -273,7 +273,7 @@ class AdditionalEndpointWorker:
     def _connected(self) -> Transport:
         if self._transport is None:
             self._transport = self._new_transport()
-            if self._state.closed:  # `close` came before there was anything to abort
+            if self._state.closed:  # `close` was called before there was anything to abort
                 self._transport.abort()
         return self._transport
 
@@ -289,11 +289,11 @@ def _problem(status: int, endpoint: Endpoint) -> str:
 
 
 class DualShipping:
-    """The workers of a sender in one process, made as endpoints come up."""
+    """The workers of a sender in one process, created when their endpoints are first used."""
 
     def __init__(self, new_worker: Callable[[Endpoint], AdditionalEndpointWorker]) -> None:
         self._new_worker = new_worker
-        # Guards: the mapping below, while a worker is added.
+        # Protects the mapping below while a worker is added.
         self._lock = SignalSafeLock()
         self._workers: dict[tuple[str, str | None], AdditionalEndpointWorker] = {}
 
@@ -314,10 +314,10 @@ class DualShipping:
         return all(worker.is_idle for worker in self.workers)
 
     def close(self, deadline: float, clock: Callable[[], float]) -> None:
-        """Wait until what is waiting is sent, to all at once; count what is left as failed.
+        """Wait until all requests are sent, concurrently; count the remaining ones as failed.
 
-        Where no thread can be started, each endpoint gets an equal share of the time that is
-        left, so that one that hangs takes no time from the others.
+        If no thread can be started, each endpoint gets an equal share of the remaining time, so
+        that one that hangs takes no time from the others.
         """
         workers = self.workers
         for worker in workers:

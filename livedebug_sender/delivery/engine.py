@@ -1,7 +1,7 @@
-"""The part of a sender that lives in one process and dies with it.
+"""The part of a sender that belongs to one process.
 
-Queues, counters, locks, threads and connections: everything a forked child must not
-share with its parent. A child makes itself a new one; see `PerProcess`.
+Queues, counters, locks, threads and connections: everything that a forked child must not
+share with its parent. A child creates its own; see `PerProcess`.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
 
 
 class Engine:
-    """Takes payloads, and has each track's worker deliver them.
+    """Accepts payloads, and lets each track's worker deliver them.
 
     Args:
         endpoints: where payloads go; may change.
         requests: encodes payloads and builds requests.
-        options: the bounds, times and callbacks.
+        options: the limits, times and callbacks.
         announce: called with the log, once, when the first payload is enqueued.
-        new_transport: makes the transport of one worker, on its thread; by default a
+        new_transport: creates the transport of one worker, on its thread; by default a
             `Transport`.
         clock, start_thread, new_executor, new_event: the real ones, unless a test simulates
             them.
@@ -88,13 +88,13 @@ class Engine:
         self._capacity = QueueCapacity(options.max_queue_items, options.max_queue_bytes)
         self._recount = Recount(self._capacity, self._ledgers, TrackWorker.put.__code__)
         self._refused = DropCounter()
-        #: Counts refused payloads as ``invalid``, in a call that needs no stack.
+        #: Counts refused payloads as ``invalid``, in a call that needs no Python stack.
         self.count_invalid = self._refused.adder("invalid")
-        #: Counts those for which not even that can be called. A plain integer, without a lock:
-        #: a thread without stack can do no more than add.
+        #: Counts those for which even that call is impossible. A plain integer without a lock:
+        #: with the stack exhausted, only an addition is possible.
         self.invalid_without_stack = 0
-        #: Set when an exception passes through `enqueue`: the payload may be counted in, but
-        #: not be queued. One of a signal handler may be missed: an idle worker recounts anyway.
+        #: Set when an exception passes through `enqueue`: the payload may be counted, but not
+        #: queued. An exception from a signal handler may be missed: an idle worker recounts anyway.
         self._was_interrupted = False
         self._drops = DropReporter(options.on_drop, self.log)
         self._capabilities = AgentCapabilities(endpoints, options.recheck_after, self.log, clock)
@@ -177,7 +177,7 @@ class Engine:
         )
         return transport(self._options.session_factory, around)
 
-    # ---- in ----
+    # ---- enqueue ----
 
     def enqueue(self, track: object, payload: object, content_type: object) -> bool:
         """Queue a payload. If it is refused, count the reason and return False."""
@@ -189,14 +189,14 @@ class Engine:
                 if self._recount.run():
                     return self.enqueue(track, payload, content_type)
             return self._refuse(track, rejected.reason, rejected.detail)
-        except BaseException as error:  # a hostile track's or payload's, out of memory, ...
+        except BaseException as error:  # from a hostile track or payload, out of memory, ...
             self._was_interrupted = True
             if _is_of_the_host(error):
                 raise
             self.count_invalid(1, STEP)
             try:
                 self._report_refusal(track, "invalid", type(error).__name__)
-            except RecursionError:  # no frame is left for the call; it is counted
+            except RecursionError:  # no stack is left for the call; it is counted
                 pass
             return False
         return True
@@ -226,7 +226,7 @@ class Engine:
     def _report_refusal(self, track: object, reason: str, detail: str) -> None:
         try:
             self._drops.report(_name(track), reason, 1, detail)
-        except BaseException as error:  # no memory or stack is left for it
+        except BaseException as error:  # out of memory or stack
             if _is_of_the_host(error):
                 raise
 
@@ -245,13 +245,13 @@ class Engine:
         return self.finish_close(self.begin_close(timeout))
 
     def begin_close(self, timeout: float | None = None) -> float:
-        """Take no more, and send what is queued, without waiting for it.
+        """Accept no more payloads, and start to send the queued ones, without waiting.
 
         Args:
             timeout: seconds until `finish_close` gives up; None means `shutdown_timeout`.
 
         Returns:
-            When that time is over (seconds of the clock), for `finish_close`.
+            The deadline (seconds of the clock) for `finish_close`.
         """
         timeout = self._options.shutdown_timeout if timeout is None else timeout
         deadline = self._clock() + timeout
@@ -261,7 +261,7 @@ class Engine:
         return deadline
 
     def finish_close(self, deadline: float) -> bool:
-        """Wait for `begin_close`'s work, until its time is over."""
+        """Wait until what `begin_close` started is done, or its deadline."""
         self._wait_for_tracks(deadline)
         for worker in self._workers.values():
             worker.abandon()
@@ -273,7 +273,7 @@ class Engine:
         return not self.stats().dropped["shutdown"]
 
     def retire(self) -> None:
-        """The `Sender` was garbage-collected: deliver what is queued as usual, then end."""
+        """The `Sender` was garbage-collected: deliver its queue as usual, then end."""
         self._retired = True
         self._shut()
         for worker in self._workers.values():
@@ -281,7 +281,7 @@ class Engine:
         self._end_if_done()
 
     def _end_if_done(self) -> None:
-        """End a retired engine once nothing is left; until then it is closed at exit."""
+        """End a retired engine once nothing is left; until then, the exit would close it."""
         if self._retired and not self._count_pending() and self._dual_shipping.is_idle:
             self._dual_shipping.close(self._clock(), self._clock)
             self.log.close()
@@ -296,17 +296,17 @@ class Engine:
         watermarks = [worker.request_flush() for worker in workers]
         done = True
         for n, (worker, watermark) in enumerate(zip(workers, watermarks, strict=True)):
-            # Where no thread can be started, the tracks are worked on here, one after the
-            # other: each gets an equal share of the time that is left.
+            # If no thread can be started, the tracks are processed here, one after the other:
+            # each gets an equal share of the remaining time.
             now = self._clock()
             share = now + (deadline - now) / (len(workers) - n)
             done = worker.wait_until_settled(watermark, deadline, share) and done
         return done
 
-    # ---- out ----
+    # ---- stats ----
 
     def held(self) -> Amount:
-        """What is counted against the bounds of the queue."""
+        """The amount that counts towards the limits of the queue."""
         return self._capacity.held()
 
     def stats(self) -> Stats:
@@ -335,7 +335,7 @@ class Engine:
 def _is_of_the_host(error: BaseException) -> bool:
     try:
         return isinstance(error, KeyboardInterrupt) or raised_by_signal_handler(error)
-    except RecursionError:  # no frame is left to find out
+    except RecursionError:  # no stack is left to find out
         return False
 
 

@@ -1,9 +1,9 @@
-"""The accounts of one track: where every payload is, and whether it was delivered or lost.
+"""The counts of one track: where every payload is, and whether it was delivered or lost.
 
 A payload is in the track's queue, in flight (its worker has it), or resolved: delivered or
-lost. All but the queue is one immutable `LedgerState`, and every change of it one assignment. So
-whatever interrupts its thread (a signal handler that raises, a killer of threads), each
-payload is in exactly one place, and what was enqueued is the sum of the three.
+lost. Everything except the queue is one immutable `LedgerState`, and every change is a single
+assignment. So whatever interrupts the thread (a signal handler that raises, an exception that
+kills it), each payload is in exactly one place, and the enqueued payloads are the sum of the three.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .capacity import FLOODS, Amount, QueueCapacity
 from .drops import DropReporter
 from .payload_queue import PayloadQueue
 
-#: After so many requests that seem to have crashed the intake, a batch is halved at each try.
+#: After this many requests that seem to have crashed the intake, a batch is halved at each attempt.
 MAX_CRASHES = 3
 
 
-#: A watermark, and what is set once so many payloads are settled.
+#: A watermark, and the event that is set once that many payloads are settled.
 _Watcher = tuple[int, AutoResetEvent]
 
 
@@ -35,13 +35,13 @@ class Batch:
 
     items: Sequence[Item]
     #: When it was first tried (seconds of the clock); None: not yet. The parts of a split
-    #: batch keep it: `retry_for` counts from there.
+    #: batch keep it, since `retry_for` counts from there.
     tried_at: float | None = None
-    #: How often the intake answered 500 to it, or cut the connection after its body.
+    #: How often the intake answered 500 to it, or closed the connection after its body.
     crashes: int = 0
-    #: Have the additional endpoints been given their copy?
+    #: Whether the additional endpoints have got their copy.
     copied: bool = False
-    #: Is it a part of a batch that was split?
+    #: Whether it is a part of a batch that was split.
     is_part: bool = False
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ class Batch:
     def is_suspect(self) -> bool:
         """Whether one of its payloads seems to crash the intake, and delays others.
 
-        Those are the others in the batch or, for a part of a split batch, the other parts.
+        The others are those in the batch or, for a part of a split batch, the other parts.
         """
         return self.crashes >= MAX_CRASHES and (len(self.items) > 1 or self.is_part)
 
@@ -65,7 +65,7 @@ class Batch:
 
 
 class Drop(NamedTuple):
-    """Payloads that are lost, to be reported to the log and to `on_drop`."""
+    """Lost payloads, to be reported to the log and to `on_drop`."""
 
     reason: str
     payloads: int
@@ -74,17 +74,17 @@ class Drop(NamedTuple):
 
 @dataclass(frozen=True)
 class LedgerState:
-    """Where the payloads are that left the queue."""
+    """The payloads that have left the queue."""
 
-    #: Out of the queue, and not in a batch yet; oldest first.
+    #: Taken out of the queue, and not in a batch yet; oldest first.
     gathered: list[Item] = field(default_factory=list)
     #: To be delivered, the next one last.
     batches: tuple[Batch, ...] = ()
     delivered: int = 0
     lost: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    #: Of the lost ones, those that are not reported yet.
+    #: Lost payloads that are not reported yet.
     unreported: tuple[Drop, ...] = ()
-    #: All that was left was counted as lost in the shutdown; nothing changes any more.
+    #: The remaining payloads were counted as lost in the shutdown; nothing changes after that.
     abandoned: bool = False
 
     @property
@@ -97,7 +97,7 @@ class LedgerState:
 
     @property
     def settled(self) -> int:
-        """How many are resolved, and reported where they are lost."""
+        """The number that are resolved and, if lost, reported."""
         return self.resolved - sum(drop.payloads for drop in self.unreported)
 
 
@@ -120,10 +120,9 @@ class Ledger:
         self._capacity = capacity
         self._drops = drops
         self._flood = track in FLOODS
-        # Guards: `_state` and the move out of the queue, so that whoever looks finds each
-        # payload in exactly one place. Never taken by `enqueue`; re-entrant, for a
-        # finalizer that asks for `stats`. `close` runs on the host's thread, whose signal
-        # handlers may raise.
+        # Protects `_state` and the move out of the queue, so that readers find each payload in
+        # exactly one place. Never taken by `enqueue`; re-entrant, for a finalizer that calls
+        # `stats`. `close` runs on the host's thread, whose signal handlers may raise.
         self._lock = SignalSafeLock()
         self._state = LedgerState()
         self._requests = RequestCounts()
@@ -143,11 +142,11 @@ class Ledger:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is in the queue or in flight, by a look without a lock."""
+        """Whether nothing is in the queue or in flight, checked without a lock."""
         return not (self._queue or self._state.in_flight)
 
     def look(self) -> tuple[LedgerState, int]:
-        """The state, and how many payloads are in the queue or in flight, at one moment.
+        """The state, and the number of payloads in the queue or in flight, at one moment.
 
         Do not compute the number from the state later: the list of gathered payloads grows.
         """
@@ -155,7 +154,7 @@ class Ledger:
             return self._state, self._state.in_flight + len(self._queue)
 
     def held(self) -> tuple[object, Amount]:
-        """A fingerprint of the queue and the state, and what they hold, without a lock.
+        """A fingerprint of the queue and the state, and the amount in them, without a lock.
 
         If two calls return the same fingerprint, nothing moved between them.
         """
@@ -165,11 +164,11 @@ class Ledger:
         return (id(state), len(state.gathered), len(waiting)), held
 
     def enqueued(self) -> int:
-        """How many payloads were put so far."""
+        """The number of payloads that were put so far."""
         state, pending = self.look()
         return state.resolved + pending
 
-    # ---- moves, by the thread that does the work ----
+    # ---- changes by the working thread ----
 
     def gather(self, max_items: int) -> None:
         """Move payloads out of the queue, until `max_items` are gathered."""
@@ -196,7 +195,7 @@ class Ledger:
             self._report(drop)
 
     def close_batch(self, count: int) -> None:
-        """Make a batch of the first `count` payloads that are gathered."""
+        """Create a batch of the first `count` gathered payloads."""
         with self._lock:
             state = self._state
             if count and not state.abandoned:
@@ -213,7 +212,7 @@ class Ledger:
                 self._state = _moved(state, state.gathered, batches)
 
     def put_behind(self, batch: Batch) -> None:
-        """Move the next batch behind the other ones, in halves if it has more than one payload."""
+        """Move the next batch after the others, in halves if it has more than one payload."""
         parts = reversed(batch.halves()) if len(batch.items) > 1 else (batch,)
         with self._lock:
             state = self._state
@@ -226,7 +225,7 @@ class Ledger:
         drop = None if reason is None else Drop(reason, count, detail)
         with self._lock:
             state = self._state
-            if state.abandoned:  # `abandon` has counted it already
+            if state.abandoned:  # `abandon` has already counted it
                 return
             delivered = 0 if drop else count
             self._state = _moved(state, state.gathered, state.batches[:-1], drop, delivered)
@@ -236,7 +235,7 @@ class Ledger:
         self._tell_watchers()
 
     def report_left_over(self) -> None:
-        """Report the drops that a killed worker counted and did not report."""
+        """Report the drops that a killed worker counted but did not report."""
         for drop in self._state.unreported:
             self._report(drop)
 
@@ -248,7 +247,7 @@ class Ledger:
     # ---- by any thread ----
 
     def abandon(self) -> None:
-        """Count all that is unresolved as lost in the shutdown."""
+        """Count all unresolved payloads as lost in the shutdown."""
         with self._lock:
             state = self._state
             self._queue.move_to(state.gathered, len(self._queue))
@@ -264,7 +263,7 @@ class Ledger:
     def watch(self, watermark: int) -> AutoResetEvent:
         """An event that is set once the first `watermark` payloads are settled.
 
-        To be waited for with a timeout: a worker that was killed sets none.
+        Wait for it with a timeout: a killed worker does not set it.
         """
         event = AutoResetEvent()
         with self._lock:
@@ -292,7 +291,7 @@ class Ledger:
             event.set()
 
 
-# Functions of their own, since they loop: see tests/runtime/test_jumps.py.
+# Separate functions, since they loop: see tests/runtime/test_jumps.py.
 
 
 def _without(watchers: list[_Watcher], event: AutoResetEvent) -> list[_Watcher]:
@@ -300,7 +299,7 @@ def _without(watchers: list[_Watcher], event: AutoResetEvent) -> list[_Watcher]:
 
 
 def _parted(watchers: list[_Watcher], settled: int) -> tuple[list[_Watcher], list[_Watcher]]:
-    """Those whose watermark is reached, and the others."""
+    """The watchers whose watermark is reached, and the others."""
     reached = [watcher for watcher in watchers if watcher[0] <= settled]
     return reached, [watcher for watcher in watchers if watcher[0] > settled]
 
@@ -314,7 +313,7 @@ def _moved(
     *,
     abandoned: bool = False,
 ) -> LedgerState:
-    """The state after payloads moved on from what was gathered and from the batches."""
+    """The state after payloads were moved out of the gathered ones and the batches."""
     lost, unreported = state.lost, state.unreported
     if drop is not None:
         counts = {**lost, drop.reason: lost.get(drop.reason, 0) + drop.payloads}

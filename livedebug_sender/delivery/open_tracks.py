@@ -11,8 +11,8 @@ from .worker import TrackWorker
 class OpenTracks(dict[object, TrackWorker]):
     """A cache of the workers that accept payloads, by track, filled on demand.
 
-    A look-up takes a quarter of the time of `open_track`, which else every `enqueue` would have
-    to call. Entries stay until a close: the endpoint of a track may change, but is never removed.
+    A look-up takes a quarter of the time of `open_track`, which every `enqueue` would have to call
+    otherwise. Entries stay until a close: a track's endpoint may change, but is never removed.
     """
 
     def __init__(self, open_track: Callable[[object], TrackWorker]) -> None:
@@ -23,6 +23,6 @@ class OpenTracks(dict[object, TrackWorker]):
         self[worker.track] = worker
         try:
             return self._open_track(track)
-        except EnqueueRejected:  # closed in between
+        except EnqueueRejected:  # closed in the meantime
             self.clear()
             raise

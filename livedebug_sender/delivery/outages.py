@@ -1,9 +1,9 @@
-"""The log's lines about outages: one when an endpoint fails, one when it recovers.
+"""Logs outages: a line when an endpoint fails, and one when it recovers.
 
-An outage of a host, or of one path there, begins with the first request that fails, of any
-track. It ends with a success, once each track that failed has since succeeded or given up its
-batch. So a host that accepts one track and refuses another is in a lasting outage, and does not
-recover and fail again with every request.
+An outage of a host, or of one path of it, begins with the first failed request of any track. It
+ends with a success, once each track that failed has since succeeded or given up its batch. So a
+host that accepts one track and refuses another has one lasting outage, and does not recover and
+fail again with every request.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class _Outage:
 
 
 class Outages:
-    """The outages of the hosts of a sender. A host may be named by any text.
+    """The outages of the hosts of a sender. The name of a host may be any text.
 
     Args:
-        dropped: returns how many payloads were dropped so far, for whatever reason.
-        lost: the words of the log for one dropped payload, and for several.
+        dropped: returns how many payloads were dropped so far, for any reason.
+        lost: the log's wording for one dropped payload, and for several.
     """
 
     def __init__(
@@ -50,19 +50,19 @@ class Outages:
         self._dropped = dropped
         self._clock = clock
         self._lost = lost
-        #: As of the last success: what was dropped while the first request of an outage
-        #: was under way belongs to the outage.
+        #: The number of drops at the last success: drops during the first request of an outage
+        #: belong to the outage.
         self._dropped_before = 0
-        # Guards: the mapping below and what is in it; several workers share a host. Never
-        # held while something is noted, since that may start a thread.
+        # Protects the mapping below and its values, since several workers share a host. Never
+        # held during a call of `note`, which may start a thread.
         self._lock = SignalSafeLock()
         self._outages: dict[str, _Outage] = {}
 
     def failed(self, host: str, track: str, how: str, *, final: bool = False) -> None:
-        """A request failed.
+        """Note that a request failed.
 
         Args:
-            how: completes the log's line, which begins with the host.
+            how: completes the log's line, which starts with the host.
             final: whether the request will not be retried.
         """
         with self._lock:
@@ -75,7 +75,7 @@ class Outages:
         self._log.note(self._kind(host), f"{host} {how}")
 
     def watching(self, host: str, track: str, request: Request) -> AbstractContextManager[None]:
-        """While a request is under way: log a line if it takes long."""
+        """While a request is in flight, log a line if it takes long."""
         timeout = request.endpoint.timeout
         longest = timeout * (1 + len(request.body) // BYTES_PER_TIMEOUT)
         return self._log.watching(
@@ -83,7 +83,7 @@ class Outages:
         )
 
     def is_slow(self, host: str, track: str, seconds: float, timeout: float) -> None:
-        """A request has been under way for longer than usual."""
+        """Note that a request has been in flight for longer than usual."""
         with self._lock:
             began = self._clock() - seconds
             outage = self._outages.setdefault(host, _Outage(began, self._dropped_before))
@@ -92,14 +92,14 @@ class Outages:
         self._log.note(("slow", host), words)
 
     def gave_up(self, host: str, track: str) -> None:
-        """The track will not try this batch again."""
+        """Note that the track will not try this batch again."""
         with self._lock:
             if host in self._outages:
                 self._outages[host].tracks.discard(track)
 
     def answered(self, host: str, track: str) -> None:
-        """A request of the track got through."""
-        if host not in self._outages:  # as nearly always
+        """Note that a request of the track was successful."""
+        if host not in self._outages:  # nearly always
             self._dropped_before = self._dropped()
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""The payloads of a sender: encoded for the queue, and built into requests with its tags."""
+"""Encodes a sender's payloads for the queue, and builds requests from them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PayloadRequests:
         return encode_payload(payload)
 
     def request(self, track: Track, items: Sequence[Item], endpoint: Endpoint) -> Request:
-        if self._identity is None:  # read from files, hence not before it is needed
+        if self._identity is None:  # read from files, so only when it is needed
             self._identity = identity_headers()
         path = path_of(endpoint, track)
         return build_request(endpoint, path, track, items, self._tags, self._identity)

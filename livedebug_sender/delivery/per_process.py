@@ -1,4 +1,4 @@
-"""One engine in each process: a child of a fork makes itself a new one."""
+"""One engine in each process: a forked child creates a new one."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 class PerProcess:
-    """Makes the engines of one owner.
+    """Creates the engines of one owner.
 
     Args:
-        new_engine: makes one for this process.
+        new_engine: creates one for this process.
     """
 
     def __init__(self, new_engine: Callable[[], Engine]) -> None:
         self._new_engine = new_engine
-        #: The engine that was used last; of the parent process, in a new fork.
+        #: The engine that was used last; in a new fork, that of the parent process.
         self.latest: Engine | None = None
         self.closed = False
         self._by_pid: dict[int, Engine] = {}
@@ -31,8 +31,8 @@ class PerProcess:
         engine = self.latest
         if engine is not None and engine.owned_by_this_process[0]:
             return engine
-        # No lock: a lock made before a fork may be taken for ever after it, and this may
-        # be interrupted by itself. `setdefault` keeps the first.
+        # No lock: one created before a fork may be held for ever after it, and a signal handler
+        # may call this while it runs. `setdefault` keeps the first.
         pid = os.getpid()
         engine = self._by_pid.setdefault(pid, self._new_engine())
         if not engine.owned_by_this_process[0]:  # an ancestor had the same process id
@@ -45,7 +45,7 @@ class PerProcess:
         return engine
 
     def retire(self) -> None:
-        """The owner is gone."""
+        """The owner was garbage-collected."""
         engine = self.latest
         if engine is not None and engine.owned_by_this_process[0] and not engine.closed:
             engine.retire()

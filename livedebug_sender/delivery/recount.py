@@ -1,9 +1,9 @@
-"""Correcting the counters of the bounds by what the queues really hold.
+"""Corrects the counters of the limits by the actual contents of the queues.
 
-A signal handler that raises in the middle of `TrackWorker.put`, or a killed worker, may
-leave a payload counted in that never was put, or that is gone. At that moment nobody can
-tell, since it may be between the return of a call and the store of its result. So the
-counters are compared with the queues later, while nothing moves.
+If a signal handler raises in the middle of `TrackWorker.put`, or a worker is killed, a payload
+may stay counted that was never put, or that is gone. That can't be detected at that moment,
+since it may be between the return of a call and the store of its result. So the counters are
+compared with the queues later, while nothing moves.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from ..runtime.host_signals import reraise_of_signal_handler
 from .capacity import Amount, QueueCapacity
 from .ledger import Ledger
 
-#: Seconds that a put takes at most, but for a machine that is too busy.
+#: Seconds that a put takes at most, unless the machine is overloaded.
 _PUT_TAKES = 0.01
 
 
 class Recount:
-    """Of one sender.
+    """The recount of one sender.
 
     Args:
-        ledgers: what each holds, and whether its track comes in floods.
-        put: the code in which a payload is counted in and then put.
+        ledgers: each ledger, and whether its track is a high-volume one.
+        put: the code object in which a payload is counted and then put.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Recount:
         self._capacity = capacity
         self._ledgers = ledgers
         self._put = put
-        # Held by the thread that recounts; nobody waits for it. Re-entrant, since the release
+        # Held by the thread that recounts; no thread waits for it. Re-entrant, since the release
         # of such a lock fails on a thread that does not hold it.
         self._recounting = threading.RLock()
 
     def run(self) -> bool:
-        """Compare and correct; whether something was corrected. Waits for no lock."""
+        """Compare and correct; returns whether something was corrected. Waits for no lock."""
         release = self._recounting.release
         try:
             return self._recounting.acquire(blocking=False) and self._correct()
@@ -57,7 +57,7 @@ class Recount:
 
     def _correct(self) -> bool:
         if not (HAS_GIL or all(ledger.is_empty for ledger, _ in self._ledgers())):
-            return False  # CPython 3.13t has aborted in the copy of a queue that others put to
+            return False  # CPython 3.13t has aborted in a copy of a queue while others put to it
         counted, looks = self._capacity.counts(), self._look()
         total = _sum(held for (_, held), _ in looks)
         steady = _sum(held for (_, held), flood in looks if not flood)
@@ -75,21 +75,22 @@ class Recount:
         return [(ledger.held(), flood) for ledger, flood in self._ledgers()]
 
     def _putting(self) -> bool:
-        """Is any thread in the middle of a put?"""
+        """Whether any thread is in the middle of a put."""
         if not HAS_GIL:
-            # CPython 3.13t crashes where a thread looks at another's frames. What is put within
-            # this time is seen to move; after a put that took longer the next recount corrects.
+            # CPython 3.13t crashes if a thread reads the frames of another. A put within this
+            # time is noticed as a move; after one that takes longer, the next recount corrects.
             time.sleep(_PUT_TAKES)
             return False
-        # Without a variable for a frame: one of them is this call's own, and a frame that
-        # holds itself would keep those below it, the host's too, until the next collection.
+        # Without a variable for a frame: one of them is that of this call, and a frame that
+        # references itself would keep its callers, including the host's, alive until the next
+        # garbage collection.
         return any(
             code is self._put for top in sys._current_frames().values() for code in _codes(top)
         )
 
 
 def _codes(frame: FrameType | None) -> Iterator[CodeType]:
-    """The code of a frame, and of those below it."""
+    """The code objects of a frame and its callers."""
     while frame is not None:
         yield frame.f_code
         frame = frame.f_back

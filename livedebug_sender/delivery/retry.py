@@ -1,4 +1,4 @@
-"""Repeating an attempt until it succeeds or its time is over; `tenacity` does the loop."""
+"""Repeats an attempt until it succeeds or its time is over; by `tenacity`."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def retry_until(
     """Attempt until a result needs no retry, or the time is over.
 
     Args:
-        should_retry: whether an attempt with this result is to be repeated.
+        should_retry: whether an attempt with this result is repeated.
         retry_after: the result's ``Retry-After`` in seconds; the next attempt waits for it.
         give_up_at: when to stop retrying (seconds of `clock`); the first attempt is always made.
         shutdown_deadline: the end of a shutdown, after which no attempt starts; None while
             there is none.
-        wait: waits for that many seconds, or less if a shutdown or the like cuts it short.
+        wait: waits for that many seconds, or less if a shutdown interrupts it.
 
     Returns:
         The last attempt's result.
     """
     first = attempt()
     if not should_retry(first):
-        return first  # as nearly always: tenacity costs a tenth of the request
+        return first  # nearly always; tenacity would take a tenth of the request's time
     last = [first]
     attempts = 1
 
@@ -51,7 +51,7 @@ def retry_until(
 
     def seconds(state: tenacity.RetryCallState) -> float:
         wanted = wait_before_retry(state.attempt_number, retry_after(last[0]))
-        # Not past the end: a batch that would have to wait for longer is dropped on time.
+        # Not past the end: a batch that would have to wait longer is dropped on time.
         return max(0.0, min(wanted, give_up_at - clock()))
 
     def stop(state: tenacity.RetryCallState) -> bool:

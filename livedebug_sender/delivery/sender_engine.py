@@ -1,4 +1,4 @@
-"""The engine of a `Sender`: its payloads, with its tags, to the endpoints of its config."""
+"""Creates the engine of a `Sender`, from its config, tags and options."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .payload_requests import PayloadRequests
 
 
 def new_sender_engine(config: SenderConfig, tags: str, options: Options) -> Engine:
-    """A new engine; nothing is started before it gets a first payload."""
+    """A new engine; nothing is started before the first payload."""
     kept = cut_tags(tags)
 
     def announce(log: LogReporter) -> None:

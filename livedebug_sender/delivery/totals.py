@@ -1,4 +1,4 @@
-"""The accounts of all tracks, as one `Stats`."""
+"""The counts of all tracks, as one `Stats`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .ledger import Ledger
 def stats_of(
     refused: Counter[str], ledgers: Iterable[Ledger], held_bytes: int, additional: tuple[int, int]
 ) -> Stats:
-    """The sums hold by construction: what was enqueued is what became of it, and what waits.
+    """The counts add up by construction: `enqueued` is computed as the sum of the outcomes.
 
     Args:
-        refused: payloads that never got into a queue, by reason.
-        held_bytes: counted against the bounds; meaningless while nothing waits.
+        refused: payloads that were never in a queue, by reason.
+        held_bytes: bytes that count towards the limits; meaningless if nothing is pending.
         additional: requests to additional endpoints, delivered and failed.
     """
     dropped = Counter(refused)

@@ -1,4 +1,4 @@
-"""How long the work on one track may go on, and how it waits between retries."""
+"""The deadline of the work on one track, and its waits between retries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .payload_queue import PayloadQueue
 
 
 class OutOfTime(Exception):
-    """The work is done on the thread of a caller whose timeout is over; nothing is lost."""
+    """The timeout of the caller whose thread does the work is over; nothing is lost."""
 
 
 class WorkDeadline:
@@ -23,14 +23,14 @@ class WorkDeadline:
         self._queue = queue
         self._ledger = ledger
         self._clock = clock
-        #: No more payloads are accepted: what is queued is sent, then the worker ends.
+        #: No more payloads are accepted: queued ones are sent, then the worker ends.
         self.closing = False
-        #: No request goes on after that (seconds of the clock).
+        #: No request continues after this time (seconds of the clock).
         self.shutdown_deadline = math.inf
         #: The deadline of the caller of `flush` or `close` on whose thread the work is done;
         #: None while the worker's own thread does it.
         self.borrowed_until: float | None = None
-        #: Whether the wait that was under way when the close began was cut short.
+        #: Whether the wait that was in progress when the close began was interrupted.
         self._had_last_try = False
 
     def close_by(self, deadline: float) -> None:
@@ -38,7 +38,7 @@ class WorkDeadline:
         self.closing = True
 
     def of_request(self) -> float | None:
-        """When a request has to end, apart from its own timeout; None: no such deadline."""
+        """When a request must end, apart from its own timeout; None: no such deadline."""
         until = min(self.shutdown_deadline, self.borrowed_until or math.inf)
         return None if until == math.inf else until
 
@@ -47,10 +47,10 @@ class WorkDeadline:
         return self.shutdown_deadline if self.closing else None
 
     def wait(self, seconds: float) -> None:
-        """Wait before a retry. A close cuts the first wait short, for one last attempt.
+        """Wait before a retry. A close ends the first wait early, for one last attempt.
 
         Raises:
-            OutOfTime: the timeout of the caller on whose thread the work is done is over.
+            OutOfTime: the timeout of the caller whose thread does the work is over.
         """
         end = self._clock() + seconds
         while not self._ledger.abandoned:

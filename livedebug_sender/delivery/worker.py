@@ -1,8 +1,8 @@
-"""A track's worker: takes its payloads, and has them gathered into batches and delivered.
+"""A track's worker: accepts its payloads, gathers them into batches and delivers them.
 
-Each track has its own worker, so that one track that fails never delays another. Its work is
-done by one thread at a time: by its own, started with the first payload, or, where no thread
-can be started, by the caller of `flush` or `close`.
+Each track has its own worker, so that one failing track never delays another. Its work is
+done by one thread at a time: its own, started with the first payload, or, if no thread can be
+started, the caller of `flush` or `close`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .recount import Recount
 from .work_deadline import OutOfTime, WorkDeadline
 
 #: Seconds before another attempt to start a thread, after one could not be started or did not
-#: begin; also from the beginning of a thread that was killed until the next one works.
+#: run; also from the start of a thread that was killed until the next one works.
 _THREAD_AGAIN = 1.0
-#: Seconds after which a thread that was started and has not begun to run is given up.
+#: Seconds after which a started thread that has not begun to run is given up.
 _BEGINS_WITHIN = 2.0
-#: How often a thread that is killed repeats its cleanup if it is killed again meanwhile.
+#: How often a killed thread repeats its cleanup if it is killed again during that.
 _STRIKES = 100
 #: Seconds after which a waiting `flush` checks again that a thread is at work.
 _LOOK_AGAIN = 0.25
@@ -40,9 +40,9 @@ class TrackWorker:
     """See the module.
 
     Args:
-        encode: what is queued for a payload and its content type; raises `InvalidPayload`.
-        max_text: bytes of the largest JSON text that is queued as it is; 0: all payloads
-            have to be encoded.
+        encode: returns the item for a payload and its content type; raises `InvalidPayload`.
+        max_text: bytes of the largest JSON text that is queued unchanged; 0: all payloads
+            must be encoded.
         max_item: bytes of the largest payload that is queued.
         when_done: called on the worker's thread when it ends because the sender was closed.
     """
@@ -82,26 +82,26 @@ class TrackWorker:
         self._clock = clock
         self._start_thread = start_thread
         self._when_done = when_done
-        # Held by the one thread that does the work, from its start to its end, and taken by
-        # that thread itself. Re-entrant, since the release of such a lock fails on a thread
-        # that does not hold it: it can stand in a `finally`, whatever was interrupted before.
+        # Held by the one thread that does the work, from start to end, and taken by that thread
+        # itself. Re-entrant, since the release of such a lock fails on a thread that does not
+        # hold it: so it can be in a `finally`, whatever was interrupted before.
         self._at_work = threading.RLock()
         #: That thread's ident; written by that thread.
         self._at_work_ident: int | None = None
-        #: No attempt to start a thread is made before that (seconds of the clock).
+        #: No attempt to start a thread is made before this time (seconds of the clock).
         self._no_thread_before = -math.inf
         #: After a kill: when the next thread may start to work.
         self._rests_until = -math.inf
-        #: Until then no other thread is started: one was, and has not begun to run yet.
+        #: Until then no other thread is started, since one was started and has not begun to run.
         self._begins_by = -math.inf
 
-    # ---- called by anybody ----
+    # ---- called by any thread ----
 
     def put(self, payload: object, content_type: object) -> None:
         """Queue a payload, or raise `EnqueueRejected`.
 
-        All a host pays for a payload is here, so nothing is called that need not be. It
-        takes no lock, and calls nothing but C between being counted in and being put.
+        This is the host's whole cost of a payload, so it makes no unnecessary calls. It takes
+        no lock, and calls only C functions between counting the payload and putting it.
         """
         size = len(payload) if type(payload) is bytes else 0
         if 1 < size <= self._max_text and CLOSING[payload[0]] == payload[-1]:  # type: ignore[index]
@@ -126,7 +126,7 @@ class TrackWorker:
                 if queue.wants_wake():
                     self.ensure_running()
             except (RecursionError, MemoryError):
-                pass  # it is in the queue; the next one will wake the worker
+                pass  # it is in the queue; the next put will wake the worker
 
     def _encoded(self, payload: object, content_type: object) -> Item:
         # Before anything is copied or encoded.
@@ -155,7 +155,7 @@ class TrackWorker:
             return True
         if now < self._no_thread_before:
             return False
-        # Set before: a thread that has begun sets its own times.
+        # Set before the start: a running thread sets its own times.
         self._begins_by = now + _BEGINS_WITHIN
         self._no_thread_before = self._begins_by + _THREAD_AGAIN
         self._queue.attended()
@@ -175,7 +175,7 @@ class TrackWorker:
         """Let no payload that is queued now linger.
 
         Returns:
-            The watermark: how many payloads were enqueued so far.
+            The watermark: the number of payloads enqueued so far.
         """
         watermark = self.ledger.enqueued()
         self._gathering.request_flush(watermark)
@@ -186,7 +186,7 @@ class TrackWorker:
     def wait_until_settled(self, watermark: int, deadline: float, share: float) -> bool:
         """Wait until the first `watermark` payloads are settled, at most until `deadline`.
 
-        Where no thread can be started, do the work here, until `share`.
+        If no thread can be started, do the work here, until `share`.
         """
         ledger = self.ledger
         if self._at_work_ident == threading.get_ident():  # `on_drop` calls `flush`
@@ -197,8 +197,8 @@ class TrackWorker:
         finally:
             ledger.unwatch(settled)
 
-    # This loop, and others below, are functions of their own, so that whatever is raised in
-    # them meets the `finally` of their caller: see tests/runtime/test_jumps.py.
+    # This loop, and others below, are in separate functions, so that any exception in them
+    # reaches the `finally` of their caller: see tests/runtime/test_jumps.py.
 
     def _wait_for(
         self, event: AutoResetEvent, watermark: int, deadline: float, share: float
@@ -214,13 +214,13 @@ class TrackWorker:
         return True
 
     def close_by(self, deadline: float) -> None:
-        """Send what is queued until `deadline`, then let the thread end."""
+        """Send queued payloads until `deadline`, then let the thread end."""
         self._deadline.close_by(deadline)
         self.request_flush()
         self._queue.wake()
 
     def abandon(self) -> None:
-        """Count what is left as lost in the shutdown, and abort the request under way."""
+        """Count the remaining payloads as lost in the shutdown, and abort the current request."""
         self.ledger.abandon()
         self._queue.wake()
         self._delivery.abort()
@@ -235,7 +235,7 @@ class TrackWorker:
         finally:
             try:
                 release()
-            except RuntimeError as error:  # not ours
+            except RuntimeError as error:  # not held by this thread
                 reraise_of_signal_handler(error)
         # A concurrent `put` may still queue a payload. It is abandoned by that `put`, which now
         # finds the queue unattended, or here.
@@ -248,14 +248,14 @@ class TrackWorker:
         """The body of the track's own thread."""
         killed = True
         try:
-            # Waited for: whoever does the work may be about to leave.
+            # With a wait, since the thread that does the work may be about to stop.
             if not self._at_work.acquire(timeout=_THREAD_AGAIN):
                 killed = False
                 return
             self._at_work_ident = threading.get_ident()
             self._begins_by = self._no_thread_before = -math.inf
             self._queue.attended()
-            # This thread waits, and not the killed one in its cleanup: that may be killed again.
+            # This thread waits, not the killed one in its cleanup, which may be killed again.
             rest = self._rests_until - self._clock()
             self._rests_until = self._clock() + max(0.0, rest) + _THREAD_AGAIN
             self._queue.sleep(rest)
@@ -273,16 +273,16 @@ class TrackWorker:
         any(self._leave() for _ in range(_STRIKES))
 
     def _leave(self) -> bool:
-        """Release the work; False if this thread was killed again meanwhile.
+        """Release the work; False if this thread was killed again during that.
 
-        A killer may repeat its kill until the thread is gone.
+        The exception may be raised repeatedly until the thread has ended.
         """
         try:
             if self._at_work_ident == threading.get_ident():
                 self._at_work_ident = None
             try:
                 self._at_work.release()
-            except RuntimeError:  # not ours, or not any more
+            except RuntimeError:  # not held by this thread (any more)
                 pass
             self._restart_if_pending()
         except BaseException:
@@ -294,7 +294,7 @@ class TrackWorker:
             pass
 
     def _step(self) -> bool:
-        """Gather a batch and deliver it; False when the track is done for good."""
+        """Gather a batch and deliver it; False when the track is closed and done."""
         self._delivery.run()
         if not self._queue and not self.ledger.state.in_flight:
             self._recount.run()
@@ -326,7 +326,7 @@ class TrackWorker:
                 self._deadline.borrowed_until = None
             try:
                 release()
-            except RuntimeError as error:  # not ours
+            except RuntimeError as error:  # not held by this thread
                 reraise_of_signal_handler(error)
             self._restart_if_pending()
         return True
@@ -347,4 +347,4 @@ class TrackWorker:
         self._queue.unattended()
         _, pending = self.ledger.look()
         if pending:
-            self.ensure_running()  # put while we were leaving, or left by a thread that was killed
+            self.ensure_running()  # put while this thread was ending, or left by a killed one
