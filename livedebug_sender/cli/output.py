@@ -1,4 +1,4 @@
-"""Prints human-readable text by rich, with colours on terminals only, or JSON."""
+"""Prints human-readable text by rich, with colors on terminals only, or JSON."""
 
 from __future__ import annotations
 
