@@ -13,10 +13,11 @@ from itertools import repeat, starmap
 
 from ..protocol.payload import Item
 from ..runtime.auto_reset_event import AutoResetEvent
+from ..runtime.host_signals import reraise_of_signal_handler
 from .capacity import QueueCapacity
 
 #: Always exceeded, so that every put wakes: the consumer sleeps, or there is none.
-_ALWAYS = (-1, -1)
+UNATTENDED = (-1, -1)
 
 
 class PayloadQueue:
@@ -31,13 +32,14 @@ class PayloadQueue:
     ) -> None:
         self._capacity = capacity
         self._event = event
+        self._release = event.release
         self._waiting: deque[Item] = deque()
         bound = capacity.bound_of(flood=flood)
         self._when_full = (bound.items, bound.size)
         #: Items and bytes: above these totals, a producer calls `wants_wake` and checks its
         #: limit. The limit of high-volume tracks is compared with the total of all tracks here,
         #: so the check may be too early.
-        self.wake_threshold: tuple[int, int] = _ALWAYS
+        self.wake_threshold: tuple[int, int] = UNATTENDED
         #: Put an item. Check `wake_threshold` afterwards: the consumer sets it before it looks
         #: for items, so that one of the two notices the other.
         self.put = self._waiting.append
@@ -71,9 +73,13 @@ class PayloadQueue:
     def wake(self) -> None:
         """Wake the consumer, now or, if it isn't waiting, when it would wait next."""
         # One wake is enough: once awake, it looks for items itself. The threshold is changed
-        # before `set`, since the consumer may change it after that.
+        # before the release, since the consumer may change it after that. Nothing may be called
+        # in between: if that raised, the consumer would sleep on, and no later put would wake it.
         self.wake_threshold = self._when_full
-        self._event.set()
+        try:
+            self._release()
+        except RuntimeError as error:  # it is awake already
+            reraise_of_signal_handler(error)
 
     def sleep(self, timeout: float | None) -> None:
         """Consumer: wait for `wake`, at most `timeout` seconds, whatever is put."""
@@ -81,7 +87,7 @@ class PayloadQueue:
 
     def wait_for_first(self) -> None:
         """Consumer: wait until there is an item, or it is woken for another reason."""
-        self.wake_threshold = _ALWAYS
+        self.wake_threshold = UNATTENDED
         if not self._waiting:
             self.sleep(None)
         self.wake_threshold = self._when_full
@@ -98,9 +104,9 @@ class PayloadQueue:
         self.wake_threshold = self._when_full
 
     def attended(self) -> None:
-        """Note that a consumer is about to start, and will look for items itself."""
+        """Note that a consumer has started, and will look for items itself."""
         self.wake_threshold = self._when_full
 
     def unattended(self) -> None:
         """Note that the consumer has ended: the next put must start another one."""
-        self.wake_threshold = _ALWAYS
+        self.wake_threshold = UNATTENDED

@@ -21,7 +21,7 @@ from .batch_delivery import BatchDelivery
 from .batch_gathering import BatchGathering
 from .capacity import FLOODS, QueueCapacity
 from .ledger import Ledger
-from .payload_queue import PayloadQueue
+from .payload_queue import UNATTENDED, PayloadQueue
 from .recount import Recount
 from .work_deadline import OutOfTime, WorkDeadline
 
@@ -155,12 +155,11 @@ class TrackWorker:
             return True
         if now < self._no_thread_before:
             return False
-        # Set before the start: a running thread sets its own times.
-        self._begins_by = now + _BEGINS_WITHIN
-        self._no_thread_before = self._begins_by + _THREAD_AGAIN
-        self._queue.attended()
         started = False
         try:
+            # Set before the start: a running thread sets its own times, and the queue attended.
+            self._begins_by = now + _BEGINS_WITHIN
+            self._no_thread_before = self._begins_by + _THREAD_AGAIN
             started = self._start_thread(self._run, f"livedebug-{self.track.value}")
         finally:
             if not started:
@@ -324,6 +323,7 @@ class TrackWorker:
             if mine:
                 self._at_work_ident = None
                 self._deadline.borrowed_until = None
+                self._queue.wake_threshold = UNATTENDED
             try:
                 release()
             except RuntimeError as error:  # not held by this thread
