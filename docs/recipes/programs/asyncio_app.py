@@ -10,7 +10,7 @@ sender = Sender.from_env()
 
 async def echo(reader, writer):
     while line := await reader.readline():
-        # No await and no thread: it puts the payload into a queue, and is back at once.
+        # No await and no thread: it puts the payload into a queue, and returns at once.
         message = line.decode().strip()
         sender.enqueue(Track.LOGS, {"service": "echo", "message": message, "debugger": {}})
         writer.write(line)
@@ -19,7 +19,7 @@ async def echo(reader, writer):
 
 
 async def shut_down():
-    # close waits for the network, so it must not be called on the loop's own thread.
+    # close waits for the network, so it must not be called on the event loop's thread.
     return await asyncio.to_thread(sender.close, 3.0)
 
 

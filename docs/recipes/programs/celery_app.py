@@ -5,7 +5,7 @@ from celery.signals import worker_process_shutdown
 
 from livedebug_sender import Sender, Track
 
-# Made before Celery forks; each of its processes starts afresh with it.
+# Created before Celery forks; each of its processes starts with an empty queue.
 sender = Sender.from_env()
 app = Celery("celery_app")
 app.config_from_object("celeryconfig")

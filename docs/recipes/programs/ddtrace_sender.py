@@ -1,7 +1,7 @@
-"""This library in the place of the sender that ddtrace 4.16 ships its payloads with.
+"""Replaces the sender of ddtrace 4.16 by this library's.
 
-`install()` at the top of the program, before `import ddtrace.auto`; or, under
-`ddtrace-run`, anywhere in it. It replaces functions that ddtrace does not promise to keep.
+Call `install()` at the top of the program, before `import ddtrace.auto`, or anywhere in it
+under `ddtrace-run`. It replaces internal functions of ddtrace, which may change.
 """
 
 import atexit
@@ -25,14 +25,14 @@ TRACKS = {
 
 
 class Answer(NamedTuple):
-    # Also where it was dropped: to offer it again would not help, and it is counted and logged.
+    # Also if it was dropped: retrying would not help, and the drop is counted and logged.
     accepted: bool = True
     status: int | None = None
     body: str = ""
 
 
 class QueuedSender:
-    # So ddtrace waits for no agent and asks none for its routes: that is done here.
+    # So that ddtrace neither waits for an agent nor requests its routes: the sender does that.
     agentless = True
 
     def __init__(self, sender: Sender) -> None:
@@ -51,7 +51,7 @@ class QueuedSender:
 
 def install() -> Sender:
     """Returns the sender, for its `stats()`."""
-    # ddtrace hands over batches of up to 4 MiB.
+    # ddtrace passes batches of up to 4 MiB.
     agentless = bool(config._agentless_enabled)
     sender = Sender.from_env(agentless=agentless, tags=di_config.tags, max_payload_bytes="4MiB")
     queued = QueuedSender(sender)
@@ -62,6 +62,6 @@ def install() -> Sender:
         DynamicInstrumentation._instance._status_logger._sender = queued
     if symbols.SymbolDatabaseUploader._instance is not None:
         symbols.SymbolDatabaseUploader._instance._context._sender = queued
-    # What is registered last runs first: ddtrace flushes, then the sender closes.
+    # The last registered handler runs first: ddtrace flushes, then the sender closes.
     atexit.register(DynamicInstrumentation.disable)
     return sender

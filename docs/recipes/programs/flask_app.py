@@ -6,8 +6,8 @@ from flask import Flask
 
 from livedebug_sender import Sender, Track
 
-# Made in gunicorn's master, before it forks. Each worker starts afresh with it: its own
-# queue, threads and connections. No hook of gunicorn is needed.
+# Created in gunicorn's master, before it forks. Each worker gets its own queue, threads and
+# connections. No gunicorn hook is needed.
 sender = Sender.from_env()
 app = Flask(__name__)
 

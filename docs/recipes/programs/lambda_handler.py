@@ -1,4 +1,4 @@
-"""A handler for AWS Lambda, or for anything that freezes a process between its calls."""
+"""A handler for AWS Lambda, or any platform that freezes the process between invocations."""
 
 import functools
 
@@ -9,7 +9,7 @@ sender = Sender.from_env()
 
 
 def flushed(handler):
-    """Deliver before the invocation ends; after that the process stands still."""
+    """Deliver before the invocation ends; after that the process is frozen."""
 
     @functools.wraps(handler)
     def wrapper(event, context):

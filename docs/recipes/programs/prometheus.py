@@ -1,20 +1,20 @@
-"""What became of the payloads, for Prometheus to ask for."""
+"""Exports the sender's stats to Prometheus."""
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 COUNTERS = {
-    "enqueued": "Payloads that were taken.",
-    "delivered": "Payloads that the primary endpoint took.",
+    "enqueued": "Payloads that were enqueued.",
+    "delivered": "Payloads that the primary endpoint accepted.",
     "requests": "Requests to primary endpoints.",
-    "retries": "Requests that were made again.",
+    "retries": "Requests that were retries.",
     "bytes_sent": "Bytes of bodies to primary endpoints.",
     "additional_failed": "Requests to additional endpoints that failed.",
 }
-GAUGES = {"pending": "Payloads that wait.", "pending_bytes": "Bytes that wait."}
+GAUGES = {"pending": "Pending payloads.", "pending_bytes": "Bytes of pending payloads."}
 
 
 class SenderCollector:
-    """Asks the sender when Prometheus asks, and costs nothing in between."""
+    """Reads the stats at each scrape, and costs nothing in between."""
 
     def __init__(self, sender):
         self._sender = sender

@@ -1,4 +1,4 @@
-"""What became of the payloads, to a StatsD server."""
+"""Reports the sender's stats to a StatsD server."""
 
 import socket
 
@@ -18,7 +18,7 @@ class StatsD:
         self._before = Stats()
 
     def report(self):
-        """To be called now and then, say every ten seconds, and after `close`."""
+        """Call this regularly, for example every ten seconds, and after `close`."""
         now, before = self._sender.stats(), self._before
         if now.enqueued < before.enqueued:  # a forked child, whose counts began at zero
             before = Stats()
@@ -33,7 +33,7 @@ class StatsD:
         try:
             self._socket.sendto("\n".join(lines).encode(), self._address)
         except OSError:
-            pass  # metrics are no reason to hurt the host
+            pass  # a failed metric must not disturb the host
 
     def close(self):
         self._socket.close()

@@ -12,8 +12,8 @@ def report(message):
 
 
 report(f"loaded in {os.getpid()}")
-# While uWSGI loads the application, no thread is started: it would block its workers.
-# So this delivers, here and now, what was enqueued until now.
+# While uWSGI loads the application, no thread is started, since it would block the workers.
+# So this call itself delivers what was enqueued so far.
 sender.flush()
 
 

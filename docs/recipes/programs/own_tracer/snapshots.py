@@ -1,4 +1,4 @@
-"""Makes the payloads. Pure: what is shown of a value is bounded, and none of its methods run."""
+"""Creates the payloads. What is captured of a value is limited, and its methods are not called."""
 
 import threading
 import time
@@ -16,12 +16,12 @@ def captured(value, name="", depth=MAX_DEPTH):
         return shown | {"notCapturedReason": "redactedIdent"}
     try:
         return shown | content_of(value, depth)
-    except Exception as error:  # another thread changed it meanwhile; an int of 5,000 digits
+    except Exception as error:  # changed by another thread at the same time; an int of 5,000 digits
         return shown | {"notCapturedReason": type(error).__name__}
 
 
 def content_of(value, depth):
-    kind = type(value)  # not isinstance: the methods of a subclass are the program's own
+    kind = type(value)  # not isinstance: a subclass may override methods
     if value is None:
         return {"isNull": True}
     if kind in (bool, int, float):
@@ -38,14 +38,14 @@ def content_of(value, depth):
         entries = [entry(*pair, depth - 1) for pair in islice(value.items(), MAX_ITEMS)]
         return {"entries": entries} | size_of(value)
     try:
-        fields = object.__getattribute__(value, "__dict__")  # past a __getattr__ of the program
+        fields = object.__getattribute__(value, "__dict__")  # bypasses the program's __getattr__
     except AttributeError:
-        fields = {}  # of C, or with slots
+        fields = {}  # implemented in C, or with slots
     return {"fields": variables(fields, depth - 1)}
 
 
 def entry(key, value, depth):
-    name = key if type(key) is str else ""  # it may be a secret's
+    name = key if type(key) is str else ""  # it may be the name of a secret
     return [captured(key, depth=depth), captured(value, name, depth)]
 
 
@@ -103,7 +103,7 @@ def stack_of(frame):
 
 
 def status(probe, service, runtime_id, state, error=None):
-    """What became of a probe: RECEIVED, INSTALLED, EMITTING or ERROR."""
+    """The status of a probe: RECEIVED, INSTALLED, EMITTING or ERROR."""
     diagnostics = {"probeId": probe.id, "probeVersion": probe.version, "runtimeId": runtime_id}
     if error is not None:
         diagnostics["exception"] = {"type": type(error).__name__, "message": str(error)}

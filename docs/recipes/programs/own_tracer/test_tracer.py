@@ -43,7 +43,7 @@ def test_what_an_intake_in_trouble_refuses_arrives_later(tracer, livedebug_intak
 def test_an_intake_that_never_answers_does_not_hold_the_program(tracer, livedebug_intake):
     livedebug_intake.inject("stall")
     tracer.install(Probe("checkout-total", line=7), shop.checkout)
-    assert shop.checkout(ORDER) == 108.0  # no waiting: enqueue has no part in the network
+    assert shop.checkout(ORDER) == 108.0  # without delay: enqueue does not use the network
     assert tracer.sender.stats().pending > 0
 
 

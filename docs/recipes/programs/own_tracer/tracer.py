@@ -23,7 +23,7 @@ class Probe:
     line: int
     version: int = 1
     not_before: float = 0.0  # one snapshot a second is enough
-    emitting_in: str = ""  # the process, by its runtime id, that has said so
+    emitting_in: str = ""  # the runtime id of the process that has reported EMITTING
 
 
 class Tracer:
@@ -55,7 +55,7 @@ class Tracer:
             return monitoring.DISABLE  # from now on this line costs nothing
         try:
             self.hit(probe, sys._getframe(1))
-        except Exception as error:  # the host is not to notice
+        except Exception as error:  # must not reach the host
             self.probes.pop((code, line), None)
             log.exception("probe %s is removed", probe.id)
             self.tell(probe, "ERROR", error)
@@ -65,8 +65,8 @@ class Tracer:
         if now < probe.not_before:
             return
         probe.not_before = now + 1.0
-        taken = self.sender.enqueue(Track.SNAPSHOTS, snapshot(probe, self.service, frame))
-        if taken and probe.emitting_in != self.runtime_id:
+        queued = self.sender.enqueue(Track.SNAPSHOTS, snapshot(probe, self.service, frame))
+        if queued and probe.emitting_in != self.runtime_id:
             probe.emitting_in = self.runtime_id
             self.tell(probe, "EMITTING")
 
