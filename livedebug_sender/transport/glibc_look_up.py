@@ -1,7 +1,7 @@
-"""Looks a name up on a native thread of glibc (`getaddrinfo_a`), if Python can start none.
+"""Resolves a name on a native thread of glibc (`getaddrinfo_a`), if Python can start no thread.
 
-That is so at interpreter shutdown and in subinterpreters with a GIL of their own. `Resolver` only
-uses that it is complete, and gets the addresses by another look-up.
+This is the case at interpreter shutdown, and in subinterpreters with a GIL of their own. `Resolver`
+uses only its completion, and gets the addresses by another look-up.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Duration(ctypes.Structure):
 
 
 class GlibcLookUp:
-    """One look-up; to be used by one thread only.
+    """One look-up; for use by a single thread.
 
     Raises:
         OSError: it can't be started (another C library, a thread limit).

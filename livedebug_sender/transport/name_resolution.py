@@ -1,8 +1,8 @@
-"""Looks up host names, bounded in time.
+"""Resolves host names, bounded in time.
 
-`getaddrinfo` has no timeout: with a name server that does not answer it takes 20 seconds
-and more, and can't be aborted. So it runs on its own daemon thread, and the caller waits for
-it at most until its deadline. Later callers with the same name wait for the same look-up.
+`getaddrinfo` has no timeout: if a name server does not answer, it takes 20 seconds or more, and
+can't be aborted. So it runs on a separate daemon thread, and the caller waits for it at most
+until its deadline. Later callers with the same name wait for the same look-up.
 
 If no thread can be started, as at interpreter shutdown, it runs on the caller's thread, but only
 after glibc has resolved the name on a native thread. If glibc can't, the first look-up of a name
@@ -11,8 +11,8 @@ is unbounded; one that took too long is not repeated for a minute.
 
 from __future__ import annotations
 
-# Needed by the first look-up. If the look-up's thread imported it, a fork meanwhile could leave it
-# half imported in the child.
+# Needed by the first look-up. If the look-up's thread imported it, a fork during that could leave
+# it partially imported in the child.
 import encodings.idna  # noqa: F401
 import os
 import socket
@@ -28,7 +28,7 @@ from ..runtime.threads import start_thread
 from .deadline import RequestDeadline
 from .failures import NoSuchHost
 
-#: What `socket.getaddrinfo` gives.
+#: What `socket.getaddrinfo` returns.
 Addresses = list[Any]
 LookUp = Callable[[str, int], Addresses]
 
@@ -122,7 +122,7 @@ class Resolver:
         self._look_up = look_up
         self._start = start
         self._start_native = start_native
-        # No lock: a fork could copy it while it is taken. Each step is one operation of a dict.
+        # No lock: a fork could copy it while it is held. Each step is a single dict operation.
         # The key includes the process, since the threads of a parent do not exist in its fork.
         self._under_way: dict[tuple[int, str, int], _UnderWay] = {}
         self._remembered: dict[tuple[str, int], Addresses] = {}
@@ -136,8 +136,8 @@ class Resolver:
 
         Raises:
             NoSuchHost: the host has no address.
-            TimeoutError: there was no answer in time.
-            ConnectionAbortedError: the request was aborted meanwhile.
+            TimeoutError: the name was not resolved in time.
+            ConnectionAbortedError: the request was aborted.
         """
         if _is_numeric(host):
             return self._look_up_here(host, port)
