@@ -20,7 +20,8 @@ from livedebug_sender.protocol.body import MULTIPART_TYPE
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-PATIENCE = 15.0
+#: Seconds; only what fails takes that long. A busy machine starts some programs in 20.
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)

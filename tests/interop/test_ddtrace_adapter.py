@@ -20,7 +20,6 @@ from livedebug_sender.intake.server import Intake
 pytest.importorskip("ddtrace")
 pytestmark = pytest.mark.interop
 
-OUTAGE = 4.0
 ORDERS = 22
 #: Instrumented: one snapshot and one log for each order.
 MODULE = """
@@ -32,7 +31,7 @@ def checkout(order):
     total = order + 1
     return discount(total)
 """
-#: Lives on until 5 s after the intake is back.
+#: Orders before, in and after the outage, one each ``PACE`` seconds.
 SHOP = f"""
 import os, time
 
@@ -49,8 +48,10 @@ import orders
 
 for number in range({ORDERS}):
     orders.checkout(number)
-    time.sleep(0.35)
-time.sleep(2)
+    if number == {ORDERS // 2}:
+        open("half", "w").close()
+    time.sleep(float(os.environ["PACE"]))
+time.sleep(2 * float(os.environ["DD_DYNAMIC_INSTRUMENTATION_UPLOAD_INTERVAL_SECONDS"]))
 if sender is not None:
     assert sender.flush(20)
 """
@@ -81,9 +82,9 @@ PROBES = [
 
 
 def arrived_through_an_outage(
-    folder: Path, *, start: str, install: str, unload: str = "auto"
+    folder: Path, *, start: str, install: str, unload: str = "auto", quick: bool = False
 ) -> Counter[str]:
-    """What arrives of the shop, by its probe, while all is answered 503 for 4 s.
+    """What arrives of the shop, by its probe, while all is answered 503 for a while.
 
     And its symbols, which only this sender is to bring, if it is installed.
 
@@ -91,25 +92,30 @@ def arrived_through_an_outage(
         start: of ddtrace: ``auto`` (`import ddtrace.auto`) or ``run`` (`ddtrace-run`).
         install: the adapter ``before`` ddtrace is started, ``after`` it, or ``never``.
         unload: does ddtrace drop what it has imported? It does where gevent is installed.
+        quick: in less time than the recipe's figures are of.
     """
     (folder / "orders.py").write_text(MODULE)
     (folder / "shop.py").write_text(SHOP)
     (folder / "probes.json").write_text(json.dumps(PROBES))
+    outage, pace, interval = (2.5, 0.2, 0.5) if quick else (4.0, 0.35, 1.0)
     runner = [str(Path(sys.executable).with_name("ddtrace-run"))] if start == "run" else []
     with Intake(faults="503") as intake:
 
         def end_outage() -> None:
             until(lambda: bool(intake.requests), 40)
-            time.sleep(OUTAGE)
+            time.sleep(outage)
+            until((folder / "half").exists, 40)  # later, on a busy machine
             intake.inject("")
 
-        outage = threading.Thread(target=end_outage)
-        outage.start()
+        ending = threading.Thread(target=end_outage)
+        ending.start()
         environ = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(PROGRAMS)]),
             "START": start,
             "INSTALL": install,
+            "PACE": str(pace),
+            "DD_DYNAMIC_INSTRUMENTATION_UPLOAD_INTERVAL_SECONDS": str(interval),
             "DD_TRACE_AGENT_URL": intake.url,
             "DD_DYNAMIC_INSTRUMENTATION_ENABLED": "true",
             "DD_DYNAMIC_INSTRUMENTATION_PROBE_FILE": str(folder / "probes.json"),
@@ -127,9 +133,9 @@ def arrived_through_an_outage(
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
-        outage.join()
+        ending.join()
         assert done.returncode == 0, done.stderr
         snapshots = [
             payload["debugger"]["snapshot"]
@@ -154,7 +160,11 @@ def arrived_through_an_outage(
 def test_all_of_ddtrace_arrives_through_an_outage_and_the_process_ends(
     start: str, install: str, unload: str, tmp_path: Path
 ) -> None:
-    arrived = arrived_through_an_outage(tmp_path, start=start, install=install, unload=unload)
+    # The recipe's figures are of the others.
+    quick = install == "before" or unload == "false"
+    arrived = arrived_through_an_outage(
+        tmp_path, start=start, install=install, unload=unload, quick=quick
+    )
     assert arrived == {"snapshot": ORDERS, "log": ORDERS}
 
 
