@@ -12,6 +12,7 @@ import os
 import queue
 import re
 import resource
+import statistics
 import subprocess
 import sys
 import threading
@@ -552,14 +553,14 @@ def _reset_peak() -> None:
 @contender
 def import_cost(times: int) -> Figures:
     """CPU of an interpreter that imports the library, less that of one that doesn't."""
-    ours = [_python("import livedebug_sender") - _python("pass") for _ in range(times)]
-    requests = [_python("import requests") - _python("pass") for _ in range(times)]
-    middle = sorted(ours)[times // 2]
+    programs = "import livedebug_sender", "import requests"
+    rounds = [[_python(one) - _python("pass") for one in programs] for _ in range(times)]
+    ours, requests = (statistics.median(costs) for costs in zip(*rounds, strict=True))
     return {
-        "ms": middle * 1000,
-        "ratio": middle / sorted(requests)[times // 2],
-        "cpu": middle,
-        "requests": sorted(requests)[times // 2],
+        "ms": ours * 1000,
+        "ratio": statistics.median(one / other for one, other in rounds),
+        "cpu": ours,
+        "requests": requests,
     }
 
 
