@@ -23,7 +23,7 @@ Buffer = bytes | memoryview
 #: Buffers are joined for TLS up to this size, that of a record; larger ones are not copied.
 _RECORD = 16 * 1024
 #: Bytes passed to TLS at a time: a piece of a body. After each the worker waits for the
-#: interpreter's lock: with 256 KiB a payload of 20 KB took 8 % more CPU.
+#: interpreter's lock: with 256 KiB a payload of 20 KB took 4 to 8 % more CPU.
 _TLS_WRITE = 1024 * 1024
 #: The same where they are first encrypted into memory.
 _NESTED_TLS_WRITE = 256 * 1024
