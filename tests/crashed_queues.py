@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from queue_kinds import ROUTE, queue_options
+from waiting import until
 
+from livedebug_sender.forwarder.queue.browsing import WAITING
+from livedebug_sender.forwarder.queue.disk.browser import DiskBrowser
 from livedebug_sender.forwarder.queue.disk.disk_queue import DiskQueue
 from livedebug_sender.forwarder.queue.stored_request import StoredRequest
 
@@ -21,7 +24,8 @@ def crashed(
     folder: Path, requests: Sequence[StoredRequest], *, delivered: int = 0, **options: Any
 ) -> Path:
     """A folder in which these requests were put, the first of them delivered, and no close."""
-    queue = opened(folder.with_name(f"{folder.name}-alive"), **options)
+    queue_folder = folder.with_name(f"{folder.name}-alive")
+    queue = opened(queue_folder, **options)
     try:
         for request in requests:
             queue.put(request)
@@ -29,13 +33,17 @@ def crashed(
             taken = queue.take(ROUTE, 20)
             assert taken
             queue.acknowledge(taken)
-        # What is delivered is written down with the next commit.
-        if delivered:
-            queue.put(requests[-1])
-        shutil.copytree(folder.with_name(f"{folder.name}-alive"), folder)
+        assert until(lambda: waiting_in(queue_folder) == len(requests) - delivered)
+        shutil.copytree(queue_folder, folder)
     finally:
         queue.close(5)
     return folder
+
+
+def waiting_in(folder: Path) -> int:
+    """How many requests the files say are waiting, whatever the queue knows besides."""
+    with DiskBrowser(folder) as browser:
+        return sum(1 for _ in browser.entries(WAITING))
 
 
 def taken_from(queue: DiskQueue, *, patience: float = 0.5) -> list[StoredRequest]:

@@ -17,7 +17,7 @@ import click
 
 from ..errors import ConfigError
 from ..protocol.endpoint import check_url
-from .options import MODES, OPTIONS, PREFIX, Option
+from .options import ONE_CORE, OPTIONS, PREFIX, Option
 from .routes import ROUTES
 from .settings import Settings
 
@@ -43,8 +43,8 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     """An option for each setting, in their order."""
     for option in reversed(OPTIONS):
         kind: dict[str, Any] = {"is_flag": True} if option.is_flag else {}
-        if option.name == "mode":
-            kind = {"type": click.Choice(MODES)}
+        if option.choices:
+            kind = {"type": click.Choice(option.choices)}
         command = click.option(
             f"--{option.name.replace('_', '-')}",
             option.name,
@@ -162,7 +162,7 @@ def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
     from .counters import Column, Counters
     from .metrics import SLOTS
     from .published import Published
-    from .server import Server, Supervisor
+    from .server import Server, Supervisor, use_one_core
 
     workers = settings.processes
     # Resolved before the fork, so that workers share what it loads, mainly certificates.
@@ -173,6 +173,8 @@ def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
     counters = Counters(SLOTS, workers)
     if workers == 1:
         column = counters.column()
+        if settings.worker_cores == ONE_CORE:
+            use_one_core(0)
         app = Forwarder(settings, column, routes=routes)
         server = Server(app, settings, listen, column)
         server.start()
@@ -181,6 +183,8 @@ def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
     of_worker = settings.of_worker()
 
     def new_forwarder(index: int, column: Column) -> Forwarder:
+        if settings.worker_cores == ONE_CORE:
+            use_one_core(index)
         published.clear(index)  # what a previous worker published
         return Forwarder(of_worker, column, published, index, routes)
 

@@ -14,6 +14,8 @@ PREFIX = "LIVEDEBUG_FORWARDER_"
 PASS_THROUGH = "pass-through"
 STORE_AND_FORWARD = "store-and-forward"
 MODES = (PASS_THROUGH, STORE_AND_FORWARD)
+ONE_CORE = "one"
+CORES = (ONE_CORE, "any")
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -25,6 +27,7 @@ class Option:
     Attributes:
         parse: converts (name for the message, given value), or raises ConfigError.
         default: as shown in the help; `value` is the same, parsed.
+        choices: all possible values, if there are few.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Option:
     default: str
     help: str
     value: object
+    choices: tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -47,10 +51,13 @@ class Option:
         return _METAVARS.get(self.parse)
 
 
-def _parse_mode(name: str, value: object) -> object:
-    if value not in MODES:
-        raise ConfigError(f"{name} is {value!r:.80}; expected: {' or '.join(MODES)}")
-    return value
+def _one_of(choices: tuple[str, ...]) -> Callable[[str, object], object]:
+    def parse(name: str, value: object) -> object:
+        if value not in choices:
+            raise ConfigError(f"{name} is {value!r:.80}; expected: {' or '.join(choices)}")
+        return value
+
+    return parse
 
 
 def _parse_flag(name: str, value: object) -> object:
@@ -86,12 +93,21 @@ _METAVARS = {
 OPTIONS = (
     Option(
         "mode",
-        _parse_mode,
+        _one_of(MODES),
         PASS_THROUGH,
         "What a tracer gets: the intake's answer, or a 202 at once (store-and-forward).",
         PASS_THROUGH,
+        MODES,
     ),
     Option("workers", _parse_workers, "one for each core", "Worker processes.", None),
+    Option(
+        "worker_cores",
+        _one_of(CORES),
+        ONE_CORE,
+        "The cores that a worker's threads may use: one, the next one for each worker, or any.",
+        ONE_CORE,
+        CORES,
+    ),
     Option("timeout", parse_seconds, "10s", "For one request to the intake.", 10.0),
     Option("max_body_bytes", parse_size, "25MiB", "The largest body that is accepted.", 25 * MiB),
     Option("max_at_once", parse_count, "64", "Requests in flight at once; more get a 503.", 64),

@@ -15,7 +15,7 @@ from ..protocol.tags import check_tags
 from ..units import MiB, parse_seconds
 from ..version import __version__
 from .default_env import normalized_env
-from .options import OPTIONS, PASS_THROUGH, STORE_AND_FORWARD
+from .options import ONE_CORE, OPTIONS, PASS_THROUGH, STORE_AND_FORWARD
 from .queue.opening import MEMORY
 from .queue.request_queue import FLOODING_SHARE
 from .routes import ROUTES, Route
@@ -36,6 +36,7 @@ class Settings:
         default_env: the environment in them.
         mode: ``"pass-through"`` or ``"store-and-forward"``.
         workers: processes; None: one for each core (see `processes`).
+        worker_cores: ``"one"``: each process keeps to a core of its own; ``"any"``.
         timeout: for the intake's response, including connecting and sending.
         max_body_bytes: maximum body of one request.
         max_at_once, max_at_once_bytes: maximum requests, and bytes of their bodies, in flight.
@@ -59,6 +60,7 @@ class Settings:
     default_env: str = _DEFAULT_ENV
     mode: str = PASS_THROUGH
     workers: int | None = None
+    worker_cores: str = ONE_CORE
     timeout: float = 10.0
     max_body_bytes: int = 25 * MiB
     max_at_once: int = 64

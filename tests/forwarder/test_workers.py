@@ -22,6 +22,8 @@ from running_forwarder import ROUTES, environ
 from servers import Arrived, RecordingServer
 from waiting import until
 
+from livedebug_sender.runtime.atomic import HAS_GIL
+
 
 class Client:
     """A connection that is kept."""
@@ -316,3 +318,32 @@ def test_connections_for_which_a_worker_has_no_descriptor_take_no_place_for_good
         assert tracer.post() == 202
         for client in (*both, tracer):
             client.close()
+
+
+def cores_of(pid: int) -> list[set[int]]:
+    """The cores that each thread of a process may use."""
+    return [os.sched_getaffinity(int(task.name)) for task in Path(f"/proc/{pid}/task").iterdir()]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+@pytest.mark.skipif(not HAS_GIL, reason="without the interpreter lock threads use all cores")
+@pytest.mark.parametrize("mode", ["pass-through", "store-and-forward"])
+def test_all_threads_of_a_worker_run_on_one_core_and_each_worker_has_another(intake, mode):
+    arguments = ("--listen", "127.0.0.1:0", "--workers", "2", "--mode", mode)
+    with forwarding(intake.url, *arguments) as process:
+        process.address()
+        assert until(lambda: len(workers_of(process)) == 2)
+        assert until(lambda: all(len(cores_of(pid)) > 2 for pid in workers_of(process)))
+        cores = [{frozenset(one) for one in cores_of(pid)} for pid in workers_of(process)]
+    (first,), (second,) = cores
+    assert len(first) == len(second) == 1
+    assert first != second
+
+
+def test_a_workers_threads_may_use_all_cores_if_told_so(intake):
+    arguments = ("--listen", "127.0.0.1:0", "--workers", "1", "--worker-cores", "any")
+    with forwarding(intake.url, *arguments) as process:
+        process.address()
+        cores = cores_of(process.process.pid)
+    assert cores
+    assert all(one == os.sched_getaffinity(0) for one in cores)

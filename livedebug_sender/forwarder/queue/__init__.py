@@ -1,5 +1,5 @@
 """Where stored requests wait: in memory, on a disk, or in Kafka.
 
 `request_queue` defines what all of them promise, `stored_request` the requests and their
-encoding; `opening` opens the queue that a URL names.
+encoding; `opening` opens the queue that a URL names. `wakeups` wakes the threads that deliver.
 """

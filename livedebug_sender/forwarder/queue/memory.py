@@ -21,6 +21,7 @@ from .request_queue import (
     Taken,
 )
 from .stored_request import StoredRequest
+from .wakeups import Wakeups
 
 #: Seconds after which a tracer may try again when the queue is full.
 RETRY_AFTER = 5.0
@@ -30,17 +31,36 @@ RETRY_AFTER = 5.0
 class _Kept:
     request: StoredRequest
     size: int
+    number: int
     redeliveries: int = 0
 
 
 class _Route:
     """The waiting requests of one route."""
 
-    def __init__(self, lock: threading.Lock) -> None:
+    def __init__(self, lock: threading.Lock, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last = 0
         self.ready: deque[_Kept] = deque()
         #: A heap of (when it may be taken, tie-breaker, request).
         self.later: list[tuple[float, int, _Kept]] = []
-        self.news = threading.Condition(lock)
+        self.wakeups = Wakeups(lock)
+
+    def append(self, request: StoredRequest, size: int) -> None:
+        self._last += 1
+        self.ready.append(_Kept(request, size, self._last))
+
+    def first(self) -> int | None:
+        self.promote()
+        return self.ready[0].number if self.ready else None
+
+    def last(self) -> int:
+        return self._last
+
+    def promote(self) -> None:
+        """Let what was released come first, once its time has come."""
+        while self.later and self.later[0][0] <= self._clock():
+            self.ready.appendleft(heapq.heappop(self.later)[2])
 
 
 class MemoryQueue:
@@ -65,7 +85,7 @@ class MemoryQueue:
         self._turns = itertools.count()
         # Protects everything below. Held only briefly.
         self._lock = threading.Lock()
-        self._routes = {route: _Route(self._lock) for route in options.routes}
+        self._routes = {route: _Route(self._lock, clock) for route in options.routes}
         self._taken: set[_Kept] = set()
         self._items = 0
         self._bytes = 0
@@ -89,28 +109,30 @@ class MemoryQueue:
             self._items += 1
             self._bytes += size
             route = self._routes[request.route]
-            route.ready.append(_Kept(request, size))
-            route.news.notify()
+            route.append(request, size)
+            route.wakeups.put()
 
     def take(self, route: str, timeout: float | None = None) -> Taken | None:
         until = None if timeout is None else self._clock() + timeout
         kept_for = self._routes[route]
         with self._lock:
             while not self._closed:
-                self._promote(kept_for)
+                kept_for.promote()
                 kept = self._next(kept_for)
                 if kept is not None:
                     self._taken.add(kept)
                     self._redelivered += kept.redeliveries > 0
                     if kept_for.later:  # other waiting threads must learn until when
-                        kept_for.news.notify()
+                        kept_for.wakeups.look()
+                    else:
+                        kept_for.wakeups.taken()
                     return Taken(kept.request, kept, kept.redeliveries)
                 waits = [until] if until is not None else []
                 waits += [kept_for.later[0][0]] if kept_for.later else []
                 left = min(waits) - self._clock() if waits else None
                 if until is not None and until <= self._clock():
                     return None
-                kept_for.news.wait(left)
+                kept_for.wakeups.wait(left, kept_for)
         return None
 
     def acknowledge(self, taken: Taken) -> None:
@@ -127,7 +149,7 @@ class MemoryQueue:
             kept.redeliveries += 1
             route = self._routes[kept.request.route]
             heapq.heappush(route.later, (self._clock() + delay, next(self._turns), kept))
-            route.news.notify()
+            route.wakeups.look()
 
     def bury(self, taken: Taken, reason: str) -> None:
         """Count it, but do not keep it: a queue in memory has no dead letters."""
@@ -171,13 +193,8 @@ class MemoryQueue:
         with self._lock:
             self._closed = True
             for route in self._routes.values():
-                route.news.notify_all()
+                route.wakeups.look_all()
             return self._items
-
-    def _promote(self, route: _Route) -> None:
-        """Move released requests to the front when their delay is over."""
-        while route.later and route.later[0][0] <= self._clock():
-            route.ready.appendleft(heapq.heappop(route.later)[2])
 
     def _next(self, route: _Route) -> _Kept | None:
         """The next request that is not too old."""

@@ -3,9 +3,10 @@
 It is small, and compared with other servers in docs/forwarder.rst. `http1` parses and validates
 requests without I/O, `connection` reads and writes without blocking, `worker` has the threads,
 `wsgi` calls the application, `listening` has the listening sockets, `server` runs everything in
-one process, `supervisor` in several.
+one process, `supervisor` in several. `cores` and `memory` limit what a process uses.
 """
 
+from .cores import use_one_core
 from .listening import DEFAULT_LISTEN, SOCKET_MODE, check_address
 from .memory import use_one_arena
 from .server import NotServingYet, Server, stopped_by_signals
@@ -20,4 +21,5 @@ __all__ = [
     "check_address",
     "stopped_by_signals",
     "use_one_arena",
+    "use_one_core",
 ]

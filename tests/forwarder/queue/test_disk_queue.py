@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from crashed_queues import crashed, opened, segments, taken_from
+from crashed_queues import crashed, opened, segments, taken_from, waiting_in
 from descriptors import descriptors
 from queue_kinds import OTHER_ROUTE, ROUTE, a_request
 from waiting import until
@@ -175,7 +175,8 @@ def test_a_second_crash_does_not_bring_back_what_was_delivered_between_them(tmp_
     queue = opened(first)
     for _ in range(4):
         queue.acknowledge(queue.take(ROUTE, PATIENCE))
-    queue.put(a_request(b"new"))  # with it what was delivered is written down
+    queue.put(a_request(b"new"))
+    assert until(lambda: waiting_in(first) == 7)
     second = tmp_path / "second"
     subprocess.run(["cp", "-r", first, second], check=True)
     queue.close(5)

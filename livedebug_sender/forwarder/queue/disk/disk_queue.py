@@ -18,7 +18,7 @@ from .loading import load
 from .row import DamagedSegment, request_of
 from .segment import ClosedSegment, TableSummary, UnopenableSegment
 from .state import DiskState
-from .waiting import Lease
+from .waiting import Lease, RouteLine
 from .writer import Writer
 
 #: Seconds until a request is tried again whose file can't be opened.
@@ -82,7 +82,7 @@ class DiskQueue:
         lease = _lease(taken)
         with state.lock:
             if state.waiting.release(lease, state.clock() + delay):
-                state.news[lease.table.route].notify()
+                state.wakeups[lease.table.route].look()
 
     def bury(self, taken: Taken, reason: str) -> None:
         lease = _lease(taken)
@@ -135,8 +135,8 @@ class DiskQueue:
             if state.closed:
                 return 0
             state.closed = True
-            for news in state.news.values():
-                news.notify_all()
+            for wakeups in state.wakeups.values():
+                wakeups.look_all()
         ended = self._housekeeper.close(timeout)
         ended = self._writer.close(max(0.1, until - time.monotonic())) and ended
         if ended:  # else they still work with the files
@@ -165,7 +165,8 @@ class DiskQueue:
 
     def _next(self, route: str, until: float | None) -> Lease | None:
         state = self._state
-        news = state.news[route]
+        wakeups = state.wakeups[route]
+        line = RouteLine(state.waiting, route, state.clock)
         with state.lock:
             while not state.closed:
                 now = state.clock()
@@ -174,12 +175,14 @@ class DiskQueue:
                 if lease is not None:
                     state.counts.redelivered += lease.redeliveries > 0
                     if due is not None:  # who else waits has to know
-                        news.notify()
+                        wakeups.look()
+                    else:
+                        wakeups.taken()
                     return lease
                 if until is not None and now >= until:
                     return None
                 ends = [end for end in (until, due) if end is not None]
-                news.wait(min(ends) - now if ends else None)
+                wakeups.wait(min(ends) - now if ends else None, line)
         return None
 
     def _read(self, lease: Lease) -> StoredRequest | None:

@@ -234,7 +234,7 @@ class Housekeeper:
                     state.counts.set_aside += 1
                     state.notice(path.name, f"a letter is damaged ({request}): kept as {aside}")
                     continue
-                if request.route not in state.news:
+                if request.route not in state.wakeups:
                     self._letters.bury([(request, NO_ROUTE)])
                 else:
                     again = replace(request, received_at=state.ages.wall())

@@ -88,8 +88,8 @@ def _enter(
             for damage in by_number.get(note.segment, ()):
                 if note.table < len(damage.routes):
                     damage.settled.add((damage.routes[note.table], note.row))
-        for news in state.news.values():
-            news.notify_all()
+        for wakeups in state.wakeups.values():
+            wakeups.look_all()
 
 
 def read_files(path: Path) -> Salvaged:

@@ -85,7 +85,7 @@ class Mover:
             place = damage.number, numbers.get(route, 0), row
             with self._state.lock:
                 free = not self._is_done(place)
-            if free and route not in self._state.news:
+            if free and route not in self._state.wakeups:
                 self._letters.bury([(request, NO_ROUTE)])
             elif free:
                 yield Addition(request, request.size, encode_envelope(request), place)
@@ -105,7 +105,7 @@ class Mover:
                 sparse = sum(table.live_bytes for table in tables) < _SPARSE * sum(
                     table.total for table in tables
                 )
-                served = all(table.route in state.news for table in tables if table.live)
+                served = all(table.route in state.wakeups for table in tables if table.live)
                 segment = state.files.get(number)
             before, since = self._still.get(number, (-1, now))
             if before != live:

@@ -76,6 +76,8 @@ class Segment:
         self._wal = str(wal_of(path))
         self._database_size = size_of(path)
         self._size = 0
+        #: Bytes of the WAL, when its growth was last looked at.
+        self.wal_size = 0
 
     @classmethod
     def create(cls, path: Path, routes: Sequence[str]) -> Segment:
@@ -146,14 +148,19 @@ class Segment:
         Raises:
             sqlite3.Error: nothing of it is in the file, as far as this process is concerned.
         """
+        statements = list(inserts(rows))
+        statements += [("INSERT INTO settled (entries) VALUES (?)", [one]) for one in settled]
         with self._lock:
             connection = self._open_connection()
+            if len(statements) == 1:
+                # It commits by itself. Each call gives up the interpreter's lock, and may wait
+                # for its turn to get it back.
+                connection.execute(*statements[0])
+                return
             connection.execute("BEGIN IMMEDIATE")
             try:
-                for statement, values in inserts(rows):
+                for statement, values in statements:
                     connection.execute(statement, values)
-                for entries in settled:
-                    connection.execute("INSERT INTO settled (entries) VALUES (?)", [entries])
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -246,16 +253,18 @@ class Segment:
         if self.sealed and self._size:
             return self._size
         self._database_size = size_of(self.path)
-        self._size = self._database_size + self.wal_size()
+        self.wal_size = self._wal_size_now()
+        self._size = self._database_size + self.wal_size
         return self._size
 
     def grown(self) -> int:
         """By how many bytes it grew since it was last asked for its size, by commits alone."""
         before = self._size
-        self._size = self._database_size + self.wal_size()
+        self.wal_size = self._wal_size_now()
+        self._size = self._database_size + self.wal_size
         return self._size - before
 
-    def wal_size(self) -> int:
+    def _wal_size_now(self) -> int:
         try:
             return os.stat(self._wal).st_size
         except OSError:

@@ -12,6 +12,7 @@ from ....runtime.log_limiter import LogLimiter
 from ..age import AgeClock
 from ..request_queue import FLOODING_SHARE, QueueFull, QueueOptions
 from ..stored_request import StoredRequest
+from ..wakeups import Wakeups
 from .folders import QueueFolder
 from .segment import Segment, TableSummary
 from .waiting import Waiting
@@ -48,8 +49,8 @@ class DiskState:
         self.problems = LogLimiter()
         # Guards: everything below. Held for moments only, never during I/O but a `stat`.
         self.lock = threading.Lock()
-        #: One for each route: there is something to take.
-        self.news = {route: threading.Condition(self.lock) for route in options.routes}
+        #: Of the threads that take, by route.
+        self.wakeups = {route: Wakeups(self.lock) for route in options.routes}
         #: There is something for the housekeeper.
         self.chores = threading.Condition(self.lock)
         self.waiting = Waiting(min(MAX_RECENT_BYTES, options.max_bytes))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..stored_request import StoredRequest
@@ -61,6 +61,24 @@ class Lease:
     @property
     def place(self) -> Place:
         return self.table.segment, self.table.number, self.row
+
+
+class RouteLine:
+    """A `wakeups.Line`."""
+
+    def __init__(self, waiting: Waiting, route: str, clock: Callable[[], float]) -> None:
+        self._waiting = waiting
+        self._route = route
+        self._clock = clock
+
+    def first(self) -> tuple[int, int] | None:
+        due = self._waiting.due(self._route)
+        if due is not None and due <= self._clock():
+            return 0, 0
+        return self._waiting.first(self._route)
+
+    def last(self) -> tuple[int, int]:
+        return self._waiting.last(self._route)
 
 
 class Waiting:
@@ -140,6 +158,18 @@ class Waiting:
                 return None
             line.popleft()
         return None
+
+    def first(self, route: str) -> tuple[int, int] | None:
+        """Segment and row of what was never taken, if there is anything."""
+        for table in self._by_route.get(route, ()):
+            if table.next_row <= table.rows:
+                return table.segment, table.next_row
+        return None
+
+    def last(self, route: str) -> tuple[int, int]:
+        """Segment and row of what was appended last."""
+        line = self._by_route.get(route)
+        return (line[-1].segment, line[-1].rows) if line else (0, 0)
 
     def due(self, route: str) -> float | None:
         """When the first that was released may be taken; None: there is none."""

@@ -1,7 +1,7 @@
 """The thread that commits: everything that came while it was busy, in one transaction.
 
 It never waits for more to come: while it syncs, others do. Requests that are done with are
-written down along with the next commit, or after `SETTLE_AFTER`.
+written down each `SETTLE_AFTER`: after a crash what was delivered since comes again.
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ _SEGMENTS = 8
 #: A WAL as long as a segment, with less than this share of requests in it, is begun anew:
 #: many small commits rewrite the same pages.
 _DENSE = 0.25
-#: Seconds after which what is done with is written down, if nothing else is.
-SETTLE_AFTER = 0.25
+#: Seconds after which what is done with is written down. With every commit, a second statement
+#: and a longer WAL took a third more CPU at 8 clients.
+SETTLE_AFTER = 0.05
 #: Or that many.
 _SETTLE_ITEMS = 5000
+#: Seconds between two looks at what the disk has left; in between its own writes are counted.
+_MEASURE_EVERY = 0.1
 #: Seconds after a failed commit until what is done with is tried again.
 _AFTER_FAILURE = 2.0
 #: Seconds after which an empty segment that nobody writes to goes.
@@ -76,6 +79,7 @@ class Writer:
         self._segment_bytes = min(SEGMENT_BYTES, max(1, state.options.max_bytes // _SEGMENTS))
         self._segment: Segment | None = None
         self._tables: dict[str, Table] = {}
+        self._measure_at = 0.0
         # Guarded by the state's lock.
         self._work = threading.Condition(state.lock)
         self._batch = _Batch()
@@ -94,7 +98,7 @@ class Writer:
 
     def put(self, request: StoredRequest, timeout: float) -> None:
         """As `RequestQueue.put`."""
-        if request.route not in self._state.news:
+        if request.route not in self._state.wakeups:
             raise ValueError(f"the route is {request.route!r:.80}; this queue keeps no such")
         addition = Addition(request, request.size, encode_envelope(request))
         with self._state.lock:
@@ -169,8 +173,7 @@ class Writer:
                     self._work.wait(self._seconds_to_wait(idle_until))
                 ending = self._ending
                 batch, self._batch = self._batch, _Batch()
-                settled, self._settled = self._settled, []
-                self._settle_at = float("inf")
+                settled = self._settled_by_now()
             if self._state.active_is_damaged:
                 self._complete()
             if batch.additions or batch.settled or settled:
@@ -184,6 +187,13 @@ class Writer:
     def _due(self) -> bool:
         batch = self._batch
         return bool(batch.additions or batch.settled) or self._state.clock() >= self._settle_at
+
+    def _settled_by_now(self) -> list[Settled]:
+        if not self._ending and self._state.clock() < self._settle_at:
+            return []
+        settled, self._settled = self._settled, []
+        self._settle_at = float("inf")
+        return settled
 
     def _is_spent(self) -> bool:
         """Is there an active segment of which nothing is left?"""
@@ -207,19 +217,21 @@ class Writer:
         except Exception as error:  # ours as well: nobody may wait for it in vain
             self._failed(error, batch, settled)
             return
-        wal = segment.wal_size()
-        free = self._state.folder.free()
+        grown = segment.grown()
         with self._state.lock:
             counts = self._state.counts
             counts.commits += 1
             counts.commit_seconds += monotonic() - begun
             self._state.refers[segment.number].update(one.segment for one in entries)
             self._enter(batch, rows)
-            self._state.bytes += segment.grown()
-            self._state.free = free
+            self._state.bytes += grown
+            self._state.free -= grown
             self._pending -= batch.bytes
         batch.done()
-        if wal >= self._segment_bytes:
+        if self._state.clock() >= self._measure_at:
+            self._measure_at = self._state.clock() + _MEASURE_EVERY
+            self._state.free = self._state.folder.free()
+        if segment.wal_size >= self._segment_bytes:
             self._make_short(segment)
 
     def _begin(self) -> Segment:
@@ -259,7 +271,7 @@ class Writer:
                 if not waiting.settled(Settled(*one.moved_from, one.size)) and known:
                     waiting.settled(settled)
                     again.append(settled)
-            self._state.news[one.request.route].notify()
+            self._state.wakeups[one.request.route].put()
         self.settle(again)
 
     def _make_short(self, segment: Segment) -> None:
