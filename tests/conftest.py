@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import ssl
@@ -64,6 +65,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         ordered += first + others[:rest]
         others = others[rest:]
     items[:] = ordered + others
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # 150,000 objects that stay: no collection of garbage has to look at them again.
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
