@@ -60,10 +60,16 @@ def retry_until(
             math.inf if end is None else end
         )
 
-    return tenacity.Retrying(
+    retrying = tenacity.Retrying(
         sleep=wait,
         wait=seconds,
         stop=stop,
         retry=tenacity.retry_if_result(should_retry),
         retry_error_callback=lambda _: last[0],
-    )(attempt_in_time)
+    )
+    try:
+        return retrying(attempt_in_time)
+    finally:
+        # It refers to itself, and by the functions above to the batch, which would stay in memory
+        # until the garbage collector runs.
+        retrying.iter_state.reset()

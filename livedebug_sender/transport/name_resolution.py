@@ -79,7 +79,9 @@ class _UnderWay:
         try:
             self.addresses = look_up(host, port)
         except Exception as error:
-            self.error = error
+            # Its traceback refers to this frame, which would be a reference cycle.
+            from_handler = raised_by_signal_handler(error)
+            self.error = error if from_handler else error.with_traceback(None)
         finally:
             self.done = True
             for waiter in list(self.waiting):

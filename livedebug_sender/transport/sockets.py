@@ -37,7 +37,12 @@ def dial_tcp(
             if deadline.aborted:
                 raise
             error = failed
-    raise error or NoSuchHost
+    try:
+        raise error or NoSuchHost
+    finally:
+        # Its traceback refers to this frame, and to those of the callers with the request: in a
+        # cycle they would stay in memory until the garbage collector runs.
+        del error
 
 
 def dial_unix(path: str, deadline: RequestDeadline, until: float) -> socket.socket:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from programs import run
 from sample_data import KEY, SAMPLES, large_snapshot
 from servers import Arrived, RecordingServer, Reply
 
@@ -260,31 +259,3 @@ def test_the_container_headers_are_on_every_request(
             assert "dd-api-key" not in request.headers
             assert "dd-evp-origin" not in request.headers
             assert "transfer-encoding" not in request.headers
-
-
-CIRCLES = """
-    import gc
-    sender = Sender(config, linger=0, max_payload_bytes=2**22)
-
-    def deliver():
-        sender.enqueue("logs", b'{"a":"' + b"x" * 2**21 + b'"}')
-        sender.enqueue("symdb", b"body", content_type="text/plain")
-        assert sender.flush(20)
-
-    deliver()  # what the first one loads leaves some
-    gc.collect()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    for _ in range(3):
-        deliver()
-    gc.collect()
-    print([f"{type(one).__name__} {one!r:.60}" for one in gc.garbage])
-"""
-
-
-@pytest.mark.parametrize("hang_up", [False, True])
-def test_a_delivery_leaves_the_garbage_collector_nothing_to_do(hang_up: bool) -> None:
-    # What is left in a circle stays, with all that it refers to, until the host's garbage
-    # collector runs: batches that nobody counts any more.
-    with RecordingServer(Reply(hang_up=hang_up)) as intake:
-        done = run(CIRCLES, intake.url)
-        assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
