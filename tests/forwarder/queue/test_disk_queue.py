@@ -8,8 +8,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crashed_queues import crashed, opened, segments, taken_from, waiting_in
@@ -133,6 +135,7 @@ def test_two_processes_share_a_folder_and_none_touches_the_others(tmp_path):
 PROGRAM = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from crashed_queues import opened
 from queue_kinds import a_request
 queue = opened(Path(sys.argv[1]))
@@ -400,3 +403,29 @@ def test_a_full_disk_refuses_and_loses_nothing_it_confirmed(small_disk, by_other
     assert {request.request_id for request in taken_from(queue)} == confirmed
     queue.close(5)
     assert size_of(small_disk) == 0
+
+
+def test_threads_that_put_in_turn_share_their_commits(tmp_path, monkeypatch):
+    """Or they form two groups, each of which waits for the commit of the other."""
+    append = segment.Segment.append
+
+    def slow_append(self: segment.Segment, *arguments: Any) -> None:
+        append(self, *arguments)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(segment.Segment, "append", slow_append)
+    monkeypatch.setattr(writer, "MAX_GROUP_WAIT", 60.0)
+    queue = opened(tmp_path)
+
+    def put_all(thread: int) -> None:
+        for n in range(10):
+            queue.put(a_request(b"%d" % n))
+            time.sleep(0.002 * thread)  # a client's work
+
+    threads = [threading.Thread(target=put_all, args=[n]) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert queue.stats().commits <= 15  # in two groups: 20
+    queue.close(5)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ..request_queue import PutRefused
 from ..stored_request import DamagedRecord, StoredRequest, encode_envelope
+from .batch import Addition
 from .dead_letters import DeadLetters, waiting_letters
 from .loading import Damage, load
 from .moving import NO_ROUTE, TIMEOUT, Mover
@@ -17,7 +18,7 @@ from .segment import ClosedSegment, TableSummary
 from .settled import Settled
 from .state import DiskState
 from .waiting import Lease
-from .writer import Addition, Writer
+from .writer import Writer
 
 #: Seconds between two rounds, if nothing calls for one before.
 ROUND = 2.0

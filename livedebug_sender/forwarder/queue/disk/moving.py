@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..stored_request import StoredRequest, encode_envelope
+from .batch import Addition
 from .dead_letters import DeadLetters
 from .loading import Damage, read_files
 from .row import DamagedSegment, request_of
 from .segment import ClosedSegment, Segment
 from .state import DiskState
 from .waiting import Place
-from .writer import Addition, Writer
+from .writer import Writer
 
 #: Bytes that are moved with one commit.
 _CHUNK = 8 * 1024 * 1024

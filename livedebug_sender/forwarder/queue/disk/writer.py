@@ -1,7 +1,8 @@
-"""The thread that commits: everything that came while it was busy, in one transaction.
+"""The thread that commits: all that was put while it was busy, in one transaction (group commit).
 
-It never waits for more to come: while it syncs, others do. Requests that are done with are
-written down each `SETTLE_AFTER`: after a crash what was delivered since comes again.
+It waits only for clients that put with the last commit and so are about to put again, for at most
+half the time of a commit. Requests that are done with are noted every `SETTLE_AFTER` seconds: after
+a crash those delivered since are delivered again.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ import errno
 import sqlite3
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from time import monotonic
 
-from ..request_queue import PutRefused, QueueFull, QueueUnavailable
+from ..request_queue import QueueFull, QueueUnavailable
 from ..stored_request import StoredRequest, encode_envelope
+from .batch import Addition, Batch
 from .row import Row, new_row
 from .segment import Segment, TableSummary
 from .segment_files import new_segment_path
 from .settled import Settled, encode_settled
 from .state import RETRY_AFTER, DiskState
-from .waiting import Place, Table
+from .waiting import Table
 
 #: Bytes after which a segment is complete, unless the queue's bound is small.
 SEGMENT_BYTES = 64 * 1024 * 1024
@@ -34,43 +35,14 @@ _DENSE = 0.25
 SETTLE_AFTER = 0.05
 #: Or that many.
 _SETTLE_ITEMS = 5000
+#: Seconds that a commit waits at most for those that put with the last one.
+MAX_GROUP_WAIT = 0.01
 #: Seconds between two looks at what the disk has left; in between its own writes are counted.
 _MEASURE_EVERY = 0.1
 #: Seconds after a failed commit until what is done with is tried again.
 _AFTER_FAILURE = 2.0
 #: Seconds after which an empty segment that nobody writes to goes.
 IDLE = 10.0
-
-
-@dataclass
-class Addition:
-    """A request to append; `moved_from`: where it lies so far."""
-
-    request: StoredRequest
-    size: int
-    envelope: bytes
-    moved_from: Place | None = None
-
-
-@dataclass
-class _Batch:
-    additions: list[Addition] = field(default_factory=list)
-    settled: list[Settled] = field(default_factory=list)
-    bytes: int = 0
-    #: One for each who waits, locked until it is done. No event: all who wait for one would
-    #: then wait for its lock, each in turn.
-    waiters: list[threading.Lock] = field(default_factory=list)
-    failure: tuple[type[PutRefused], str] | None = None
-
-    def waiter(self) -> threading.Lock:
-        lock = threading.Lock()
-        lock.acquire()
-        self.waiters.append(lock)
-        return lock
-
-    def done(self) -> None:
-        for lock in self.waiters:
-            lock.release()
 
 
 class Writer:
@@ -82,8 +54,11 @@ class Writer:
         self._measure_at = 0.0
         # Guarded by the state's lock.
         self._work = threading.Condition(state.lock)
-        self._batch = _Batch()
+        self._batch = Batch()
         self._pending = 0
+        #: How many put at the same time as of the last commit, and the seconds of a commit.
+        self._group = 0
+        self._commit_seconds = 0.0
         self._settled: list[Settled] = []
         self._settle_at = float("inf")
         #: A request was refused for want of room since the last file was completed.
@@ -112,7 +87,7 @@ class Writer:
                 raise
             batch = self._add([addition], ())
             waiter = batch.waiter()
-        _wait(batch, waiter, timeout)
+        batch.wait(waiter, timeout)
 
     def write(
         self, additions: Sequence[Addition], settled: Sequence[Settled], timeout: float
@@ -123,7 +98,7 @@ class Writer:
                 raise QueueUnavailable("shutting down", RETRY_AFTER)
             batch = self._add(additions, settled)
             waiter = batch.waiter()
-        _wait(batch, waiter, timeout)
+        batch.wait(waiter, timeout)
 
     def settle(self, settled: Sequence[Settled]) -> None:
         """Write down what is done with, soon. The state's lock is held."""
@@ -149,10 +124,10 @@ class Writer:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _add(self, additions: Sequence[Addition], settled: Sequence[Settled]) -> _Batch:
+    def _add(self, additions: Sequence[Addition], settled: Sequence[Settled]) -> Batch:
         batch = self._batch
         size = sum(addition.size for addition in additions)
-        if not batch.waiters:
+        if len(batch.waiters) + 1 in (1, self._group):
             self._work.notify()
         batch.additions += additions
         batch.settled += settled
@@ -171,8 +146,9 @@ class Writer:
                     if self._is_spent() and idle:
                         break
                     self._work.wait(self._seconds_to_wait(idle_until))
+                self._wait_for_group()
                 ending = self._ending
-                batch, self._batch = self._batch, _Batch()
+                batch, self._batch = self._batch, Batch()
                 settled = self._settled_by_now()
             if self._state.active_is_damaged:
                 self._complete()
@@ -187,6 +163,19 @@ class Writer:
     def _due(self) -> bool:
         batch = self._batch
         return bool(batch.additions or batch.settled) or self._state.clock() >= self._settle_at
+
+    def _wait_for_group(self) -> None:
+        """Wait for those that put with the last commit, as they will soon put again.
+
+        Otherwise a few clients form two groups, each of which waits for the other's commit: 15 %
+        fewer requests a second at 8 clients. A wait of a fixed time made it six times as slow.
+        """
+        until = monotonic() + min(MAX_GROUP_WAIT, self._commit_seconds / 2)
+        while 0 < len(self._batch.waiters) < self._group and not self._ending:
+            left = until - monotonic()
+            if left <= 0:
+                break
+            self._work.wait(left)
 
     def _settled_by_now(self) -> list[Settled]:
         if not self._ending and self._state.clock() < self._settle_at:
@@ -203,7 +192,7 @@ class Writer:
         until = min(self._settle_at, idle_until if self._is_spent() else float("inf"))
         return None if until == float("inf") else max(0.0, until - self._state.clock())
 
-    def _commit(self, batch: _Batch, settled: list[Settled]) -> None:
+    def _commit(self, batch: Batch, settled: list[Settled]) -> None:
         begun = monotonic()
         try:
             segment = self._segment or self._begin()
@@ -221,7 +210,10 @@ class Writer:
         with self._state.lock:
             counts = self._state.counts
             counts.commits += 1
-            counts.commit_seconds += monotonic() - begun
+            seconds = monotonic() - begun
+            counts.commit_seconds += seconds
+            self._commit_seconds += (seconds - self._commit_seconds) / 8
+            self._group = len(batch.waiters) + len(self._batch.waiters)
             self._state.refers[segment.number].update(one.segment for one in entries)
             self._enter(batch, rows)
             self._state.bytes += grown
@@ -256,7 +248,7 @@ class Writer:
             rows.append((self._tables[route].number, row))
         return rows
 
-    def _enter(self, batch: _Batch, rows: list[tuple[int, Row]]) -> None:
+    def _enter(self, batch: Batch, rows: list[tuple[int, Row]]) -> None:
         """What is durable now may be taken."""
         waiting = self._state.waiting
         again = []
@@ -297,7 +289,7 @@ class Writer:
                 self._state.active = None
                 self._state.chores.notify()
 
-    def _failed(self, error: Exception, batch: _Batch, settled: list[Settled]) -> None:
+    def _failed(self, error: Exception, batch: Batch, settled: list[Settled]) -> None:
         full = _is_full(error)
         kind, words = (
             (QueueFull, "the disk is full")
@@ -320,14 +312,6 @@ class Writer:
         batch.failure = kind, words
         batch.done()
         self._state.notice("full" if full else "commit", words)
-
-
-def _wait(batch: _Batch, waiter: threading.Lock, timeout: float) -> None:
-    if not waiter.acquire(timeout=timeout):
-        raise QueueUnavailable("the disk did not answer in time", RETRY_AFTER)
-    if batch.failure:
-        kind, words = batch.failure
-        raise kind(words, RETRY_AFTER)
 
 
 def _is_full(error: Exception) -> bool:
