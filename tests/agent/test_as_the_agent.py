@@ -177,7 +177,7 @@ ANSWERS: dict[str, bytes] = {
 
 _STRICT = "ambiguous requests are refused"
 _CHUNKS = "a malformed body is answered with a 400"
-_REDIRECT = "paths are not normalised by a redirect"
+_REDIRECT = "paths are not normalized by a redirect"
 #: What differs, by case, in the words of the docs.
 DIFFERENT: dict[str, str] = {
     "long tags": "tags in a query are cut at the last whole tag",

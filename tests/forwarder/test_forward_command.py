@@ -287,6 +287,7 @@ GUNICORN = (sys.executable, "-m", "gunicorn", "--workers", "2", "--no-control-so
 APP = "livedebug_sender.forwarder:app"
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
 def test_under_gunicorn_a_queue_that_cannot_be_opened_is_a_503_that_says_why(tmp_path, preload):
     folder = tmp_path / "queue"

@@ -48,6 +48,7 @@ def test_an_answer_that_comes_before_the_body_was_read_is_the_answer(
         assert server.connections == 2
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.usefixtures("trusted")
 def test_a_callers_session_hears_a_server_that_answers_and_stops_reading_too(

@@ -200,6 +200,7 @@ _PROGRAM = """
 """
 
 
+@pytest.mark.waits
 @with_glibc
 @pytest.mark.skipif(sys.platform != "linux", reason="there are no namespaces")
 @pytest.mark.parametrize(
