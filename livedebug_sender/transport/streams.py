@@ -62,8 +62,12 @@ def shut_down(sock: socket.socket) -> None:
     Not by `SSLSocket.shutdown`: it removes the encryption first, so that data which another
     thread sends at that moment, such as the API key, would be sent unencrypted.
     """
+    by_class: Callable[..., None] | None = getattr(socket.socket, "shutdown", None)
     try:
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        if by_class is not None:
+            by_class(sock, socket.SHUT_RDWR)
+        elif not hasattr(sock, "unwrap"):  # eventlet's; one with TLS is left to its timeout
+            sock.shutdown(socket.SHUT_RDWR)
     except OSError as error:  # not connected (any more)
         reraise_of_signal_handler(error)
 

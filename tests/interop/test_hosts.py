@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from programs import run
-from servers import RecordingServer
+from servers import RawServer, RecordingServer, hang
 
 pytestmark = pytest.mark.interop
 
@@ -95,6 +95,41 @@ def test_a_program_that_lives_on_and_forks_delivers_in_both_processes(host: str)
         done = run(script, intake.url)
         assert done.returncode == 0, done.stderr
         assert sorted(e["n"] for e in intake.elements()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_under_eventlet_close_raises_nothing_and_returns_in_time(hangs: bool) -> None:
+    pytest.importorskip("eventlet", reason="eventlet is not installed")
+    with RawServer(hang) if hangs else RecordingServer() as intake:
+        script = """
+            import eventlet; eventlet.monkey_patch()
+            config.set_endpoint(Endpoint(sys.argv[1], timeout=60))
+            sender = Sender(config)
+            sender.enqueue("logs", b"{}")
+            assert sender.close(2.0) is HANGS_NOT
+            assert sender.stats().pending == 0
+        """
+        done = run(script.replace("HANGS_NOT", str(not hangs)), intake.url, timeout=40)
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+
+
+def test_under_eventlet_a_track_that_a_native_thread_began_is_not_stuck() -> None:
+    pytest.importorskip("eventlet", reason="eventlet is not installed")
+    with RecordingServer() as intake:
+        script = """
+            import eventlet; eventlet.monkey_patch()
+            native = eventlet.patcher.original("threading")
+            sender = Sender(config)
+            native.Thread(target=lambda: sender.enqueue("logs", b"[0]")).start()
+            end = time.monotonic() + 20
+            while not sender.stats().delivered and time.monotonic() < end:
+                time.sleep(0.05)
+                sender.enqueue("logs", b"[1]")
+            assert sender.close(20)
+        """
+        done = run(script, intake.url)
+        assert done.returncode == 0, done.stderr
+        assert 0 in intake.elements()
 
 
 @pytest.mark.parametrize("unload", ["true", "false"], ids=["with gevent", "without gevent"])
