@@ -90,5 +90,12 @@ def _after_fork_in_child() -> None:
 # payloads that those enqueue are still accepted.
 atexit.register(close_all)
 
+# uWSGI runs these handlers from one of C's `exit`, which it registers after it has loaded the
+# application. C's run in reverse order, too: if OpenSSL is initialized later than that, it is
+# cleaned up first, and TLS raises, or crashes the process. The import initializes it; unlike
+# that of `ssl`, it does not disturb gevent.
+if "uwsgi" in sys.modules:
+    import hashlib  # noqa: F401
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)

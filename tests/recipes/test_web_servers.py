@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from running_recipes import PATIENCE, environ_for, messages
 from servers import RecordingServer
-from web_servers import running
+from web_servers import UWSGI, running
 
 pytestmark = pytest.mark.waits
 
@@ -20,10 +20,10 @@ def ask(port: int, path: str) -> str:
         return str(answer.read().decode())
 
 
-def serve(command: list[str], folder: Path, intake: RecordingServer, ready: int) -> list[str]:
+def serve(command: list[str], folder: Path, intake: RecordingServer) -> list[str]:
     """Ask a server's workers, end it by SIGTERM, and give what it answered."""
     environ = environ_for(intake.url)
-    with running(command, folder, ready, **environ) as (server, port):
+    with running(command, folder, **environ) as (server, port):
         answers = [ask(port, f"/orders/{number}") for number in range(20)]
         server.send_signal(signal.SIGTERM)
         server.wait(PATIENCE)
@@ -39,7 +39,7 @@ def test_flask_under_gunicorn_with_preload_delivers_what_its_workers_enqueued(
     command = [sys.executable, "-m", "gunicorn", "--preload", "-w", "2"]
     command += ["-b", "127.0.0.1:0", "flask_app:app"]
     with RecordingServer() as intake:
-        answers = serve(command, tmp_path, intake, ready=2)
+        answers = serve(command, tmp_path, intake)
         assert sorted(messages(intake.elements())) == sorted(answers)
 
 
@@ -47,11 +47,8 @@ def test_uwsgi_delivers_what_was_enqueued_while_it_loaded_and_by_its_workers(
     tmp_path: Path,
 ) -> None:
     pytest.importorskip("pyuwsgi")
-    command = [sys.executable, "-c", "import pyuwsgi; pyuwsgi.run()", "--master"]
-    command += ["--processes", "2", "--enable-threads", "--die-on-term", "--need-app"]
-    command += ["--http-socket", "127.0.0.1:0", "--module", "uwsgi_app:app"]
     with RecordingServer() as intake:
-        answers = serve(command, tmp_path, intake, ready=1)
+        answers = serve([*UWSGI, "uwsgi_app:app"], tmp_path, intake)
         loaded, *others = messages(intake.elements())
         assert loaded.startswith("loaded in ")
         assert sorted(others) == sorted(answers)

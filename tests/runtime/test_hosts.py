@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from programs import run
-from servers import RecordingServer, free_port
-from web_servers import PATIENCE, running
+from servers import RecordingServer, Reply, free_port
+from web_servers import PATIENCE, UWSGI, running
 
 #: Enqueues once when it is loaded, which with preloading is in the parent, and in each
 #: request; answers with what it enqueued.
@@ -52,11 +52,9 @@ def ask(port: int) -> tuple[int, int]:
     return told["pid"], told["n"]
 
 
-def use(
-    command: list[str], folder: Path, intake: RecordingServer, early: str, ready: int = 2
-) -> str:
+def use(command: list[str], folder: Path, intake: RecordingServer, early: str) -> str:
     """Ask often, end the server by SIGTERM; all that was enqueued arrived once. Its log."""
-    with running(command, folder, ready, INTAKE=intake.url, EARLY=early) as (server, port):
+    with running(command, folder, INTAKE=intake.url, EARLY=early) as (server, port):
         enqueued = [ask(port) for _ in range(40)]
         server.send_signal(signal.SIGTERM)
         server.wait(PATIENCE)
@@ -110,13 +108,29 @@ def test_uwsgi_delivers_what_every_process_enqueued_once(
     application: Path, lazy: bool, early: str
 ) -> None:
     pytest.importorskip("pyuwsgi")
-    command = [sys.executable, "-c", "import pyuwsgi; pyuwsgi.run()", "--master"]
-    command += ["--enable-threads", "--die-on-term", "--processes", "2", "--need-app"]
-    command += ["--http-socket", "127.0.0.1:0", "--module", "application:app"]
-    command += ["--lazy-apps"] if lazy else []
+    command = [*UWSGI, "application:app", *(["--lazy-apps"] if lazy else [])]
     with RecordingServer() as intake:
-        log = use(command, application, intake, early, ready=2 if lazy else 1)
+        log = use(command, application, intake, early)
     assert "Traceback" not in log
+
+
+@pytest.mark.waits
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_uwsgi_worker_that_ends_delivers_over_a_new_tls_connection(
+    application: Path, lazy: bool, server_tls: ssl.SSLContext, trusted: None
+) -> None:
+    # The first payload has the worker load `ssl`, long after uWSGI has loaded the application.
+    pytest.importorskip("pyuwsgi")
+    command = [*UWSGI, "application:app", "--processes", "1", *(["--lazy-apps"] if lazy else [])]
+    with RecordingServer(Reply(hang_up=True), tls=server_tls) as intake:
+        environ = {"INTAKE": intake.url, "EARLY": "no"}
+        with running(command, application, workers=1, **environ) as (server, port):
+            enqueued = [ask(port)]
+            intake.wait_for(1)
+            enqueued.append(ask(port))
+            server.send_signal(signal.SIGTERM)
+            server.wait(PATIENCE)
+    assert [(e["pid"], e["n"]) for e in intake.elements()] == enqueued
 
 
 def test_under_gevent_a_short_program_that_never_flushes_delivers_at_its_exit() -> None:
