@@ -140,7 +140,10 @@ class Server:
             # can't be interrupted.
             thread = threading.Thread(target=start, name="forwarder-start", daemon=True)
             thread.start()
-            thread.join()
+            # Not without a timeout: a signal that the kernel delivers to another thread does not
+            # end the wait, and its handler runs on this thread alone.
+            while thread.is_alive():
+                thread.join(LOOK_EVERY)
             if failed:
                 raise failed[0]
         except BaseException:
