@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from time import monotonic
 from typing import Any, Protocol
 
 #: Seconds between two looks of the thread that watches.
@@ -62,6 +64,7 @@ class Wakeups:
 
     def wait(self, seconds: float | None, line: Line) -> None:
         """Wait until it is time to look for a request; None: until woken."""
+        end = math.inf if seconds is None else monotonic() + seconds
         self._condition.wait(seconds)
         while self._watch and not self._watched:
             self._watch, self._watched = False, True
@@ -71,6 +74,6 @@ class Wakeups:
             finally:
                 self._watched = False
             first = line.first()
-            if first is None or first <= last:
+            if first is None or first <= last or monotonic() >= end:
                 return
             self._watch = True  # all that waits is new: the others keep up

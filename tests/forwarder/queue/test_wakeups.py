@@ -126,6 +126,25 @@ def test_a_thread_that_watches_leaves_to_the_others_what_they_keep_up_with(monke
         takers.first = lambda: None
 
 
+def test_a_thread_that_watches_returns_at_its_timeout_though_others_keep_up(monkeypatch):
+    monkeypatch.setattr(wakeups, "PAUSE", 0.001)
+    takers = Takers()
+    takers.first = lambda: takers.last() + 1  # all that waits is new, at each look
+    returned = threading.Event()
+
+    def wait() -> None:
+        with takers.lock:
+            takers.wakeups.taken()  # by another thread: this one is to watch
+            takers.wakeups.wait(0.02, takers)
+        returned.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    try:
+        assert returned.wait(20)
+    finally:
+        takers.first = lambda: None
+
+
 def test_once_nothing_is_left_no_thread_wakes_up(monkeypatch):
     monkeypatch.setattr(wakeups, "PAUSE", 0.001)
     with taking(4) as takers:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from .segment import TableSummary
 from .settled import RowSet, Settled
 
 Place = tuple[int, int, int]
+#: In the line of a route: its table's order, and its row.
+Position = tuple[float, int]
+BEFORE_ALL: Position = (-math.inf, 0)
 
 
 @dataclass(eq=False)
@@ -24,6 +28,8 @@ class Table:
 
     Args:
         segment, number: which it is.
+        order: grows along the line of its route. The numbers of segments need not: another
+            process's are put in front of the own, and the clock may have been set.
         rows, total: how many are durable, and their bytes.
         next_row: the first that was never taken from here.
         held: rows from `next_row` on that are taken all the same; they were moved here so.
@@ -31,6 +37,7 @@ class Table:
 
     segment: int
     number: int
+    order: int
     route: str
     rows: int = 0
     total: int = 0
@@ -71,13 +78,13 @@ class RouteLine:
         self._route = route
         self._clock = clock
 
-    def first(self) -> tuple[int, int] | None:
+    def first(self) -> Position | None:
         due = self._waiting.due(self._route)
         if due is not None and due <= self._clock():
-            return 0, 0
+            return BEFORE_ALL
         return self._waiting.first(self._route)
 
-    def last(self) -> tuple[int, int]:
+    def last(self) -> Position:
         return self._waiting.last(self._route)
 
 
@@ -89,6 +96,8 @@ class Waiting:
         self._by_route: dict[str, deque[Table]] = {}
         self._later: dict[str, list[tuple[float, int, Lease]]] = {}
         self._turns = itertools.count()
+        self._newer = itertools.count(1)
+        self._older = itertools.count(-1, -1)
         self._leases: dict[Place, Lease] = {}
         #: Requests just put, so that they need not be read when they are taken at once.
         self._recent: dict[Place, tuple[StoredRequest, int]] = {}
@@ -100,7 +109,10 @@ class Waiting:
         self, number: int, tables: Sequence[TableSummary], *, older: bool = False
     ) -> list[Table]:
         """A segment with what is in it; `older` than all there are, if it is not to be written."""
-        added = [Table(number, n, one.route, one.rows, one.total) for n, one in enumerate(tables)]
+        order = next(self._older if older else self._newer)
+        added = [
+            Table(number, n, order, one.route, one.rows, one.total) for n, one in enumerate(tables)
+        ]
         self._segments[number] = added
         for table in added:
             self.items += table.rows
@@ -159,17 +171,17 @@ class Waiting:
             line.popleft()
         return None
 
-    def first(self, route: str) -> tuple[int, int] | None:
-        """Segment and row of what was never taken, if there is anything."""
+    def first(self, route: str) -> Position | None:
+        """Of what was never taken, if there is anything."""
         for table in self._by_route.get(route, ()):
             if table.next_row <= table.rows:
-                return table.segment, table.next_row
+                return table.order, table.next_row
         return None
 
-    def last(self, route: str) -> tuple[int, int]:
-        """Segment and row of what was appended last."""
+    def last(self, route: str) -> Position:
+        """Of what was appended last."""
         line = self._by_route.get(route)
-        return (line[-1].segment, line[-1].rows) if line else (0, 0)
+        return (line[-1].order, line[-1].rows) if line else BEFORE_ALL
 
     def due(self, route: str) -> float | None:
         """When the first that was released may be taken; None: there is none."""
