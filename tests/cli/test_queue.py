@@ -252,9 +252,9 @@ def test_a_broker_that_cannot_be_reached_is_no_wrong_use(monkeypatch):
 def test_a_crashed_queue_can_be_looked_into_before_its_next_start(tmp_path):
     requests = [a_request(b"%d" % n) for n in range(5)]
     folder = crashed(tmp_path / "queue", requests, delivered=2)
-    assert len(listed(folder)) == 4  # the last one was put twice
+    assert len(listed(folder)) == 3
     begun = time.monotonic()
     queue = opened(folder)
-    assert len(taken_from(queue)) == 4
+    assert len(taken_from(queue)) == 3
     queue.close(5)
     assert time.monotonic() - begun < 20
