@@ -22,6 +22,7 @@ from waiting import until
 from livedebug_sender import ConfigError
 from livedebug_sender.forwarder.queue.disk import (
     disk_queue,
+    folders,
     housekeeper,
     moving,
     segment,
@@ -429,3 +430,31 @@ def test_threads_that_put_in_turn_share_their_commits(tmp_path, monkeypatch):
         thread.join()
     assert queue.stats().commits <= 15  # in two groups: 20
     queue.close(5)
+
+
+def test_a_disk_that_does_not_tell_its_free_space_refuses_until_it_does(tmp_path, monkeypatch):
+    asked = threading.Event()
+
+    def fail(_: folders.QueueFolder) -> int:
+        asked.set()
+        raise OSError(errno.EIO, "Input/output error")
+
+    queue = opened(tmp_path, put_timeout=5.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(folders.QueueFolder, "free", fail)
+        queue.put(a_request(b"put"))  # a commit looks at the free space after it
+        assert until(asked.is_set)
+        assert until(lambda: refused_at_once(queue))
+    assert until(lambda: not refused_at_once(queue))
+    assert taken_from(queue)[0].body == b"put"
+    queue.close(5)
+
+
+def refused_at_once(queue: disk_queue.DiskQueue) -> bool:
+    begun = time.monotonic()
+    try:
+        queue.put(a_request(b"another"))
+    except PutRefused:
+        assert time.monotonic() - begun < 4.0
+        return True
+    return False

@@ -222,7 +222,7 @@ class Writer:
         batch.done()
         if self._state.clock() >= self._measure_at:
             self._measure_at = self._state.clock() + _MEASURE_EVERY
-            self._state.free = self._state.folder.free()
+            self._measure()
         if segment.wal_size >= self._segment_bytes:
             self._make_short(segment)
 
@@ -289,6 +289,15 @@ class Writer:
                 self._state.active = None
                 self._state.chores.notify()
 
+    def _measure(self) -> None:
+        try:
+            free = self._state.folder.free()
+        except OSError as error:  # nothing is taken until the housekeeper learns it again
+            free = 0
+            self._state.notice("free", f"the free space can't be measured: {error}")
+        with self._state.lock:
+            self._state.free = free
+
     def _failed(self, error: Exception, batch: Batch, settled: list[Settled]) -> None:
         full = _is_full(error)
         kind, words = (
@@ -301,9 +310,8 @@ class Writer:
         # failed sync nobody knows what is on the disk. And an empty one gives room.
         if segment is not None and (not full or not self._state.waiting.live(segment.number)):
             self._complete()
-        free = self._state.folder.free()
+        self._measure()
         with self._state.lock:
-            self._state.free = free
             self._pending -= batch.bytes
             self._settled = settled + self._settled
             if self._settled:
