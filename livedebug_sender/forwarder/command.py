@@ -162,7 +162,7 @@ def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
     from .counters import Column, Counters
     from .metrics import SLOTS
     from .published import Published
-    from .server import Server, Supervisor, use_one_core
+    from .server import Server, Supervisor, cores_of_workers, use_core
 
     workers = settings.processes
     # Resolved before the fork, so that workers share what it loads, mainly certificates.
@@ -171,10 +171,11 @@ def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
         with suppress(OSError, ValueError):  # logged when a request is sent there
             routes.to(endpoint)
     counters = Counters(SLOTS, workers)
+    cores = cores_of_workers(workers) if settings.worker_cores == ONE_CORE else []
     if workers == 1:
         column = counters.column()
-        if settings.worker_cores == ONE_CORE:
-            use_one_core(0)
+        if cores:
+            use_core(cores[0])
         app = Forwarder(settings, column, routes=routes)
         server = Server(app, settings, listen, column)
         server.start()
@@ -183,8 +184,8 @@ def _server(settings: Settings, listen: Sequence[str]) -> Server | Supervisor:
     of_worker = settings.of_worker()
 
     def new_forwarder(index: int, column: Column) -> Forwarder:
-        if settings.worker_cores == ONE_CORE:
-            use_one_core(index)
+        if cores:
+            use_core(cores[index])
         published.clear(index)  # what a previous worker published
         return Forwarder(of_worker, column, published, index, routes)
 

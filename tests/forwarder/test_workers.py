@@ -22,6 +22,7 @@ from running_forwarder import ROUTES, environ
 from servers import Arrived, RecordingServer
 from waiting import until
 
+from livedebug_sender.forwarder.server import cores_of_workers, use_core
 from livedebug_sender.runtime.atomic import HAS_GIL
 
 
@@ -357,6 +358,32 @@ def test_all_threads_of_a_worker_run_on_one_core_and_each_worker_has_another(int
     (first,), (second,) = cores
     assert len(first) == len(second) == 1
     assert first != second
+
+
+@pytest.mark.skipif(not HAS_GIL, reason="without the interpreter lock threads use all cores")
+def test_single_workers_of_several_forwarders_do_not_all_use_one_core(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    assert len({cores_of_workers(1)[0] for _ in range(50)}) > 1
+
+
+@pytest.mark.skipif(not HAS_GIL, reason="without the interpreter lock threads use all cores")
+@pytest.mark.parametrize("workers", [1, 2, 3, 4, 8])
+def test_no_core_has_two_workers_while_another_has_none(workers, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 5, 6, 7})
+    cores = cores_of_workers(workers)
+    assert len(cores) == workers
+    assert len(set(cores)) == min(workers, 4)
+    assert set(cores) <= {1, 5, 6, 7}
+
+
+def test_where_cores_can_not_be_chosen_workers_use_all(monkeypatch):
+    def forbidden(*_: object) -> set[int]:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_getaffinity", forbidden)
+    assert cores_of_workers(2) == []
+    monkeypatch.setattr(os, "sched_setaffinity", forbidden)
+    use_core(0)
 
 
 def test_a_workers_threads_may_use_all_cores_if_told_so(intake):

@@ -6,7 +6,7 @@ requests without I/O, `connection` reads and writes without blocking, `worker` h
 one process, `supervisor` in several. `cores` and `memory` limit what a process uses.
 """
 
-from .cores import use_one_core
+from .cores import cores_of_workers, use_core
 from .listening import DEFAULT_LISTEN, SOCKET_MODE, check_address
 from .memory import use_one_arena
 from .server import NotServingYet, Server, stopped_by_signals
@@ -19,7 +19,8 @@ __all__ = [
     "Server",
     "Supervisor",
     "check_address",
+    "cores_of_workers",
     "stopped_by_signals",
+    "use_core",
     "use_one_arena",
-    "use_one_core",
 ]
