@@ -25,6 +25,9 @@ from .routes import Route
 
 logger = logging.getLogger("livedebug_sender")
 
+#: Seconds until the queue is asked again after it failed unexpectedly.
+_AFTER_FAILURE = 0.5
+
 
 @dataclass
 class DeliveryCounts:
@@ -99,7 +102,12 @@ class RouteDelivery:
 
     def _run(self, transport: Transport) -> None:
         while not self._stopping:
-            taken = self._queue.take(self._route.path)
+            try:
+                taken = self._queue.take(self._route.path)
+            except Exception as error:  # ours, or no memory; the thread has to go on
+                self._note("queue", f"the queue failed: {type(error).__name__}")
+                time.sleep(_AFTER_FAILURE)
+                continue
             if taken is None:
                 break
             if self._stopping:

@@ -19,6 +19,7 @@ from waiting import until
 from livedebug_sender import ConfigError
 from livedebug_sender.delivery import backoff
 from livedebug_sender.forwarder import Forwarder, Settings, store_and_forward
+from livedebug_sender.forwarder.queue.disk.segment import Segment
 
 NOWHERE = "http://127.0.0.1:9"
 #: Requests of a route that may be under way at once.
@@ -235,3 +236,24 @@ def test_any_queue_but_memory_means_store_and_forward(tmp_path):
     settings = Settings.from_env(environ(NOWHERE, LIVEDEBUG_FORWARDER_QUEUE=f"disk:{tmp_path}"))
     assert settings.mode == "store-and-forward"
     assert Settings.from_env(environ(NOWHERE)).mode == "pass-through"
+
+
+def test_a_request_that_cannot_be_read_for_want_of_memory_is_delivered_later(
+    tmp_path, monkeypatch, caplog
+):
+    with RecordingServer(503) as intake, on_disk(intake.url, tmp_path) as forwarder:
+        for n in range(CONNECTIONS + 1):
+            assert forwarder.post(ROUTES[2], b"[%d]" % n).status == 202
+    read = Segment.row
+    failures = itertools.count()
+
+    def failing(self: Segment, table: int, row: int) -> Any:
+        if next(failures) <= CONNECTIONS:  # each thread that delivers gets to see one
+            raise MemoryError
+        return read(self, table, row)
+
+    monkeypatch.setattr(Segment, "row", failing)
+    with RecordingServer() as intake, on_disk(intake.url, tmp_path) as forwarder:
+        forwarder.app.start()
+        assert len(intake.wait_for(CONNECTIONS + 1)) == CONNECTIONS + 1
+    assert "the queue failed: MemoryError" in caplog.text

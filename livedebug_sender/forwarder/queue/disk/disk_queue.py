@@ -21,7 +21,7 @@ from .state import DiskState
 from .waiting import Lease, RouteLine
 from .writer import Writer
 
-#: Seconds until a request is tried again whose file can't be opened.
+#: Seconds until a request is tried again whose file can't be opened or read now.
 UNOPENABLE_FOR = 1.0
 
 
@@ -63,7 +63,12 @@ class DiskQueue:
             lease = self._next(route, until)
             if lease is None:
                 return None
-            request = self._read(lease)
+            try:
+                request = self._read(lease)
+            except BaseException:  # ours, or no memory: it is not lost
+                with self._state.lock:
+                    self._state.waiting.release(lease, self._state.clock() + UNOPENABLE_FOR)
+                raise
             if request is None:
                 continue
             lease.size = request.size
