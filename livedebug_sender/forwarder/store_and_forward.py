@@ -41,7 +41,7 @@ _MAX_ADDITIONAL_BYTES = 64 * 1024 * 1024
 #: Seconds after which another forwarder may have taken this one's place.
 _BACK_AFTER = 5
 #: Seconds after which opening a queue is tried again.
-_OPEN_AGAIN = 5
+OPEN_AGAIN = 5
 #: Seconds between two checks whether everything is delivered.
 _LOOK = 0.02
 #: How long before the end of the time to close deliveries are aborted, so that the queue can be
@@ -133,13 +133,13 @@ class StoreAndForward:
         if not problem:
             self._lock.acquire()
         elif monotonic() < again_at or not self._lock.acquire(blocking=False):
-            raise _unavailable(problem, _OPEN_AGAIN)
+            raise _unavailable(problem, OPEN_AGAIN)
         try:
             return self._open()
         except ConfigError as error:
             if str(error) != problem:
                 logger.error("tracers get a 503: %s", error)
-            raise _unavailable(str(error), _OPEN_AGAIN) from None
+            raise _unavailable(str(error), OPEN_AGAIN) from None
         finally:
             self._lock.release()
 
@@ -155,7 +155,7 @@ class StoreAndForward:
             try:
                 opened = _Opened(self._settings, self._new_transport)
             except ConfigError as error:
-                self._failed = (str(error), monotonic() + _OPEN_AGAIN)
+                self._failed = (str(error), monotonic() + OPEN_AGAIN)
                 raise
             self._opened = opened
             self._failed = ("", 0.0)

@@ -295,7 +295,13 @@ def test_under_gunicorn_a_queue_that_cannot_be_opened_is_a_503_that_says_why(tmp
     port = free_port()
     address = f"127.0.0.1:{port}"
     variables = environ("http://127.0.0.1:1", LIVEDEBUG_FORWARDER_QUEUE=f"disk:{folder}")
-    with started((*GUNICORN, "--bind", address, *preload, APP), variables) as process:
+    config = tmp_path / "gunicorn.conf.py"
+    config.write_text(
+        "from livedebug_sender.forwarder import store_and_forward\n"
+        "store_and_forward.OPEN_AGAIN = 1\n"
+    )
+    command = (*GUNICORN, "--bind", address, "--config", str(config), *preload, APP)
+    with started(command, variables) as process:
         process.wait_for("Booting worker(?s:.*)Booting worker")
         for _ in range(10):
             status, body = ask(address, "POST", ROUTES[1], b"[1]")
@@ -357,12 +363,13 @@ def test_on_sigterm_while_its_queue_is_still_opened_it_exits_with_0(tmp_path, wo
 @pytest.mark.waits
 def test_kafka_that_cannot_be_reached_is_said_before_it_forwards(monkeypatch, caplog):
     topic = pytest.importorskip("livedebug_sender.forwarder.queue.kafka.topic")
-    monkeypatch.setattr(topic, "PATIENCE", 1.0)
+    monkeypatch.setattr(topic, "PATIENCE", 0.3)
     broker = f"127.0.0.1:{free_port()}"
     arguments = ["--listen", "127.0.0.1:0", "--workers", "1", "--queue", f"kafka://{broker}/topic"]
+    arguments += ["--worker-cores", "any"]  # the tests that follow in this process need all
     result = CliRunner().invoke(forward, arguments, env=environ("http://127.0.0.1:1"))
     assert result.exit_code == 1
-    assert f"no Kafka broker of kafka://{broker}/topic answers within 1 s" in result.output
+    assert f"no Kafka broker of kafka://{broker}/topic answers within 0.3 s" in result.output
     assert "Connection refused" in result.output
     assert "expected: host:port of brokers" in result.output
     assert "Usage:" not in result.output
