@@ -137,7 +137,10 @@ class RecordingServer:
             self.news.notify_all()
         reply = self.answer(arrived)
         reply = Reply(reply) if isinstance(reply, int) else reply
-        handler.send_response(reply.status)
+        if "Date" in reply.headers:
+            handler.send_response_only(reply.status)
+        else:
+            handler.send_response(reply.status)
         for name, value in reply.headers.items():
             handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(reply.body)))

@@ -1,6 +1,6 @@
 """Intakes that are in trouble for a second or two, and certificates that are no good.
 
-Real servers, and the real backoff.
+Real servers, and the real backoff but where `_short_backoff` is used.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from servers import Arrived, RawServer, RecordingServer, Reply, cut, drip, hang
 from simulated_retries import World
 
 from livedebug_sender import Sender
+from livedebug_sender.delivery import backoff
 
 Make = Callable[..., Sender]
 if TYPE_CHECKING:
@@ -51,7 +52,12 @@ def all_arrived(sender: Sender, wanted: list[dict[str, Any]], intake: RecordingS
     assert set(arrived) == {payload["n"] for payload in wanted}
 
 
-def after_a_while(status: int, retry_after: Callable[[], str] | None) -> Any:
+@pytest.fixture
+def _short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST", 0.1)
+
+
+def after_a_while(status: int, headers: dict[str, str]) -> Any:
     """An answer that is a success once `TROUBLE` has passed since the first request."""
     began: list[float] = []
 
@@ -59,37 +65,41 @@ def after_a_while(status: int, retry_after: Callable[[], str] | None) -> Any:
         began.append(time.monotonic())
         if began[-1] - began[0] >= TROUBLE:
             return 202
-        return Reply(status, {"Retry-After": retry_after()} if retry_after else {})
+        return Reply(status, headers)
 
     return answer
 
 
 @pytest.mark.waits
 @pytest.mark.parametrize(
-    "retry_after",
-    [None, lambda: "1", lambda: formatdate(time.time() + 2, usegmt=True)],
-    ids=["without Retry-After", "seconds", "a date"],
+    ("status", "headers"),
+    [
+        (503, {}),
+        (503, {"Retry-After": "1"}),
+        (429, {"Date": formatdate(0, usegmt=True), "Retry-After": formatdate(1, usegmt=True)}),
+    ],
+    ids=["503", "503 and seconds", "429 and a date"],
 )
-@pytest.mark.parametrize("status", [503, 429])
 def test_an_intake_that_refuses_for_a_second_gets_everything(
-    make_sender: Make, status: int, retry_after: Callable[[], str] | None
+    make_sender: Make, status: int, headers: dict[str, str]
 ) -> None:
-    with RecordingServer(after_a_while(status, retry_after)) as intake:
+    with RecordingServer(after_a_while(status, headers)) as intake:
         sender = make_sender(intake.url)
         all_arrived(sender, offer(sender), intake)
         # Full jitter from half a second on: a few tries for each track, not a flood.
         assert sender.stats().retries <= 60
-        if retry_after:
+        if headers:
             assert sender.stats().retries <= 3 * len(TRACKS)
 
 
 @pytest.mark.waits
+@pytest.mark.usefixtures("_short_backoff")
 @pytest.mark.parametrize("fault", [cut, hang, drip])
 def test_an_intake_whose_answers_do_not_come_for_a_second_gets_everything(
     make_sender: Make, fault: Any
 ) -> None:
     with RawServer(fault) as troubled:
-        sender = make_sender(troubled.url, timeout=0.5)
+        sender = make_sender(troubled.url, timeout=0.3)
         wanted = offer(sender)
         assert troubled.arrived.wait(10)
         assert not sender.flush(TROUBLE)
@@ -98,6 +108,7 @@ def test_an_intake_whose_answers_do_not_come_for_a_second_gets_everything(
 
 
 @pytest.mark.waits
+@pytest.mark.usefixtures("_short_backoff")
 def test_an_intake_that_goes_away_in_use_and_comes_back_gets_everything_in_order(
     make_sender: Make,
 ) -> None:
@@ -146,7 +157,7 @@ def test_a_certificate_that_is_no_good_gets_neither_key_nor_payload(
 
 
 @pytest.mark.waits
-@pytest.mark.usefixtures("trusted")
+@pytest.mark.usefixtures("trusted", "_short_backoff")
 def test_once_its_certificate_is_renewed_an_intake_gets_everything(
     make_sender: Make, authority: trustme.CA, server_tls: ssl.SSLContext
 ) -> None:
@@ -161,6 +172,7 @@ def test_once_its_certificate_is_renewed_an_intake_gets_everything(
 
 
 @pytest.mark.waits
+@pytest.mark.usefixtures("_short_backoff")
 def test_a_host_name_that_can_not_be_resolved_for_a_second_loses_nothing(
     make_sender: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +264,7 @@ def may_grow(max_queue_mib: int) -> float:
     return max_queue_mib * 1.048576 * 1.4 + 25
 
 
+@pytest.mark.waits
 @flat
 def test_a_thousand_payloads_of_1_mb_to_a_hanging_intake_stay_within_the_bound() -> None:
     with RawServer(hang) as intake:
@@ -262,6 +275,7 @@ def accept(connection: Any, over: Any) -> None:
     connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 
+@pytest.mark.waits
 @flat
 def test_a_stalled_additional_endpoint_piles_no_memory_up() -> None:
     with RawServer(accept) as intake, RawServer(hang) as stalled:
