@@ -41,7 +41,7 @@ WARM = """
 
 def test_additional_endpoints_that_hang_starve_no_other_at_exit() -> None:
     script = f"""{WARM}
-        sender = Sender(config, shutdown_timeout=3)
+        sender = Sender(config, shutdown_timeout=1.5)
         sender.enqueue("logs", b"{{}}")
     """
     with RecordingServer() as intake, RecordingServer() as second, RawServer(hang) as stuck:
@@ -62,7 +62,7 @@ def test_a_name_that_is_looked_up_for_ever_holds_no_exit_and_starves_no_other(be
             threading.Event().wait()
         socket.getaddrinfo = stall
         {WARM}
-        sender = Sender(config, shutdown_timeout=3)
+        sender = Sender(config, shutdown_timeout=1.5)
         sender.enqueue("logs", b"{{}}")
         if {begun}:
             assert asked.wait(20)

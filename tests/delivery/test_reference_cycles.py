@@ -27,9 +27,11 @@ from servers import (
 
 PROGRAM = """
     import gc
-    config.set_endpoint(Endpoint(sys.argv[1], timeout=0.2))
-    config.set_symdb_endpoint(Endpoint(sys.argv[1], timeout=0.2))
-    sender = Sender(config, linger=0, max_payload_bytes=2**22, retry_for=0.4)
+    from livedebug_sender.delivery import backoff
+    backoff.FIRST = 0.05
+    config.set_endpoint(Endpoint(sys.argv[1], timeout=0.1))
+    config.set_symdb_endpoint(Endpoint(sys.argv[1], timeout=0.1))
+    sender = Sender(config, linger=0, max_payload_bytes=2**22, retry_for=0.2)
 
     def deliver():
         sender.enqueue("logs", b'{"a":"' + b"x" * 2**21 + b'"}')
@@ -39,8 +41,7 @@ PROGRAM = """
     deliver()  # what the first one loads leaves some
     gc.collect()
     gc.set_debug(gc.DEBUG_SAVEALL)
-    for _ in range(2):
-        deliver()
+    deliver()
     stats = sender.stats()
     assert IS_WELL or stats.retries or stats.dropped, stats
     gc.collect()

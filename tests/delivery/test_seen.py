@@ -145,6 +145,7 @@ def test_drops_are_told_of_while_the_worker_waits_for_its_retry(
         sender.close(0)
 
 
+@pytest.mark.usefixtures("_quick")
 def test_when_it_is_over_is_told_with_what_it_cost(make_sender: Make, lines: Lines) -> None:
     port = free_port()
     sender = make_sender(f"http://127.0.0.1:{port}", max_queue_items=10)
@@ -210,6 +211,7 @@ def test_of_a_flood_of_trouble_little_is_written(make_sender: Make, lines: Lines
     assert max(map(len, warnings)) <= 500
 
 
+@pytest.mark.usefixtures("_quick")
 def test_no_line_is_written_by_who_enqueues_nor_while_it_holds_its_log_handlers_lock(
     make_sender: Make, lines: Lines
 ) -> None:
