@@ -156,6 +156,7 @@ def test_a_signal_to_a_worker_alone_stops_nothing(process):
     assert metric(process.address(), "workers_replaced_total") == 0
 
 
+@pytest.mark.waits
 def test_the_queue_of_every_worker_is_in_the_metrics_and_delivered_at_the_end():
     gate = threading.Event()
 
@@ -204,6 +205,7 @@ def other_threads_that_get(number: signal.Signals, pid: int) -> list[int]:
 
 # A signal that comes while another thread leaves a section that blocks signals, as those that
 # start the threads of Kafka's client do, may be received by that thread.
+@pytest.mark.waits
 @pytest.mark.parametrize(
     ("workers", "receiver"), [("1", "main thread"), ("1", "other thread"), ("2", "main thread")]
 )
@@ -234,6 +236,7 @@ LIMITED = ("sh", "-c", 'ulimit -n 120; exec "$@"', "sh")
 WITH_40_PLACES = ("--listen", "127.0.0.1:0", "--workers", "2", "--max-at-once", "8")
 
 
+@pytest.mark.waits
 def test_more_connections_than_there_may_be_wait_for_one_to_end(intake):
     head = f"POST {ROUTES[2]} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[".encode()
     with forwarding(intake.url, *WITH_40_PLACES, prefix=LIMITED) as process:
@@ -255,14 +258,33 @@ def test_more_connections_than_there_may_be_wait_for_one_to_end(intake):
             client.close()
 
 
+PATIENT = """
+from livedebug_sender.forwarder.command import forward
+forward()
+"""
+#: Looks each 50 ms at workers that show life each 20 ms, and that are patient for 0.2 s where
+#: connections are short.
+IMPATIENT = f"""
+from livedebug_sender.forwarder.server import connection, supervisor, worker
+supervisor.LOOK_EVERY, worker.LOOK_EVERY = 0.05, 0.02
+supervisor.SILENT_AFTER, supervisor.KILLED_AFTER = 20, 60
+worker.IF_FULL = connection.Patience(0.2, 0.2, 0.5)
+{PATIENT}"""
+
+
 @pytest.mark.waits
 @pytest.mark.parametrize(
-    "begun",
-    [b"", b"POST / HT", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"],
-    ids=["silent", "in a head", "idle"],
+    ("begun", "program"),
+    [
+        (b"", IMPATIENT),
+        (b"POST / HT", IMPATIENT),
+        (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", PATIENT),
+    ],
+    ids=["silent", "in a head", "idle, and the real patience"],
 )
-def test_connections_that_hold_all_places_of_all_workers_make_room(intake, begun):
-    with forwarding(intake.url, *WITH_40_PLACES, prefix=LIMITED) as process:
+def test_connections_that_hold_all_places_of_all_workers_make_room(intake, begun, program):
+    command = (*LIMITED, sys.executable, "-c", program, *WITH_40_PLACES)
+    with started(command, environ(intake.url)) as process:
         host, _, port = process.address().rpartition(":")
         held = [socket.create_connection((host, int(port))) for _ in range(100)]
         for sock in held:
@@ -275,16 +297,6 @@ def test_connections_that_hold_all_places_of_all_workers_make_room(intake, begun
         for sock in held:
             sock.close()
         assert "all connections are in use" in "".join(process.lines)
-
-
-#: Looks each 50 ms at workers that show life each 20 ms.
-IMPATIENT = """
-from livedebug_sender.forwarder.server import supervisor, worker
-supervisor.LOOK_EVERY, worker.LOOK_EVERY = 0.05, 0.02
-supervisor.SILENT_AFTER, supervisor.KILLED_AFTER = 20, 80
-from livedebug_sender.forwarder.command import forward
-forward()
-"""
 
 
 @pytest.mark.waits

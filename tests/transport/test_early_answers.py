@@ -61,7 +61,7 @@ def test_a_callers_session_hears_a_server_that_answers_and_stops_reading_too(
         closing(Transport(requests.Session)) as transport,
     ):
         for number in (1, 2):
-            response = transport.post(request_to(server.url, *LARGE, timeout=1.0))
+            response = transport.post(request_to(server.url, *LARGE, timeout=0.3))
             assert (response.status, response.body) == (413, b"long")
             assert server.connections == number
 
@@ -76,7 +76,7 @@ def test_to_a_callers_session_a_server_that_only_stops_reading_is_a_timeout(
         closing(Transport(requests.Session)) as transport,
         pytest.raises(TimedOut),
     ):
-        transport.post(request_to(server.url, *LARGE, timeout=0.3))
+        transport.post(request_to(server.url, *LARGE, timeout=0.1))
 
 
 @pytest.mark.parametrize("session_factory", [None, requests.Session], ids=["own", "session"])
@@ -108,7 +108,9 @@ def test_a_batch_refused_before_it_was_read_is_split_and_not_lost(
                 connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
 
     with Picky(b"", then) as server:
-        sender = make_sender(server.url, retry_for=5.0, session_factory=session_factory)
+        sender = make_sender(
+            server.url, timeout=1.0, retry_for=5.0, session_factory=session_factory
+        )
         for _ in range(30):
             assert sender.enqueue("logs", LARGE[0])
         assert sender.flush(20)
