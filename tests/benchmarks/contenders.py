@@ -510,7 +510,8 @@ def idle(url: str, seconds: float) -> Figures:
     time.sleep(1)
     start = _switches()
     time.sleep(seconds)
-    woken = _switches() - start
+    # Not of the sums: a thread that ends meanwhile takes its count along.
+    woken = sum(count - start.get(thread, 0) for thread, count in _switches().items())
     sender.close()
     return {"wakeups": float(woken), "before": before}
 
@@ -519,14 +520,15 @@ def _payload_of_its_own(size: int) -> bytes:
     return b'{"a":"%s"}' % os.urandom(size // 2 - 4).hex().encode()
 
 
-def _switches() -> int:
-    """Context switches of this process's other threads so far."""
-    total = 0
-    for thread in os.listdir("/proc/self/task"):
-        if int(thread) != threading.get_native_id():
-            with open(f"/proc/self/task/{thread}/status") as status:
-                total += sum(int(line.split()[1]) for line in status if "ctxt_switches" in line)
-    return total
+def _switches() -> dict[int, int]:
+    """Context switches so far of each of this process's other threads."""
+    counts = {}
+    for thread in map(int, os.listdir("/proc/self/task")):
+        if thread != threading.get_native_id():
+            with suppress(OSError), open(f"/proc/self/task/{thread}/status") as status:
+                found = [int(line.split()[1]) for line in status if "ctxt_switches" in line]
+                counts[thread] = sum(found)
+    return counts
 
 
 def _status(name: str) -> int:
