@@ -57,7 +57,8 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command()
+# The same as for the group: click keeps the help option with which a command is first used.
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--listen",
     multiple=True,

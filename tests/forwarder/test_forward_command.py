@@ -253,6 +253,7 @@ def test_each_option_is_in_the_help_with_its_variable_and_default():
     for option in OPTIONS:
         assert f"--{option.name.replace('_', '-')}" in text
         assert f"[default: {option.default}; LIVEDEBUG_FORWARDER_{option.name.upper()}]" in text
+    assert "-h, --help" in text
 
 
 @pytest.mark.parametrize("mode", ["pass-through", "store-and-forward"])
