@@ -44,7 +44,7 @@ class _Route:
         self.ready: deque[_Kept] = deque()
         #: A heap of (when it may be taken, tie-breaker, request).
         self.later: list[tuple[float, int, _Kept]] = []
-        self.wakeups = Wakeups(lock)
+        self.wakeups = Wakeups(lock, self)
 
     def append(self, request: StoredRequest, size: int) -> None:
         self._last += 1
@@ -132,7 +132,7 @@ class MemoryQueue:
                 left = min(waits) - self._clock() if waits else None
                 if until is not None and until <= self._clock():
                     return None
-                kept_for.wakeups.wait(left, kept_for)
+                kept_for.wakeups.wait(left)
         return None
 
     def acknowledge(self, taken: Taken) -> None:

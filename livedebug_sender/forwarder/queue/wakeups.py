@@ -32,9 +32,11 @@ class Wakeups:
 
     Args:
         lock: the queue's, held during each call.
+        line: the requests of the route.
     """
 
-    def __init__(self, lock: threading.Lock) -> None:
+    def __init__(self, lock: threading.Lock, line: Line) -> None:
+        self._line = line
         self._condition = threading.Condition(lock)
         #: Does a thread watch?
         self._watched = False
@@ -62,18 +64,18 @@ class Wakeups:
         self._watch = False
         self._condition.notify_all()
 
-    def wait(self, seconds: float | None, line: Line) -> None:
+    def wait(self, seconds: float | None) -> None:
         """Wait until it is time to look for a request; None: until woken."""
         end = math.inf if seconds is None else monotonic() + seconds
         self._condition.wait(seconds)
         while self._watch and not self._watched:
             self._watch, self._watched = False, True
-            last = line.last()
+            last = self._line.last()
             try:
                 self._condition.wait(PAUSE)
             finally:
                 self._watched = False
-            first = line.first()
+            first = self._line.first()
             if first is None or first <= last or monotonic() >= end:
                 return
             self._watch = True  # all that waits is new: the others keep up

@@ -18,7 +18,7 @@ class Takers:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.wakeups = Wakeups(self.lock)
+        self.wakeups = Wakeups(self.lock, self)
         self.numbers: list[int] = []
         self.asleep = 0
         self.looks = 0
@@ -51,7 +51,7 @@ class Takers:
                     if self._ended:
                         return
                     self.asleep += 1
-                    self.wakeups.wait(None, self)
+                    self.wakeups.wait(None)
                     self.asleep -= 1
                     self.looks += 1
                 self.taken.setdefault(thread, []).append(self.numbers.pop(0))
@@ -135,7 +135,7 @@ def test_a_thread_that_watches_returns_at_its_timeout_though_others_keep_up(monk
     def wait() -> None:
         with takers.lock:
             takers.wakeups.taken()  # by another thread: this one is to watch
-            takers.wakeups.wait(0.02, takers)
+            takers.wakeups.wait(0.02)
         returned.set()
 
     threading.Thread(target=wait, daemon=True).start()

@@ -18,7 +18,7 @@ from .loading import load
 from .row import DamagedSegment, request_of
 from .segment import ClosedSegment, TableSummary, UnopenableSegment
 from .state import DiskState
-from .waiting import Lease, RouteLine
+from .waiting import Lease
 from .writer import Writer
 
 #: Seconds until a request is tried again whose file can't be opened or read now.
@@ -171,7 +171,6 @@ class DiskQueue:
     def _next(self, route: str, until: float | None) -> Lease | None:
         state = self._state
         wakeups = state.wakeups[route]
-        line = RouteLine(state.waiting, route, state.clock)
         with state.lock:
             while not state.closed:
                 now = state.clock()
@@ -187,7 +186,7 @@ class DiskQueue:
                 if until is not None and now >= until:
                     return None
                 ends = [end for end in (until, due) if end is not None]
-                wakeups.wait(min(ends) - now if ends else None, line)
+                wakeups.wait(min(ends) - now if ends else None)
         return None
 
     def _read(self, lease: Lease) -> StoredRequest | None:

@@ -15,7 +15,7 @@ from ..stored_request import StoredRequest
 from ..wakeups import Wakeups
 from .folders import QueueFolder
 from .segment import Segment, TableSummary
-from .waiting import Waiting
+from .waiting import RouteLine, Waiting
 
 #: Seconds after which a tracer may try again.
 RETRY_AFTER = 5.0
@@ -49,11 +49,14 @@ class DiskState:
         self.problems = LogLimiter()
         # Guards: everything below. Held for moments only, never during I/O but a `stat`.
         self.lock = threading.Lock()
-        #: Of the threads that take, by route.
-        self.wakeups = {route: Wakeups(self.lock) for route in options.routes}
         #: There is something for the housekeeper.
         self.chores = threading.Condition(self.lock)
         self.waiting = Waiting(min(MAX_RECENT_BYTES, options.max_bytes))
+        #: Of the threads that take, by route.
+        self.wakeups = {
+            route: Wakeups(self.lock, RouteLine(self.waiting, route, clock))
+            for route in options.routes
+        }
         self.files: dict[int, Segment] = {}
         #: Which segments' requests a segment's `settled` speaks of, by its number.
         self.refers: dict[int, set[int]] = {}

@@ -127,6 +127,7 @@ class Writer:
     def _add(self, additions: Sequence[Addition], settled: Sequence[Settled]) -> Batch:
         batch = self._batch
         size = sum(addition.size for addition in additions)
+        # The first to come, and the last of the group.
         if len(batch.waiters) + 1 in (1, self._group):
             self._work.notify()
         batch.additions += additions
