@@ -51,16 +51,12 @@ class _EarlyAnswers(HTTPConnection):
         return not self._has_unsent and super().is_connected
 
 
-class _HTTP(_EarlyAnswers):
-    pass
-
-
 class _HTTPS(_EarlyAnswers, HTTPSConnection):
     pass
 
 
 #: Keyed by urllib3's own classes; a class of the caller's is not replaced.
-_CONNECTIONS: dict[Any, Any] = {HTTPConnection: _HTTP, HTTPSConnection: _HTTPS}
+_CONNECTIONS: dict[Any, Any] = {HTTPConnection: _EarlyAnswers, HTTPSConnection: _HTTPS}
 
 
 def hear_early_answers(
