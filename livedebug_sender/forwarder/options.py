@@ -51,13 +51,15 @@ class Option:
         return _METAVARS.get(self.parse)
 
 
-def _one_of(choices: tuple[str, ...]) -> Callable[[str, object], object]:
+def _choice(name: str, choices: tuple[str, ...], help: str) -> Option:
+    """An option with few values, the first of which is the default."""
+
     def parse(name: str, value: object) -> object:
         if value not in choices:
             raise ConfigError(f"{name} is {value!r:.80}; expected: {' or '.join(choices)}")
         return value
 
-    return parse
+    return Option(name, parse, choices[0], help, choices[0], choices)
 
 
 def _parse_flag(name: str, value: object) -> object:
@@ -91,22 +93,16 @@ _METAVARS = {
 }
 
 OPTIONS = (
-    Option(
+    _choice(
         "mode",
-        _one_of(MODES),
-        PASS_THROUGH,
-        "What a tracer gets: the intake's answer, or a 202 at once (store-and-forward).",
-        PASS_THROUGH,
         MODES,
+        "What a tracer gets: the intake's answer, or a 202 at once (store-and-forward).",
     ),
     Option("workers", _parse_workers, "one for each core", "Worker processes.", None),
-    Option(
+    _choice(
         "worker_cores",
-        _one_of(CORES),
-        ONE_CORE,
-        "The cores that a worker's threads may use: one, the next one for each worker, or any.",
-        ONE_CORE,
         CORES,
+        "The cores that a worker's threads may use: one, the next one for each worker, or any.",
     ),
     Option("timeout", parse_seconds, "10s", "For one request to the intake.", 10.0),
     Option("max_body_bytes", parse_size, "25MiB", "The largest body that is accepted.", 25 * MiB),
