@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from programs import run
 from servers import RawServer, RecordingServer, drip, hang
+from waiting import until
 
 from livedebug_sender import Endpoint, Sender
 from livedebug_sender.runtime import threads
@@ -76,10 +77,7 @@ def test_closing_ends_the_threads(make_sender: Make) -> None:
         sender.enqueue("logs", b"{}")
         sender.enqueue("diagnostics", b"{}")
         assert sender.close(10)
-        end = time.monotonic() + 10
-        while len(ours()) > len(before) and time.monotonic() < end:
-            time.sleep(0.01)
-        assert len(ours()) <= len(before)
+        assert until(lambda: len(ours()) <= len(before))
 
 
 def test_what_can_not_be_sent_in_time_is_counted_as_shutdown(make_sender: Make) -> None:
