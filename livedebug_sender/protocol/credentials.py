@@ -7,6 +7,7 @@ store no credentials.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # In lower case.
 _KNOWN = frozenset(
@@ -37,8 +38,19 @@ _NONE = frozenset(("x-datadog-test-session-token", "dd-session-id"))
 _FIELD = re.compile(r"(api|app|application)[-_]?key$|token$|secret$|password$", re.IGNORECASE)
 
 
+#: Maximum characters of a cached name: clients choose names, and the cache has 1,024.
+_MAX_REMEMBERED = 256
+
+
 def is_credential(name: str) -> bool:
     """Whether a header is a credential, by its name in any case."""
+    if len(name) > _MAX_REMEMBERED:
+        return _is_credential.__wrapped__(name)
+    return _is_credential(name)
+
+
+@lru_cache(maxsize=1024)
+def _is_credential(name: str) -> bool:
     name = name.lower()
     return name in _KNOWN or (name not in _NONE and _SOUNDS_LIKE_ONE.search(name) is not None)
 

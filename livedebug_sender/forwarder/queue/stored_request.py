@@ -33,6 +33,8 @@ from ...protocol.credentials import is_credential
 VERSION = 1
 MAGIC = b"LDQR"
 _FIXED = struct.Struct(">4sIB3xIQ")
+# `json.dumps` would make one anew for each request.
+_HEAD = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 #: The checksum covers everything from here on.
 _COVERED = 8
 # Control characters, and characters that are not a byte.
@@ -82,17 +84,8 @@ class StoredRequest:
 
 def encode_envelope(request: StoredRequest) -> bytes:
     """The binary format without the body."""
-    head = json.dumps(
-        [
-            request.route,
-            request.request_id,
-            request.received_at,
-            request.query,
-            request.headers,
-        ],
-        ensure_ascii=False,
-        separators=(",", ":"),
-    ).encode("utf-8", "surrogatepass")
+    fields = request.route, request.request_id, request.received_at, request.query, request.headers
+    head = _HEAD.encode(fields).encode("utf-8", "surrogatepass")
     fixed = _FIXED.pack(MAGIC, 0, VERSION, len(head), len(request.body))
     checksum = zlib.crc32(request.body, zlib.crc32(head, zlib.crc32(fixed[_COVERED:])))
     return _FIXED.pack(MAGIC, checksum, VERSION, len(head), len(request.body)) + head
