@@ -16,6 +16,7 @@ from sample_data import KEY
 from livedebug_sender.forwarder import Forwarder, Settings
 from livedebug_sender.forwarder.counters import (
     CLOSED_CONNECTIONS,
+    IN_FLIGHT,
     RECEIVING_BYTES,
     Column,
     Counters,
@@ -68,6 +69,10 @@ class Running:
     @property
     def receiving_bytes(self) -> int:
         return self._column.total(RECEIVING_BYTES)
+
+    @property
+    def in_flight(self) -> int:
+        return self._column.total(IN_FLIGHT)
 
     @property
     def closed_connections(self) -> int:

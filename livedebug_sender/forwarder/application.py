@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from ..transport.light_environment import environment_of
 from ..transport.routes import Routes
 from ..units import parse_seconds
 from .counters import ENDING, Column, Counters
+from .exchange import Exchange
 from .info import agent_headers, info_page
 from .limits import InFlightLimit, body_size, read_body
 from .metrics import CONTENT_TYPE, SLOTS, Metrics, state_of
@@ -20,7 +20,6 @@ from .pass_through import PassThrough
 from .published import Published
 from .queue.request_queue import NEARLY_FULL
 from .replies import HTTPError, Reply, in_json
-from .rewriting import new_request_id, outgoing_head
 from .routes import ROUTES, Route, swallowed_kind
 from .settings import Settings
 from .store_and_forward import StoreAndForward
@@ -89,11 +88,44 @@ class Forwarder:
             reply = self._reply(environ)
         except HTTPError as error:
             reply = error.reply
-        except Exception as error:  # a bug of ours; its text may contain data of the request
-            logger.error("the forwarder failed: %s", type(error).__name__)
-            reply = in_json({"error": "the forwarder failed; see its log"}, 500)
+        except Exception as error:
+            reply = _failed(error)
         start_response(reply.status_line, reply.lines)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else reply.pieces
+
+    def answer_later(self, environ: WSGIEnvironment, answer: Callable[[Reply], None]) -> bool:
+        """Begin to answer a request that a durable queue is to store, without blocking.
+
+        Args:
+            answer: called exactly once, on any thread, maybe before this returns. It must
+                neither block nor raise.
+
+        Returns:
+            False: not begun; call the application instead.
+        """
+        route = ROUTES.get(environ["PATH_INFO"])
+        stored = self._stored
+        if route is None or stored is None or not stored.answers_later:
+            return False
+        if environ["REQUEST_METHOD"] != "POST":
+            return False
+        exchange = self._exchange(route, environ)
+
+        def finish(reply: Reply) -> None:
+            try:
+                exchange.finish(reply)
+                reply.headers += self._agent_headers
+            finally:
+                answer(reply)
+
+        try:
+            head, body = exchange.receive(self._settings.host_tags)
+            stored.forward_async(route, head, body, finish)
+        except HTTPError as error:
+            finish(error.reply)
+        except Exception as error:
+            finish(_failed(error))
+        return True
 
     def start(self) -> None:
         """Start to deliver requests from an earlier run; otherwise the first request does.
@@ -148,25 +180,21 @@ class Forwarder:
         return self._swallow(kind, environ)
 
     def _forward(self, route: Route, environ: WSGIEnvironment) -> Reply:
-        begun = time.monotonic()
-        max_bytes = self._settings.max_body_bytes
-        read = 0
+        exchange = self._exchange(route, environ)
         try:
-            size = body_size(environ, max_bytes)
-            reserved = max_bytes if size is None else size
-            self._in_flight.acquire(reserved)
-            try:
-                body = read_body(environ, size, max_bytes)
-                read = len(body)
-                head = outgoing_head(environ, route, self._settings.host_tags, new_request_id())
-                reply = self._mode.forward(route, head, body)
-            finally:
-                self._in_flight.release(reserved)
+            head, body = exchange.receive(self._settings.host_tags)
+            reply = self._mode.forward(route, head, body)
         except HTTPError as error:
             reply = error.reply
-        seconds = time.monotonic() - begun
-        self._metrics.count(route.path, reply.status, reply.from_intake, read, seconds)
+        except BaseException:
+            exchange.release()
+            raise
+        exchange.finish(reply)
         return reply
+
+    def _exchange(self, route: Route, environ: WSGIEnvironment) -> Exchange:
+        max_bytes = self._settings.max_body_bytes
+        return Exchange(route, environ, max_bytes, self._in_flight, self._metrics)
 
     def _swallow(self, kind: str, environ: WSGIEnvironment) -> Reply:
         """Read, count and discard traces and the like."""
@@ -196,6 +224,12 @@ class Forwarder:
         self.publish()
         page = self._metrics.page(self._in_flight.read(), self._published.read())
         return Reply(200, [("Content-Type", CONTENT_TYPE)], page)
+
+
+def _failed(error: Exception) -> Reply:
+    """The answer for a bug of ours, whose text may contain data of the request."""
+    logger.error("the forwarder failed: %s", type(error).__name__)
+    return in_json({"error": "the forwarder failed; see its log"}, 500)
 
 
 def _check_method(method: str, *allowed: str) -> None:

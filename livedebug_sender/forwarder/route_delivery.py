@@ -194,7 +194,6 @@ class RouteDelivery:
 
     def _note(self, kind: str, words: str) -> None:
         self._problems.note((self._route.path, kind), f"{self._route.path}: {words}")
-        self._problems.report()
 
     @property
     def _host(self) -> str:

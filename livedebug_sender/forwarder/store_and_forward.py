@@ -15,11 +15,12 @@ from ..delivery.dual_shipping import ADDITIONAL_SHARE, AdditionalEndpointWorker,
 from ..errors import ConfigError
 from ..protocol.endpoint import Endpoint
 from ..runtime.clock import monotonic
-from ..runtime.log_limiter import LogLimiter
+from ..runtime.log_reporter import LogReporter
 from ..stats import Stats
 from ..transport.routes import Routes
 from ..transport.transport import Transport
 from .queue.opening import open_queue
+from .queue.put_timeouts import PutTimeouts
 from .queue.request_queue import (
     PutRefused,
     QueueFull,
@@ -28,7 +29,7 @@ from .queue.request_queue import (
     RequestQueue,
 )
 from .queue.stored_request import StoredRequest
-from .replies import HTTPError, Reply, in_json
+from .replies import HTTPError, Reply
 from .rewriting import Head
 from .route_delivery import DeliveryCounts, RouteDelivery
 from .routes import ROUTES, Route
@@ -93,20 +94,38 @@ class StoreAndForward:
         """
         if self._closed:
             raise _closing()
-        request_id = head.headers["DD-REQUEST-ID"]
-        request = StoredRequest(route.path, request_id, time.time(), head.query, head.headers, body)
         opened = self._here()
         try:
-            opened.queue.put(request)
+            opened.queue.put(_stored(route, head, body))
         except PutRefused as refused:
-            status = 429 if isinstance(refused, QueueFull) else 503
-            opened.problems.note(
-                (route.path, str(refused)), f"{route.path}: {refused}, tracers get a {status}"
-            )
-            opened.problems.report()
-            retry_after = ("Retry-After", str(max(1, round(refused.retry_after))))
-            raise HTTPError(status, f"{refused}; try again later", retry_after) from None
-        return in_json({}, 202)
+            raise opened.refusal(route, refused) from None
+        return _accepted()
+
+    @property
+    def answers_later(self) -> bool:
+        """Whether to call `forward_async`: a durable queue is open.
+
+        A queue in memory blocks nobody either, but then one thread would receive all requests,
+        and take 6,400 of a burst a second instead of 10,000.
+        """
+        opened = self._mine()
+        return opened is not None and opened.queue.durable and not self._closed
+
+    def forward_async(
+        self, route: Route, head: Head, body: bytes, answer: Callable[[Reply], None]
+    ) -> None:
+        """As `forward`, but without waiting for the queue.
+
+        Args:
+            answer: called exactly once, with what `forward` would answer, on any thread;
+                not if this raises.
+        """
+        opened = self._here()
+
+        def stored(refused: PutRefused | None) -> None:
+            answer(opened.refusal(route, refused).reply if refused else _accepted())
+
+        opened.put_timeouts.put(_stored(route, head, body), stored)
 
     def stats(self) -> Stats:
         opened = self._mine()
@@ -170,6 +189,15 @@ class StoreAndForward:
         return opened if opened is not None and opened.process == os.getpid() else None
 
 
+def _stored(route: Route, head: Head, body: bytes) -> StoredRequest:
+    request_id = head.headers["DD-REQUEST-ID"]
+    return StoredRequest(route.path, request_id, time.time(), head.query, head.headers, body)
+
+
+def _accepted() -> Reply:
+    return Reply(202, [("Content-Type", "application/json")], b"{}\n")
+
+
 def _closing() -> HTTPError:
     return _unavailable("shutting down", _BACK_AFTER)
 
@@ -184,8 +212,12 @@ class _Opened:
     def __init__(self, settings: Settings, new_transport: Callable[[], Transport]) -> None:
         self.process = os.getpid()
         self._new_transport = new_transport
-        self.problems = LogLimiter()
-        self.queue: RequestQueue = open_queue(settings.queue, queue_options(settings))
+        # Its lines are written on a thread of its own: a log that hangs must not hold up the thread
+        # that stores requests, or the only one that receives them.
+        self.problems = LogReporter()
+        options = queue_options(settings)
+        self.queue: RequestQueue = open_queue(settings.queue, options)
+        self.put_timeouts = PutTimeouts(self.queue, options.put_timeout)
         self._settings = settings
         self._dual_shipping = DualShipping(self._new_worker)
         self._counts = DeliveryCounts()
@@ -205,6 +237,15 @@ class _Opened:
         ]
         for route in self._routes:
             route.start()
+
+    def refusal(self, route: Route, refused: PutRefused) -> HTTPError:
+        """What the tracer of a refused request gets; noted for the log."""
+        status = 429 if isinstance(refused, QueueFull) else 503
+        self.problems.note(
+            (route.path, str(refused)), f"{route.path}: {refused}, tracers get a {status}"
+        )
+        retry_after = ("Retry-After", str(max(1, round(refused.retry_after))))
+        return HTTPError(status, f"{refused}; try again later", retry_after)
 
     def stats(self) -> Stats:
         queue = self.queue.stats()
@@ -247,10 +288,11 @@ class _Opened:
         while any(route.under_way for route in self._routes) and monotonic() < ended_by:
             time.sleep(_LOOK)
         self._lost = self.queue.close(max(at_least, cut_at - monotonic()))
+        self.put_timeouts.close()
         self._dual_shipping.close(cut_at, monotonic)
         if self._lost:
             self.problems.note("shutdown", "stored requests dropped (shutdown)", self._lost)
-        self.problems.report(final=True)
+        self.problems.close()
         return not self._lost
 
     def _new_worker(self, endpoint: Endpoint) -> AdditionalEndpointWorker:

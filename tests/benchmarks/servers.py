@@ -45,6 +45,9 @@ class _OnOurs:
 
     __call__ = staticmethod(app)
 
+    def answer_later(self, environ: object, answer: object) -> bool:
+        return False
+
     def start(self) -> None: ...
 
     def publish(self) -> None: ...

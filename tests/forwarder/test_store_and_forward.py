@@ -189,6 +189,7 @@ def test_the_log_tells_of_a_full_queue_once_and_only_if_a_tracer_was_refused(cap
             while 429 not in answers:  # past the first of the queues that is full
                 assert "full" not in caplog.text
                 answers.append(forwarder.post(ROUTES[2]).status)
+            assert until(lambda: "queue is full, tracers get a 429" in caplog.text)
             for _ in range(5):
                 assert forwarder.post(ROUTES[2]).status == 429
             assert caplog.text.count("full") == 1

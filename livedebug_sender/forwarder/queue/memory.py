@@ -14,6 +14,9 @@ from types import MappingProxyType
 from .age import AgeClock
 from .request_queue import (
     FLOODING_SHARE,
+    RETRY_AFTER,
+    PutCallback,
+    PutRefused,
     QueueFull,
     QueueOptions,
     QueueStats,
@@ -22,9 +25,6 @@ from .request_queue import (
 )
 from .stored_request import StoredRequest
 from .wakeups import Wakeups
-
-#: Seconds after which a tracer may try again when the queue is full.
-RETRY_AFTER = 5.0
 
 
 @dataclass(eq=False)
@@ -111,6 +111,14 @@ class MemoryQueue:
             route = self._routes[request.route]
             route.append(request, size)
             route.wakeups.put()
+
+    def put_async(self, request: StoredRequest, callback: PutCallback) -> None:
+        try:
+            self.put(request)
+        except PutRefused as refused:
+            callback(refused)
+        else:
+            callback(None)
 
     def take(self, route: str, timeout: float | None = None) -> Taken | None:
         until = None if timeout is None else self._clock() + timeout

@@ -1,13 +1,13 @@
 """The interface of a queue of stored requests; implemented in memory, on disk and in Kafka.
 
-Once `put` has returned, the request is delivered at least once, as far as the kind of queue
-allows (`RequestQueue.durable`). `take` grants a lease: the request stays in the queue until it
-is acknowledged or buried, and is delivered again after a crash.
+Once `put` has returned, or `put_async` has confirmed it, the request is delivered at least once, as
+far as the kind of queue allows (`RequestQueue.durable`). `take` grants a lease: the request stays
+in the queue until it is acknowledged or buried, and is delivered again after a crash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -21,6 +21,10 @@ from .stored_request import StoredRequest
 FLOODING_SHARE = FLOOD_SHARE  # as in a sender
 #: The fullness from which a queue is nearly full.
 NEARLY_FULL = 0.8
+#: Seconds after which a tracer whose request was refused may try again.
+RETRY_AFTER = 5.0
+#: Seconds beyond `QueueOptions.put_timeout`, so that a queue can say itself why it refuses.
+PUT_MARGIN = 1.0
 
 
 class QueueUnreachable(ConfigError):
@@ -47,6 +51,11 @@ class QueueUnavailable(PutRefused):
     """The queue can't store it now: the disk fails, the brokers are unreachable, it is closed."""
 
 
+def late() -> QueueUnavailable:
+    """The refusal of a request that was not stored in time."""
+    return QueueUnavailable("the queue did not answer in time", RETRY_AFTER)
+
+
 @dataclass(frozen=True)
 class QueueOptions:
     """The options of all kinds of queues. Sizes in bytes, times in seconds.
@@ -59,7 +68,8 @@ class QueueOptions:
         min_free: on disk: nothing is accepted while less space is free.
         max_age: older requests are dropped as expired.
         max_dead_bytes: maximum size of dead letters; the oldest are deleted first.
-        put_timeout: maximum duration of a `put`.
+        put_timeout: seconds until a request that is not stored is refused; the answer may come
+            2 s later.
         kafka_min_replicas: a topic with fewer replicas is refused.
         kafka_config: a file of librdkafka properties; "": none.
     """
@@ -132,6 +142,10 @@ class QueueStats:
         return self.fullness >= NEARLY_FULL
 
 
+#: Called with None once a request is stored, or with the reason why it is refused.
+PutCallback = Callable[["PutRefused | None"], None]
+
+
 class RequestQueue(Protocol):
     """For any number of threads of one process. Only `put` and `take` block."""
 
@@ -145,6 +159,14 @@ class RequestQueue(Protocol):
         Raises:
             QueueFull, QueueUnavailable: it is not queued, or that is unknown. From a
                 `durable` queue it may be delivered nevertheless.
+        """
+
+    def put_async(self, request: StoredRequest, callback: PutCallback) -> None:
+        """As `put`, but without waiting: no thread has to be woken for each request.
+
+        Args:
+            callback: called once, on any thread, maybe before this returns. It must neither
+                block nor raise. If the disk hangs it is not called: see `PutTimeouts`.
         """
 
     def take(self, route: str, timeout: float | None = None) -> Taken | None:

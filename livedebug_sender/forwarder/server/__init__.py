@@ -1,9 +1,10 @@
 """The forwarder's server: HTTP/1.1 for a WSGI application, on threads and an epoll.
 
 It is small, and compared with other servers in docs/forwarder.rst. `http1` parses and validates
-requests without I/O, `connection` reads and writes without blocking, `worker` has the threads,
-`wsgi` calls the application, `listening` has the listening sockets, `server` runs everything in
-one process, `supervisor` in several. `cores` and `memory` limit what a process uses.
+requests without I/O, `connection` reads and writes without blocking, `worker` serves connections on
+the threads of a `thread_pool`, `interface` is what an application has, `wsgi` calls it, `listening`
+has the listening sockets, `server` runs everything in one process, `supervisor` in several. `cores`
+and `memory` limit what a process uses.
 """
 
 from .cores import cores_of_workers, use_core

@@ -1,7 +1,8 @@
 """One client's connection: receives requests and sends responses, without blocking.
 
 Each step does what the socket allows and returns what to wait for. Only one thread at a time
-uses a connection; between steps it is registered with the epoll of a `Worker`.
+uses a connection; between steps it is registered with the epoll of a `Worker` or, while its answer
+is pending, with nobody: whoever sends the answer registers it again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .http1 import ChunkedBody, RequestError, RequestHead, SizedBody, parse_head
 # Enough for a head with a small body; of a large body, this much is copied once.
 _PIECE = 16 * 1024
 _LARGE_PIECE = 64 * 1024
-#: Pieces read from one client before other clients get their turn.
+#: Pieces read from one client before other clients get their turn; of a chunked body, one.
 _TURN = 16
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -45,6 +46,7 @@ class Wait(Enum):
 
     INPUT = "input"
     OUTPUT = "output"
+    ANSWER = "answer"  # it is pending; whoever sends it registers the connection again
     NOTHING = "nothing"  # it is finished
 
 
@@ -100,7 +102,7 @@ class Connection:
         return self.busy or self._begun
 
     def receive(self) -> IncomingRequest | None:
-        """The next complete request; None while a part of it is missing.
+        """The next complete request; None while a part of it is missing or not read yet.
 
         Raises:
             RequestError: it is refused. The caller sends the response, with `last`.
@@ -246,7 +248,10 @@ class Connection:
     def _receive_body(self) -> BytesIO | None:
         reader = self._reader
         assert reader is not None
-        while not reader.done:
+        # Chunks of a byte each keep a thread busy for long.
+        for _ in range(1 if isinstance(reader, ChunkedBody) else _TURN):
+            if reader.done:
+                break
             if isinstance(reader, ChunkedBody):
                 piece = self._receive(_LARGE_PIECE)
                 if piece is None:
@@ -261,7 +266,7 @@ class Connection:
                 if not count:
                     raise ConnectionResetError("the connection ended in a body")
                 reader.advance(count)
-        return reader.body
+        return reader.body if reader.done else None
 
     def _receive(self, size: int) -> bytes | None:
         try:

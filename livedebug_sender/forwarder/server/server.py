@@ -10,18 +10,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ..counters import CLOSED_CONNECTIONS, FIRST_METRIC, HEARTBEATS, Column, Counters
 from ..limits import BodyBytesLimit
 from ..options import PASS_THROUGH
 from ..settings import Settings
+from .interface import Application
 from .listening import Listeners, room_for_connections
 from .worker import Worker
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from wsgiref.types import StartResponse, WSGIEnvironment
 
 logger = logging.getLogger("livedebug_sender")
 
@@ -30,26 +27,6 @@ LOOK_EVERY = 1.0
 _TO_LEAVE = 0.5
 #: Seconds of the time to finish that are reserved for copies to additional endpoints.
 _LAST_COPIES = 1.0
-
-
-class Application(Protocol):
-    """A WSGI application that is started and closed."""
-
-    def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]: ...
-
-    def start(self) -> None:
-        """Called in each process before it serves; ConfigError if something is not available."""
-
-    def publish(self) -> None:
-        """Called about every second: publish metrics for the other processes."""
-
-    def end_soon(self) -> None:
-        """Called when the server accepts no more connections."""
-
-    def close(self, timeout: float) -> bool:
-        """Deliver what is queued; False if something had to be dropped for lack of time."""
 
 
 class Serving:

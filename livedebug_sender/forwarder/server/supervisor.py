@@ -30,8 +30,9 @@ from ..counters import (
     Counters,
 )
 from ..settings import Settings
+from .interface import Application
 from .listening import Listeners, room_for_connections
-from .server import LOOK_EVERY, Application, Serving
+from .server import LOOK_EVERY, Serving
 
 logger = logging.getLogger("livedebug_sender")
 

@@ -1,7 +1,11 @@
 """The threads that serve connections: each takes the next ready connection from one epoll.
 
-A thread handles a request from its beginning to its end, so that no request is passed between
-threads; a connection that is idle occupies no thread.
+A connection that is idle occupies no thread. A thread handles a request from its beginning to its
+end, so that no request is passed between threads, with one exception.
+
+Requests for a durable queue are answered later, by the thread that stores them: waking a thread for
+each of them, all at once, took a seventh more CPU. Since they do not block, a single thread
+receives all of them: several, competing for the interpreter's lock, took another seventh.
 """
 
 from __future__ import annotations
@@ -13,24 +17,28 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ...runtime.log_limiter import LogLimiter
 from ..limits import BodyBytesLimit
+from ..replies import Reply
 from ..settings import Settings
 from .connection import Connection, IncomingRequest, Patience, Wait
 from .http1 import RequestError, RequestHead
+from .interface import Application
 from .memory import FreedMemory
+from .thread_pool import ThreadPool
 from .wsgi import answer, answer_of, variables
-
-if TYPE_CHECKING:
-    from wsgiref.types import WSGIApplication
 
 logger = logging.getLogger("livedebug_sender")
 
 #: Threads in addition to `max_at_once`, for /health, /metrics and 503 responses.
 SPARE_THREADS = 4
+#: Requests answered later after which a thread ends, if another one is free: many, since starting a
+#: thread takes as long as receiving a few requests.
+_LEAVE_AFTER = 100
 _IDLE_TIMEOUT = 120.0
 #: The limits while other connections wait to be accepted.
 IF_FULL = Patience(idle=1.0, head=1.0, rest=5.0)
@@ -51,12 +59,12 @@ class Worker:
     Args:
         app: called on its threads, on up to `max_at_once` and a few more at a time.
         closed: called once for each connection that has ended, on any thread.
-        every_second: called about that often, on a separate thread.
+        every_second: called about that often, on a separate thread, as it may block.
     """
 
     def __init__(
         self,
-        app: WSGIApplication,
+        app: Application,
         settings: Settings,
         body_bytes: BodyBytesLimit,
         closed: Callable[[], None],
@@ -70,22 +78,22 @@ class Worker:
         receive = settings.receive_timeout
         self._patience = Patience(_IDLE_TIMEOUT, receive, receive)
         self._log = LogLimiter()
-        self._max_threads = settings.max_at_once + SPARE_THREADS
+        self._threads = ThreadPool(self._serve, settings.max_at_once + SPARE_THREADS)
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
         self._ending = False
         self._stopped = threading.Event()
-        # Protects the list of threads, and the number of waiting ones.
-        self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
-        self._waiting = 0
         # Closing one end keeps the other readable, so that every thread notices.
         self._end_read, self._end_write = socket.socketpair()
 
     def start(self) -> None:
         self._epoll.register(self._end_read.fileno(), select.EPOLLIN)
-        self._add_thread()
-        threading.Thread(target=self._look_after, name="forwarder-timeouts", daemon=True).start()
+        self._threads.start()
+        for work, name in (
+            (self._look_after, "timeouts"),
+            (self._run_every_second, "every-second"),
+        ):
+            threading.Thread(target=work, name=f"forwarder-{name}", daemon=True).start()
 
     def adopt(self, sock: socket.socket) -> None:
         """Take over a connection, and serve it."""
@@ -136,43 +144,31 @@ class Worker:
     def stop(self, timeout: float) -> None:
         """Let the threads end, and close the connections that are still open."""
         self._stopped.set()
+        self._threads.stop()
         self._end_write.close()
         for connection in list(self._connections.values()):
             connection.abort()
         until = time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
-        if not any(thread.is_alive() for thread in self._threads):
+        if self._threads.join(until):
             self._epoll.close()
             self._end_read.close()
 
-    def _add_thread(self) -> None:
-        thread = threading.Thread(target=self._serve, name="forwarder", daemon=True)
-        thread.start()
-        self._threads.append(thread)
-
     def _serve(self) -> None:
-        poll, connections = self._epoll.poll, self._connections
+        answered_later = 0
         while True:
-            with self._lock:
-                self._waiting += 1
-            ready = poll(None, 1)
-            with self._lock:
-                self._waiting -= 1
-                more = not self._waiting and len(self._threads) < self._max_threads
-                if more and not self._stopped.is_set():
-                    try:
-                        self._add_thread()
-                    except RuntimeError:  # a system limit: continue with the existing threads
-                        logger.warning("no further thread can be started")
+            ready = self._epoll.poll(None, 1)
             if self._stopped.is_set():
                 return
             for descriptor, _ in ready:
-                connection = connections.get(descriptor)
+                connection = self._connections.get(descriptor)
                 if connection is not None:
-                    self._step(descriptor, connection)
+                    answered_later += self._step(descriptor, connection) is Wait.ANSWER
+            if answered_later >= _LEAVE_AFTER:
+                answered_later = 0
+                if self._threads.try_leave():
+                    return
 
-    def _step(self, descriptor: int, connection: Connection) -> None:
+    def _step(self, descriptor: int, connection: Connection) -> Wait:
         """Do what can be done on a connection without waiting for its client."""
         try:
             wait = self._turn(connection)
@@ -181,6 +177,11 @@ class Worker:
         except Exception as error:  # a bug of ours; its text may contain data of the request
             logger.error("a connection failed: %s", type(error).__name__)
             wait = Wait.NOTHING
+        if wait is not Wait.ANSWER:
+            self._wait_for(wait, descriptor, connection)
+        return wait
+
+    def _wait_for(self, wait: Wait, descriptor: int, connection: Connection) -> None:
         if wait is Wait.NOTHING:
             # Before its descriptor can be reused.
             del self._connections[descriptor]
@@ -213,26 +214,57 @@ class Worker:
         environ = variables(request, connection.peer)
         del request
         try:
-            out, last = answer_of(self._app, environ, head, last=last)
+            if self._app.answer_later(environ, partial(self._send_later_answer, connection, head)):
+                return Wait.ANSWER
+            out, last = self._call(environ, head, last)
         except Exception as error:  # as above
             logger.error("a request failed: %s", type(error).__name__)
             last = True
             out = _refusal(RequestError(500, "the forwarder failed; see its log"))
         return connection.send(out, last=last)
 
+    def _call(self, environ: dict[str, Any], head: RequestHead, last: bool) -> tuple[bytes, bool]:
+        """Have the application answer a request, for which it may block."""
+        self._threads.block()
+        try:
+            return answer_of(self._app, environ, head, last=last)
+        finally:
+            self._threads.unblock()
+
+    def _send_later_answer(self, connection: Connection, head: RequestHead, reply: Reply) -> None:
+        """Send an answer that was to come later, from any thread."""
+        last = self._ending or not head.keep_alive
+        try:
+            out = answer(reply.status_line, reply.lines, reply.body, head, last=last)
+            wait = connection.send(out, last=last)
+        except OSError:
+            wait = Wait.NOTHING
+        except Exception as error:  # as above
+            logger.error("an answer failed: %s", type(error).__name__)
+            wait = Wait.NOTHING
+        if wait is Wait.INPUT and connection.has_input:
+            wait = Wait.OUTPUT  # at once: a thread goes on with the next request
+        try:
+            self._wait_for(wait, connection.sock.fileno(), connection)
+        except (OSError, ValueError):  # the epoll is closed, or there is no memory for it
+            connection.abort()
+
     def _look_after(self) -> None:
         """Close idle connections, and those of clients that send or read too slowly."""
         freed = FreedMemory()
         while not self._stopped.wait(LOOK_EVERY):
-            try:
-                self._every_second()
-            except Exception as error:  # timeouts of clients must still be enforced
-                logger.error("a periodic task failed: %s", type(error).__name__)
             now = time.monotonic()
             freed.look(now)
             for connection in list(self._connections.values()):
                 if connection.overdue(now, self._patience):
                     connection.abort()
+
+    def _run_every_second(self) -> None:
+        while not self._stopped.wait(LOOK_EVERY):
+            try:
+                self._every_second()
+            except Exception as error:  # ours; the next one may succeed
+                logger.error("a periodic task failed: %s", type(error).__name__)
 
 
 def _refusal(error: RequestError) -> bytes:

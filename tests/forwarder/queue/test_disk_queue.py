@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from crashed_queues import crashed, opened, segments, taken_from, waiting_in
 from descriptors import descriptors
-from queue_kinds import OTHER_ROUTE, ROUTE, a_request
+from queue_kinds import OTHER_ROUTE, ROUTE, a_request, queue_options
 from waiting import until
 
 from livedebug_sender import ConfigError
@@ -55,6 +55,17 @@ def test_an_emptied_queue_leaves_an_empty_folder(tmp_path):
         "requeued",
         "set-aside",
     ]
+
+
+def test_to_write_down_nothing_holds_up_nobody(tmp_path):
+    of_queue = state.DiskState(queue_options(), folders.QueueFolder(tmp_path))
+    of_disk = writer.Writer(of_queue)
+    of_disk.start()
+    of_disk.write((), (), PATIENCE)
+    told: list[PutRefused | None] = []
+    of_disk.put(a_request(), told.append)
+    assert until(lambda: told == [None])
+    assert of_disk.close(PATIENCE)
 
 
 def test_a_file_goes_as_soon_as_all_in_it_is_delivered(tmp_path):

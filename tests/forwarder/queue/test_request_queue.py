@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue as queues
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,11 @@ from queue_kinds import KINDS, OTHER_ROUTE, ROUTE, QueueMaker, a_request, queue_
 from waiting import until
 
 from livedebug_sender.forwarder.queue.disk import housekeeper
-from livedebug_sender.forwarder.queue.request_queue import QueueFull, QueueUnavailable
+from livedebug_sender.forwarder.queue.request_queue import (
+    PutRefused,
+    QueueFull,
+    QueueUnavailable,
+)
 
 PATIENCE = 20.0
 
@@ -31,6 +36,26 @@ def test_what_was_put_is_taken_whole(opened):
     taken = queue.take(ROUTE, PATIENCE)
     assert taken.request == sent
     assert taken.redeliveries == 0
+
+
+def test_what_was_put_async_can_be_taken_once_that_is_confirmed(opened):
+    queue = opened()
+    requests = [a_request(b"%d" % n) for n in range(20)]
+    told: queues.SimpleQueue[PutRefused | None] = queues.SimpleQueue()
+    for request in requests:
+        queue.put_async(request, told.put)
+    assert [told.get(timeout=PATIENCE) for _ in requests] == [None] * 20
+    taken = [queue.take(ROUTE, PATIENCE).request for _ in requests]
+    assert taken == requests
+    assert told.empty()
+
+
+def test_a_refusal_of_what_was_put_async_is_told(opened):
+    queue = opened()
+    queue.close(5.0)
+    told: list[PutRefused | None] = []
+    queue.put_async(a_request(), told.append)
+    assert [type(one) for one in told] == [QueueUnavailable]
 
 
 def test_requests_of_a_route_come_in_the_order_they_came_in(opened):

@@ -3,7 +3,7 @@
 ========================  ================================================================
 ``disk_queue``            the queue: `put`, `take` and the rest, from the parts below
 ``writer``                its thread that commits what came meanwhile (group commit)
-``batch``                 what one commit writes, and the threads that wait for it
+``batch``                 what one commit writes, and whom to tell of it
 ``housekeeper``           its thread for what is slow: sealing, moving, burying, expiring
 ``waiting``               what waits and what is taken: in memory, knows no disk
 ``settled``               which requests are done with, and how that is written down

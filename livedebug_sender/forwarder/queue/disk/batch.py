@@ -1,14 +1,12 @@
-"""What one commit writes, and the threads that wait for it."""
+"""What one commit writes, and whom to tell of it."""
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 
-from ..request_queue import PutRefused, QueueUnavailable
+from ..request_queue import RETRY_AFTER, PutCallback, PutRefused
 from ..stored_request import StoredRequest
 from .settled import Settled
-from .state import RETRY_AFTER
 from .waiting import Place
 
 
@@ -29,25 +27,16 @@ class Batch:
     additions: list[Addition] = field(default_factory=list)
     settled: list[Settled] = field(default_factory=list)
     bytes: int = 0
-    #: One for each thread that waits, locked until the commit is done. Not one event for all,
-    #: whose waiters would then compete for its lock.
-    waiters: list[threading.Lock] = field(default_factory=list)
-    failure: tuple[type[PutRefused], str] | None = None
+    #: One for each put.
+    callbacks: list[PutCallback] = field(default_factory=list)
 
-    def waiter(self) -> threading.Lock:
-        lock = threading.Lock()
-        lock.acquire()
-        self.waiters.append(lock)
-        return lock
+    def committed(self) -> None:
+        """Tell all who put."""
+        for callback in self.callbacks:
+            callback(None)
 
-    def done(self) -> None:
-        for lock in self.waiters:
-            lock.release()
-
-    def wait(self, waiter: threading.Lock, timeout: float) -> None:
-        """Until it is committed; PutRefused if it is not, or not in `timeout` seconds."""
-        if not waiter.acquire(timeout=timeout):
-            raise QueueUnavailable("the disk did not answer in time", RETRY_AFTER)
-        if self.failure:
-            kind, words = self.failure
-            raise kind(words, RETRY_AFTER)
+    def refused(self, kind: type[PutRefused], words: str) -> None:
+        """Tell all who put why it is not committed."""
+        for callback in self.callbacks:
+            # One for each, since each may be raised by another thread.
+            callback(kind(words, RETRY_AFTER))

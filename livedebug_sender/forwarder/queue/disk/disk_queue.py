@@ -9,7 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..age import AgeClock
-from ..request_queue import QueueOptions, QueueStats, Taken
+from ..confirmation import Confirmation
+from ..request_queue import PutCallback, QueueOptions, QueueStats, Taken
 from ..stored_request import StoredRequest
 from .dead_letters import DeadLetters
 from .folders import QueueFolder
@@ -55,7 +56,12 @@ class DiskQueue:
         self._housekeeper.start(damaged)
 
     def put(self, request: StoredRequest) -> None:
-        self._writer.put(request, self._state.options.put_timeout)
+        confirmation = Confirmation()
+        self.put_async(request, confirmation)
+        confirmation.wait(self._state.options.put_timeout)
+
+    def put_async(self, request: StoredRequest, callback: PutCallback) -> None:
+        self._writer.put(request, callback)
 
     def take(self, route: str, timeout: float | None = None) -> Taken | None:
         until = None if timeout is None else self._state.clock() + timeout

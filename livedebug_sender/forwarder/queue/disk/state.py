@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 
 from ....runtime.log_limiter import LogLimiter
 from ..age import AgeClock
-from ..request_queue import FLOODING_SHARE, QueueFull, QueueOptions
+from ..request_queue import FLOODING_SHARE, RETRY_AFTER, QueueFull, QueueOptions
 from ..stored_request import StoredRequest
 from ..wakeups import Wakeups
 from .folders import QueueFolder
 from .segment import Segment, TableSummary
 from .waiting import RouteLine, Waiting
 
-#: Seconds after which a tracer may try again.
-RETRY_AFTER = 5.0
 #: Requests just put that are kept in memory as well, in bytes.
 MAX_RECENT_BYTES = 32 * 1024 * 1024
 

@@ -1,8 +1,8 @@
 """The thread that commits: all that was put while it was busy, in one transaction (group commit).
 
 It waits only for clients that put with the last commit and so are about to put again, for at most
-half the time of a commit. Requests that are done with are noted every `SETTLE_AFTER` seconds: after
-a crash those delivered since are delivered again.
+twice the time of a commit, and `MAX_GROUP_WAIT`. Requests that are done with are noted every
+`SETTLE_AFTER` seconds: after a crash those delivered since are delivered again.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import threading
 from collections.abc import Sequence
 from time import monotonic
 
-from ..request_queue import QueueFull, QueueUnavailable
+from ..confirmation import Confirmation
+from ..request_queue import RETRY_AFTER, PutCallback, PutRefused, QueueFull, QueueUnavailable
 from ..stored_request import StoredRequest, encode_envelope
 from .batch import Addition, Batch
 from .row import Row, new_row
 from .segment import Segment, TableSummary
 from .segment_files import new_segment_path
 from .settled import Settled, encode_settled
-from .state import RETRY_AFTER, DiskState
+from .state import DiskState
 from .waiting import Table
 
 #: Bytes after which a segment is complete, unless the queue's bound is small.
@@ -36,7 +37,7 @@ SETTLE_AFTER = 0.05
 #: Or that many.
 _SETTLE_ITEMS = 5000
 #: Seconds that a commit waits at most for those that put with the last one.
-MAX_GROUP_WAIT = 0.01
+MAX_GROUP_WAIT = 0.002
 #: Seconds between two looks at what the disk has left; in between its own writes are counted.
 _MEASURE_EVERY = 0.1
 #: Seconds after a failed commit until what is done with is tried again.
@@ -71,34 +72,37 @@ class Writer:
     def start(self) -> None:
         self._thread.start()
 
-    def put(self, request: StoredRequest, timeout: float) -> None:
-        """As `RequestQueue.put`."""
+    def put(self, request: StoredRequest, callback: PutCallback) -> None:
+        """As `RequestQueue.put_async`."""
         if request.route not in self._state.wakeups:
             raise ValueError(f"the route is {request.route!r:.80}; this queue keeps no such")
         addition = Addition(request, request.size, encode_envelope(request))
-        with self._state.lock:
-            if self._state.closed:
-                raise QueueUnavailable("shutting down", RETRY_AFTER)
-            try:
-                self._state.check_room(request, addition.size, self._pending)
-            except QueueFull:
-                self._room_is_wanted = True
-                self._work.notify()
-                raise
-            batch = self._add([addition], ())
-            waiter = batch.waiter()
-        batch.wait(waiter, timeout)
+        try:
+            with self._state.lock:
+                if self._state.closed:
+                    raise QueueUnavailable("shutting down", RETRY_AFTER)
+                try:
+                    self._state.check_room(request, addition.size, self._pending)
+                except QueueFull:
+                    self._room_is_wanted = True
+                    self._work.notify()
+                    raise
+                self._add([addition], (), callback)
+        except PutRefused as refused:
+            callback(refused)
 
     def write(
         self, additions: Sequence[Addition], settled: Sequence[Settled], timeout: float
     ) -> None:
         """Write down what lies elsewhere so far; PutRefused if that can't be done now."""
+        if not additions and not settled:
+            return
+        confirmation = Confirmation()
         with self._state.lock:
             if self._ending:
                 raise QueueUnavailable("shutting down", RETRY_AFTER)
-            batch = self._add(additions, settled)
-            waiter = batch.waiter()
-        batch.wait(waiter, timeout)
+            self._add(additions, settled, confirmation)
+        confirmation.wait(timeout)
 
     def settle(self, settled: Sequence[Settled]) -> None:
         """Write down what is done with, soon. The state's lock is held."""
@@ -124,17 +128,19 @@ class Writer:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _add(self, additions: Sequence[Addition], settled: Sequence[Settled]) -> Batch:
+    def _add(
+        self, additions: Sequence[Addition], settled: Sequence[Settled], callback: PutCallback
+    ) -> None:
         batch = self._batch
         size = sum(addition.size for addition in additions)
-        # The first to come, and the last of the group.
-        if len(batch.waiters) + 1 in (1, self._group):
-            self._work.notify()
         batch.additions += additions
         batch.settled += settled
         batch.bytes += size
+        batch.callbacks.append(callback)
         self._pending += size
-        return batch
+        # The first to come, and the last of the group.
+        if len(batch.callbacks) in (1, self._group):
+            self._work.notify()
 
     def _run(self) -> None:
         while True:
@@ -169,10 +175,11 @@ class Writer:
         """Wait for those that put with the last commit, as they will soon put again.
 
         Otherwise a few clients form two groups, each of which waits for the other's commit: 15 %
-        fewer requests a second at 8 clients. A wait of a fixed time made it six times as slow.
+        fewer requests a second at 8 clients. A wait of a fixed time, before every commit, made it
+        six times as slow.
         """
-        until = monotonic() + min(MAX_GROUP_WAIT, self._commit_seconds / 2)
-        while 0 < len(self._batch.waiters) < self._group and not self._ending:
+        until = monotonic() + min(MAX_GROUP_WAIT, 2 * self._commit_seconds)
+        while 0 < len(self._batch.callbacks) < self._group and not self._ending:
             left = until - monotonic()
             if left <= 0:
                 break
@@ -214,13 +221,13 @@ class Writer:
             seconds = monotonic() - begun
             counts.commit_seconds += seconds
             self._commit_seconds += (seconds - self._commit_seconds) / 8
-            self._group = len(batch.waiters) + len(self._batch.waiters)
+            self._group = len(batch.callbacks) + len(self._batch.callbacks)
             self._state.refers[segment.number].update(one.segment for one in entries)
             self._enter(batch, rows)
             self._state.bytes += grown
             self._state.free -= grown
             self._pending -= batch.bytes
-        batch.done()
+        batch.committed()
         if self._state.clock() >= self._measure_at:
             self._measure_at = self._state.clock() + _MEASURE_EVERY
             self._measure()
@@ -318,8 +325,7 @@ class Writer:
             if self._settled:
                 self._settle_at = self._state.clock() + _AFTER_FAILURE
             self._state.chores.notify()
-        batch.failure = kind, words
-        batch.done()
+        batch.refused(kind, words)
         self._state.notice("full" if full else "commit", words)
 
 

@@ -1,4 +1,4 @@
-"""Writes records, and waits until the brokers have confirmed them."""
+"""Writes records, and tells when the brokers have confirmed them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import confluent_kafka as kafka
 
 from ....runtime.log_limiter import LogLimiter
 from ....runtime.threads import start_thread
-from ..request_queue import QueueUnavailable
+from ..confirmation import Confirmation
+from ..request_queue import PUT_MARGIN, RETRY_AFTER, PutCallback, QueueUnavailable
 from .clients import KafkaPlace, make, producer_settings
 from .records import OVERHEAD, Record
 
-#: ``Retry-After`` for tracers, in seconds.
-RETRY_AFTER = 5.0
 #: Seconds between puts that probe the brokers while none confirm.
 _PROBE_EVERY = 1.0
 #: Seconds for which a partition that did not confirm is avoided while others do.
 _RETRY_PARTITION = 10.0
 
-#: Called with whether all records of a call were confirmed; on the producer's thread.
-Done = Callable[[bool], None]
+#: Called with whether all records of a call were confirmed; on the producer's thread, or on the
+#: calling one if some can't be written.
+Confirmed = Callable[[bool], None]
 
 # The monotonic clock stops while the machine is suspended; the brokers continue.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -61,42 +61,58 @@ class RecordProducer:
         self.errors = 0
 
     def put(self, topic: str, partitions: Sequence[int], records: Sequence[Record]) -> None:
-        """Write records, in this order, to one of the partitions; return once the brokers
-        have confirmed them.
-
-        A partition that did not confirm is avoided for a while if others do. If none does, one
-        put per second tries, and all others are refused at once: waiting would only block the
-        threads that answer tracers.
+        """As `put_async`; return once the brokers have confirmed the records.
 
         Raises:
             QueueUnavailable: they may have been written nevertheless.
         """
+        confirmation = Confirmation()
+        self.put_async(topic, partitions, records, confirmation)
+        confirmation.wait(self._timeout + PUT_MARGIN)
+
+    def put_async(
+        self,
+        topic: str,
+        partitions: Sequence[int],
+        records: Sequence[Record],
+        callback: PutCallback,
+    ) -> None:
+        """Write records, in this order, to one of the partitions.
+
+        A partition that did not confirm is avoided for a while if others do. If none does, one
+        put per second tries, and all others are refused at once: waiting would only delay the
+        answers to tracers.
+        """
         begun = time.clock_gettime(_CLOCK)
-        partition = self._choose(partitions, begun)
-        settled = threading.Event()
-        outcome: list[bool] = []
+        try:
+            partition = self._choose(partitions, begun)
+            self.send(
+                topic,
+                partition,
+                records,
+                lambda confirmed: self._note_outcome(partition, begun, confirmed, callback),
+            )
+        except QueueUnavailable as refused:
+            callback(refused)
 
-        def done(confirmed: bool) -> None:
-            outcome.append(confirmed)
-            settled.set()
-
-        self.send(topic, partition, records, done)
-        settled.wait(self._timeout + 0.5)
+    def _note_outcome(
+        self, partition: int, begun: float, confirmed: bool, callback: PutCallback
+    ) -> None:
         now = time.clock_gettime(_CLOCK)
         # After a long suspend the pieces may be too far apart to be joined: the consumer waits
         # longer than that for the last of them (`abandon_after`).
-        confirmed = outcome == [True] and now - begun <= 2 * self._timeout
+        confirmed = confirmed and now - begun <= 2 * self._timeout
         with self._lock:
             if confirmed:
                 if partition in self._unconfirmed:
                     self._unconfirmed.clear()
                 self.confirmed += 1
                 self.confirm_seconds += now - begun
-                return
-            self.errors += 1
-            self._unconfirmed[partition] = now + _RETRY_PARTITION
-            self._next_probe = now + _PROBE_EVERY
-            raise self._unavailable()
+            else:
+                self.errors += 1
+                self._unconfirmed[partition] = now + _RETRY_PARTITION
+                self._next_probe = now + _PROBE_EVERY
+        callback(None if confirmed else self._unavailable())
 
     def _choose(self, partitions: Sequence[int], now: float) -> int:
         turn = next(self._turns)
@@ -114,14 +130,16 @@ class RecordProducer:
             self._next_probe = now + self._timeout + _PROBE_EVERY
             return partitions[turn % len(partitions)]
 
-    def send(self, topic: str, partition: int, records: Sequence[Record], done: Done) -> None:
-        """Write records, in this order; `done` is called exactly once.
+    def send(
+        self, topic: str, partition: int, records: Sequence[Record], on_outcome: Confirmed
+    ) -> None:
+        """Write records, in this order; `on_outcome` is called exactly once.
 
         Raises:
-            QueueUnavailable: `done` is not called.
+            QueueUnavailable: `on_outcome` is not called.
         """
         client = self._ready_client()
-        left = _Countdown(len(records), done)
+        left = _Countdown(len(records), on_outcome)
         for number, record in enumerate(records):
             try:
                 client.produce(
@@ -192,10 +210,10 @@ class RecordProducer:
 class _Countdown:
     """Calls back once all records have an outcome. `produce` and `poll` call it one at a time."""
 
-    def __init__(self, count: int, done: Done) -> None:
+    def __init__(self, count: int, on_outcome: Confirmed) -> None:
         self._left = count
         self._confirmed = True
-        self._done = done
+        self._on_outcome = on_outcome
         # Protects the two above, which the producer's thread and the sending thread use.
         self._lock = threading.Lock()
 
@@ -211,4 +229,4 @@ class _Countdown:
             self._confirmed = self._confirmed and confirmed
             over = not self._left
         if over:
-            self._done(self._confirmed)
+            self._on_outcome(self._confirmed)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from ....runtime.log_limiter import LogLimiter
 from ..age import AgeClock
-from ..request_queue import QueueOptions, QueueStats, QueueUnavailable, Taken
+from ..request_queue import PutCallback, QueueOptions, QueueStats, QueueUnavailable, Taken
 from ..stored_request import DamagedRecord, StoredRequest, decode, encode
 from .clients import kafka_place
 from .consumer import GroupConsumer
@@ -33,7 +33,7 @@ _PRODUCER_SHARE = 0.6
 class KafkaQueue:
     """A queue in a topic that any number of processes may share.
 
-    It connects to check the topic when it is created, in `put`, and in the first `take`, with
+    It connects to check the topic when it is created, in a put, and in the first `take`, with
     which it joins the group. After one of these, a fork of the process can use neither.
 
     Raises:
@@ -78,6 +78,11 @@ class KafkaQueue:
     def put(self, request: StoredRequest) -> None:
         records = records_of(request, self._limit)
         self._producer.put(self._place.topic, self._partitions[request.route], records)
+
+    def put_async(self, request: StoredRequest, callback: PutCallback) -> None:
+        records = records_of(request, self._limit)
+        partitions = self._partitions[request.route]
+        self._producer.put_async(self._place.topic, partitions, records, callback)
 
     def take(self, route: str, timeout: float | None = None) -> Taken | None:
         until = None if timeout is None else time.monotonic() + timeout
