@@ -417,6 +417,29 @@ def test_a_full_disk_refuses_and_loses_nothing_it_confirmed(small_disk, by_other
     assert size_of(small_disk) == 0
 
 
+def test_a_start_on_a_disk_without_room_for_a_folder_delivers_what_waits(tmp_path, monkeypatch):
+    folder = crashed(tmp_path / "queue", [a_request(b"%d" % n) for n in range(20)])
+    make = Path.mkdir
+
+    def full(path: Path, *arguments: Any, **options: Any) -> None:
+        if not path.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        make(path, *arguments, **options)
+
+    (folder / "ffffffffffffffff-1").mkdir()  # of a dead process, too
+    monkeypatch.setattr(Path, "mkdir", full)
+    other = opened(folder)  # another worker
+    queue = opened(folder)
+    other.close(5)
+    assert {request.body for request in taken_from(queue)} == {b"%d" % n for n in range(20)}
+    queue.put(a_request(b"more"))
+    assert [request.body for request in taken_from(queue)] == [b"more"]
+    queue.close(5)
+    assert size_of(folder) == 0
+    with pytest.raises(ConfigError, match="No space left on device"):
+        opened(tmp_path / "new")
+
+
 def test_threads_that_put_in_turn_share_their_commits(tmp_path, monkeypatch):
     """Or they form two groups, each of which waits for the commit of the other."""
     append = segment.Segment.append

@@ -47,7 +47,8 @@ class DiskQueue:
         ages: AgeClock | None = None,
     ) -> None:
         self._state = DiskState(options, QueueFolder(folder), clock, ages)
-        damaged = load(self._state, self._state.folder.adopted)
+        ours = self._state.folder
+        damaged = load(self._state, [*ours.adopted, ours.own])
         self._letters = DeadLetters(folder, options.max_dead_bytes)
         self._writer = Writer(self._state)
         self._housekeeper = Housekeeper(self._state, self._writer, self._letters)

@@ -10,7 +10,8 @@
     FOLDER/set-aside/            damaged files, to be looked at
 
 A process that starts makes a folder of its own, and adopts those whose process is gone, all
-of them: what one of the dead had noted about the requests of another is then known.
+of them: what one of the dead had noted about the requests of another is then known. On a disk
+without room for a folder it continues in one of those.
 What else lies in FOLDER (``lost+found``, say) is nobody's business here.
 """
 
@@ -84,7 +85,7 @@ class QueueFolder:
                 (path / name).mkdir(mode=0o700, exist_ok=True)
             with _locked(path / LOCK):
                 self.adopted = list(_lock_the_dead(path))
-                self.own = _make_own(path)
+                self.own = self._make_own()
             sync_folder(path)
         except OSError as error:
             for folder_ in self.adopted:
@@ -93,6 +94,19 @@ class QueueFolder:
                 f"the queue's folder {str(path)!r:.200} can't be used: {error.strerror or error}; "
                 "expected: a folder on a local disk that this user may write to"
             ) from None
+
+    def _make_own(self) -> LockedFolder:
+        try:
+            return _new_folder(self.path)
+        except OSError:  # a full disk: only what is delivered makes room on it
+            if not self.adopted:
+                raise
+        own = self.adopted.pop()
+        # For other workers that start. What they leave is adopted later; some of it may then be
+        # delivered again, as what is noted about it is not all read at once.
+        while self.adopted:
+            self.adopted.pop().release()
+        return own
 
     def adopt(self) -> list[LockedFolder]:
         """The folders of processes that ended since; OSError."""
@@ -190,7 +204,7 @@ def try_lock(folder: Path) -> LockedFolder | None:
     return None
 
 
-def _make_own(path: Path) -> LockedFolder:
+def _new_folder(path: Path) -> LockedFolder:
     folder = path / f"{time.time_ns():016x}-{os.getpid()}"
     folder.mkdir(mode=0o700)
     locked = try_lock(folder)
