@@ -281,6 +281,7 @@ def test_what_the_disk_does_not_confirm_before_the_end_gets_a_503(disk, intake, 
         answers = [one.result() for one in waiting]
         assert [(one.status, one.headers["retry-after"]) for one in answers] == [(503, "5")] * 3
         assert answers[0].json == {"error": "shutting down; try again later"}
+        assert forwarder.closed_connections == 3
 
 
 def test_requests_for_a_queue_in_memory_are_answered_through_wsgi(intake):

@@ -150,6 +150,8 @@ class Worker:
             connection.abort()
         until = time.monotonic() + timeout
         if self._threads.join(until):
+            for descriptor, connection in list(self._connections.items()):
+                self._wait_for(Wait.NOTHING, descriptor, connection)
             self._epoll.close()
             self._end_read.close()
 
@@ -184,9 +186,9 @@ class Worker:
     def _wait_for(self, wait: Wait, descriptor: int, connection: Connection) -> None:
         if wait is Wait.NOTHING:
             # Before its descriptor can be reused.
-            del self._connections[descriptor]
-            connection.close()
-            self._closed()
+            if self._connections.pop(descriptor, None) is not None:
+                connection.close()
+                self._closed()
         else:
             self._epoll.modify(descriptor, _ARMED[wait])
 
