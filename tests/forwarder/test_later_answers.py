@@ -22,7 +22,7 @@ from livedebug_sender.forwarder import Forwarder, Settings, store_and_forward
 from livedebug_sender.forwarder.queue import put_timeouts
 from livedebug_sender.forwarder.queue.disk.disk_queue import DiskQueue
 from livedebug_sender.forwarder.queue.disk.segment import Segment
-from livedebug_sender.forwarder.queue.request_queue import PutCallback, QueueOptions
+from livedebug_sender.forwarder.queue.request_queue import PutCallback, QueueOptions, RequestQueue
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -272,7 +272,17 @@ def test_what_waits_for_the_disk_at_the_end_is_answered(disk, intake, tmp_path):
         assert forwarder.delivered is True
 
 
-def test_what_the_disk_does_not_confirm_before_the_end_gets_a_503(disk, intake, tmp_path):
+def test_what_the_disk_does_not_confirm_before_the_end_gets_a_503(
+    disk, intake, tmp_path, monkeypatch
+):
+    queues: list[RequestQueue] = []
+    open_queue = store_and_forward.open_queue
+
+    def opened(url: str, options: QueueOptions) -> RequestQueue:
+        queues.append(open_queue(url, options))
+        return queues[0]
+
+    monkeypatch.setattr(store_and_forward, "open_queue", opened)
     with on_disk(intake.url, tmp_path, grace=0.5) as forwarder, ThreadPoolExecutor(3) as clients:
         disk.hold()
         waiting = [clients.submit(forwarder.post, ROUTES[2]) for _ in range(3)]
@@ -282,6 +292,8 @@ def test_what_the_disk_does_not_confirm_before_the_end_gets_a_503(disk, intake, 
         assert [(one.status, one.headers["retry-after"]) for one in answers] == [(503, "5")] * 3
         assert answers[0].json == {"error": "shutting down; try again later"}
         assert forwarder.closed_connections == 3
+    disk.free()
+    assert queues[0].close(20) == 0  # now its files are closed, too
 
 
 def test_requests_for_a_queue_in_memory_are_answered_through_wsgi(intake):

@@ -66,6 +66,9 @@ def test_to_write_down_nothing_holds_up_nobody(tmp_path):
     of_disk.put(a_request(), told.append)
     assert until(lambda: told == [None])
     assert of_disk.close(PATIENCE)
+    for file in of_queue.files.values():
+        file.close()
+    of_queue.folder.close()
 
 
 def test_a_file_goes_as_soon_as_all_in_it_is_delivered(tmp_path):

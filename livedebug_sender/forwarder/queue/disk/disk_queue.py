@@ -52,6 +52,7 @@ class DiskQueue:
         self._letters = DeadLetters(folder, options.max_dead_bytes)
         self._writer = Writer(self._state)
         self._housekeeper = Housekeeper(self._state, self._writer, self._letters)
+        self._cleared = False
         self._state.measure()
         self._writer.start()
         self._housekeeper.start(damaged)
@@ -144,14 +145,13 @@ class DiskQueue:
         state = self._state
         until = time.monotonic() + timeout
         with state.lock:
-            if state.closed:
-                return 0
             state.closed = True
             for wakeups in state.wakeups.values():
                 wakeups.look_all()
         ended = self._housekeeper.close(timeout)
         ended = self._writer.close(max(0.1, until - time.monotonic())) and ended
-        if ended:  # else they still work with the files
+        if ended and not self._cleared:  # else they still work with the files
+            self._cleared = True
             self._clear_up()
         state.problems.report(final=True)
         return 0
