@@ -20,8 +20,8 @@ from .request_queue import (
     QueueFull,
     QueueOptions,
     QueueStats,
-    QueueUnavailable,
     Taken,
+    shutting_down,
 )
 from .stored_request import StoredRequest
 from .wakeups import Wakeups
@@ -100,7 +100,7 @@ class MemoryQueue:
         size = request.size
         with self._lock:
             if self._closed:
-                raise QueueUnavailable("shutting down", RETRY_AFTER)
+                raise shutting_down()
             share = FLOODING_SHARE if request.route in self._options.flooding else 1.0
             max_items = self._options.max_items
             too_many = max_items is not None and self._items + 1 > max(1, int(max_items * share))

@@ -17,6 +17,7 @@ from .request_queue import (
     QueueUnavailable,
     RequestQueue,
     late,
+    shutting_down,
 )
 from .stored_request import StoredRequest
 
@@ -77,7 +78,7 @@ class PutTimeouts:
         """Refuse what is pending; the queue is closed."""
         self._stopped.set()
         for number, _ in self._in_order():
-            self._call_back(number, QueueUnavailable("shutting down", RETRY_AFTER))
+            self._call_back(number, shutting_down())
 
     def _in_order(self) -> list[tuple[int, tuple[float, PutCallback]]]:
         while True:

@@ -51,6 +51,11 @@ class QueueUnavailable(PutRefused):
     """The queue can't store it now: the disk fails, the brokers are unreachable, it is closed."""
 
 
+def shutting_down() -> QueueUnavailable:
+    """The refusal of a request for a queue that is closed."""
+    return QueueUnavailable("shutting down", RETRY_AFTER)
+
+
 def late() -> QueueUnavailable:
     """The refusal of a request that was not stored in time."""
     return QueueUnavailable("the queue did not answer in time", RETRY_AFTER)

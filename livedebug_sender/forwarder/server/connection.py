@@ -248,25 +248,30 @@ class Connection:
     def _receive_body(self) -> BytesIO | None:
         reader = self._reader
         assert reader is not None
-        # Chunks of a byte each keep a thread busy for long.
-        for _ in range(1 if isinstance(reader, ChunkedBody) else _TURN):
-            if reader.done:
-                break
-            if isinstance(reader, ChunkedBody):
-                piece = self._receive(_LARGE_PIECE)
-                if piece is None:
-                    return None
-                self._buffer = reader.feed(piece)
-            else:
-                with reader.room() as room:
-                    try:
-                        count = self.sock.recv_into(room)
-                    except BlockingIOError:
-                        return None
-                if not count:
-                    raise ConnectionResetError("the connection ended in a body")
-                reader.advance(count)
+        if isinstance(reader, ChunkedBody):
+            self._receive_chunks(reader)
+        else:
+            self._receive_sized(reader)
         return reader.body if reader.done else None
+
+    def _receive_chunks(self, reader: ChunkedBody) -> None:
+        """One piece: chunks of a byte each keep a thread busy for long."""
+        piece = None if reader.done else self._receive(_LARGE_PIECE)
+        if piece is not None:
+            self._buffer = reader.feed(piece)
+
+    def _receive_sized(self, reader: SizedBody) -> None:
+        for _ in range(_TURN):
+            if reader.done:
+                return
+            with reader.room() as room:
+                try:
+                    count = self.sock.recv_into(room)
+                except BlockingIOError:
+                    return
+            if not count:
+                raise ConnectionResetError("the connection ended in a body")
+            reader.advance(count)
 
     def _receive(self, size: int) -> bytes | None:
         try:

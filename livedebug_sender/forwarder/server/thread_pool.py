@@ -35,12 +35,7 @@ class ThreadPool:
         """A thread is about to block; call `unblock` afterwards."""
         with self._lock:
             self._free -= 1
-            if self._free or len(self._threads) >= self._max_threads or self._stopped:
-                return
-            try:
-                self._add()
-            except RuntimeError:  # a system limit: continue with the existing threads
-                logger.warning("no further thread can be started")
+            self._keep_one_free()
 
     def unblock(self) -> None:
         with self._lock:
@@ -76,8 +71,16 @@ class ThreadPool:
             with self._lock:
                 self._free -= 1
                 self._threads.remove(threading.current_thread())
-                if not self._free and not self._stopped:
-                    self._add()
+                self._keep_one_free()
+
+    def _keep_one_free(self) -> None:
+        """The lock is held."""
+        if self._free or len(self._threads) >= self._max_threads or self._stopped:
+            return
+        try:
+            self._add()
+        except RuntimeError:  # a system limit: continue with the existing threads
+            logger.warning("no further thread can be started")
 
     def _add(self) -> None:
         thread = threading.Thread(target=self._run, name="forwarder", daemon=True)

@@ -14,7 +14,13 @@ from collections.abc import Sequence
 from time import monotonic
 
 from ..confirmation import Confirmation
-from ..request_queue import RETRY_AFTER, PutCallback, PutRefused, QueueFull, QueueUnavailable
+from ..request_queue import (
+    PutCallback,
+    PutRefused,
+    QueueFull,
+    QueueUnavailable,
+    shutting_down,
+)
 from ..stored_request import StoredRequest, encode_envelope
 from .batch import Addition, Batch
 from .row import Row, new_row
@@ -80,7 +86,7 @@ class Writer:
         try:
             with self._state.lock:
                 if self._state.closed:
-                    raise QueueUnavailable("shutting down", RETRY_AFTER)
+                    raise shutting_down()
                 try:
                     self._state.check_room(request, addition.size, self._pending)
                 except QueueFull:
@@ -100,7 +106,7 @@ class Writer:
         confirmation = Confirmation()
         with self._state.lock:
             if self._ending:
-                raise QueueUnavailable("shutting down", RETRY_AFTER)
+                raise shutting_down()
             self._add(additions, settled, confirmation)
         confirmation.wait(timeout)
 

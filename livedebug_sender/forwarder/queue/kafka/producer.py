@@ -13,7 +13,13 @@ import confluent_kafka as kafka
 from ....runtime.log_limiter import LogLimiter
 from ....runtime.threads import start_thread
 from ..confirmation import Confirmation
-from ..request_queue import PUT_MARGIN, RETRY_AFTER, PutCallback, QueueUnavailable
+from ..request_queue import (
+    PUT_MARGIN,
+    RETRY_AFTER,
+    PutCallback,
+    QueueUnavailable,
+    shutting_down,
+)
 from .clients import KafkaPlace, make, producer_settings
 from .records import OVERHEAD, Record
 
@@ -167,14 +173,14 @@ class RecordProducer:
 
     def _unavailable(self) -> QueueUnavailable:
         if self._closed:
-            return QueueUnavailable("shutting down", RETRY_AFTER)
+            return shutting_down()
         words = "Kafka does not confirm that it has the request; try again"
         return QueueUnavailable(words, RETRY_AFTER)
 
     def _ready_client(self) -> Any:
         with self._lock:
             if self._closed:
-                raise QueueUnavailable("shutting down", RETRY_AFTER)
+                raise shutting_down()
             if self._client is None or self._broken:
                 self._client = make(kafka.Producer, self._settings)
                 self._broken = False

@@ -9,7 +9,7 @@ from typing import Any
 
 import confluent_kafka as kafka
 
-from ..request_queue import QueueUnavailable
+from ..request_queue import RETRY_AFTER, QueueUnavailable, shutting_down
 from .clients import KafkaPlace, common_settings, make, reading_settings
 from .records import piece_of, put_together
 
@@ -57,7 +57,7 @@ class RecordReader:
         """
         with self._lock:
             if self._closed:
-                raise QueueUnavailable("shutting down", 5.0)
+                raise shutting_down()
             client = self._client = self._client or make(kafka.Consumer, self._settings)
             client.assign([kafka.TopicPartition(topic, partition, start)])
             try:
@@ -78,7 +78,7 @@ class RecordReader:
             message = client.poll(_LOOK)
             if message is None:
                 if self._closed or time.monotonic() >= until:
-                    raise QueueUnavailable(f"Kafka at {self._brokers} does not answer", 5.0)
+                    raise QueueUnavailable(f"Kafka at {self._brokers} does not answer", RETRY_AFTER)
                 continue
             error = message.error()
             if error is None:
@@ -90,4 +90,4 @@ class RecordReader:
             elif error.code() == kafka.KafkaError._PARTITION_EOF:
                 return
             elif error.fatal() or not error.retriable():
-                raise QueueUnavailable(f"Kafka at {self._brokers}: {error.str()}", 5.0)
+                raise QueueUnavailable(f"Kafka at {self._brokers}: {error.str()}", RETRY_AFTER)
