@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sample_data import KEY
@@ -137,3 +139,14 @@ def running(
         yield forwarder
     finally:
         forwarder.stop()
+
+
+def on_disk(intake: str, folder: Path, *additional: str, **options: Any) -> Any:
+    """As `running`, with its queue in a folder."""
+    options.setdefault("queue_min_free", 1)
+    return running(intake, *additional, queue=f"disk:{folder}", **options)
+
+
+def statuses(received: bytes) -> list[int]:
+    """Of the responses in what `Running.raw` received."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", received)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import re
 import socket
 import tempfile
 import threading
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from running_forwarder import ROUTES, Running, running
+from running_forwarder import ROUTES, Running, running, statuses
 from sample_data import KEY
 from servers import Arrived, RecordingServer
 from waiting import until
@@ -62,10 +61,6 @@ def _nothing_unexpected_arrives(intake: RecordingServer, forwarder: Running) -> 
 def post(*headers: bytes, body: bytes = b"", version: bytes = b"1.1", target: bytes = V2) -> bytes:
     lines = [b"POST " + target + b" HTTP/" + version, b"Host: x", *headers]
     return b"\r\n".join([*lines, b"", body])
-
-
-def statuses(received: bytes) -> list[int]:
-    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", received)]
 
 
 # ---- smuggling ----

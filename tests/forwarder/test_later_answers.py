@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running_forwarder import ROUTES, Running, running
+from running_forwarder import ROUTES, Running, on_disk, running, statuses
 from servers import RecordingServer
 from waiting import until
 
@@ -63,15 +63,14 @@ def intake() -> Iterator[RecordingServer]:
 
 @pytest.fixture
 def forwarder(disk: SlowDisk, intake: RecordingServer, tmp_path: Path) -> Iterator[Running]:
-    """On the slow disk, with its queue open: else the first request opens it, and is called for."""
-    with on_disk(intake.url, tmp_path) as forwarder:
+    """On the slow disk, with its queue open: else the first request opens it, through WSGI."""
+    with open_on_disk(intake.url, tmp_path) as forwarder:
         yield forwarder
 
 
 @contextmanager
-def on_disk(intake: str, folder: Path, **options: Any) -> Iterator[Running]:
-    options.setdefault("queue_min_free", 1)
-    with running(intake, queue=f"disk:{folder}", **options) as forwarder:
+def open_on_disk(intake: str, folder: Path, **options: Any) -> Iterator[Running]:
+    with on_disk(intake, folder, **options) as forwarder:
         forwarder.app.start()
         yield forwarder
 
@@ -80,10 +79,6 @@ def post(body: bytes = b"[]", *headers: bytes, version: bytes = b"HTTP/1.1") -> 
     path = ROUTES[2].encode()
     lines = [b"POST %s %s" % (path, version), b"Host: x", b"Content-Length: %d" % len(body)]
     return b"\r\n".join([*lines, *headers, b"", body])
-
-
-def statuses(received: bytes) -> list[int]:
-    return [int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:]]
 
 
 def serving_threads() -> int:
@@ -208,7 +203,7 @@ def test_a_disk_that_hangs_is_a_503_in_time_and_the_late_answer_none(forwarder, 
 
 @pytest.mark.usefixtures("impatient")
 def test_slow_clients_are_cut_while_the_disk_hangs(disk, intake, tmp_path):
-    with on_disk(intake.url, tmp_path, receive_timeout=0.2) as forwarder:
+    with open_on_disk(intake.url, tmp_path, receive_timeout=0.2) as forwarder:
         disk.hold()
         assert forwarder.post(ROUTES[2]).status == 503
         with forwarder.connect() as sock:
@@ -219,7 +214,7 @@ def test_slow_clients_are_cut_while_the_disk_hangs(disk, intake, tmp_path):
 
 def test_what_is_refused_gets_its_status_and_is_counted(intake, tmp_path):
     options = {"queue_bytes": 1_000_000, "max_body_bytes": 300_000}
-    with on_disk(NOWHERE, tmp_path, **options) as forwarder:
+    with open_on_disk(NOWHERE, tmp_path, **options) as forwarder:
         body = b"x" * 200_000
         answers = [forwarder.post(ROUTES[2], body) for _ in range(6)]
         assert {answer.status for answer in answers} == {202, 429}
@@ -236,7 +231,7 @@ def test_what_is_refused_gets_its_status_and_is_counted(intake, tmp_path):
 
 
 def test_too_many_at_once_are_a_503_and_the_pages_are_still_served(disk, intake, tmp_path):
-    with on_disk(intake.url, tmp_path, max_at_once=2) as forwarder:
+    with open_on_disk(intake.url, tmp_path, max_at_once=2) as forwarder:
         disk.hold()
         with ThreadPoolExecutor(2) as clients:
             waiting = [clients.submit(forwarder.post, ROUTES[2]) for _ in range(2)]
@@ -262,7 +257,7 @@ def test_a_failure_of_ours_is_a_500_and_gives_its_place_back(forwarder, monkeypa
 
 
 def test_what_waits_for_the_disk_at_the_end_is_answered(disk, intake, tmp_path):
-    with on_disk(intake.url, tmp_path) as forwarder, ThreadPoolExecutor(3) as clients:
+    with open_on_disk(intake.url, tmp_path) as forwarder, ThreadPoolExecutor(3) as clients:
         disk.hold()
         waiting = [clients.submit(forwarder.post, ROUTES[2]) for _ in range(3)]
         assert until(lambda: forwarder.in_flight == 3)
@@ -283,7 +278,10 @@ def test_what_the_disk_does_not_confirm_before_the_end_gets_a_503(
         return queues[0]
 
     monkeypatch.setattr(store_and_forward, "open_queue", opened)
-    with on_disk(intake.url, tmp_path, grace=0.5) as forwarder, ThreadPoolExecutor(3) as clients:
+    with (
+        open_on_disk(intake.url, tmp_path, grace=0.5) as forwarder,
+        ThreadPoolExecutor(3) as clients,
+    ):
         disk.hold()
         waiting = [clients.submit(forwarder.post, ROUTES[2]) for _ in range(3)]
         assert until(lambda: forwarder.in_flight == 3)
@@ -321,7 +319,7 @@ class StuckLog(logging.Handler):
 def test_a_log_that_hangs_holds_up_no_request(intake, tmp_path):
     log, logger = StuckLog(), logging.getLogger("livedebug_sender")
     options = {"queue_bytes": 1_000_000, "max_body_bytes": 300_000}
-    with on_disk(NOWHERE, tmp_path, **options) as forwarder:
+    with open_on_disk(NOWHERE, tmp_path, **options) as forwarder:
         logger.addHandler(log)
         try:
             answers = [forwarder.post(ROUTES[2], b"x" * 200_000).status for _ in range(6)]

@@ -7,11 +7,10 @@ import json
 import stat
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
-from running_forwarder import ROUTES, environ, running
+from running_forwarder import ROUTES, environ, on_disk
 from sample_data import KEY
 from servers import PATIENCE, Arrived, RawServer, RecordingServer, free_port, hang
 from waiting import until
@@ -29,11 +28,6 @@ CONNECTIONS = 4
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FIRST", 0.02)  # seconds until the first probe, at most
-
-
-def on_disk(intake: str, folder: Path, *additional: str, **options: Any) -> Any:
-    options.setdefault("queue_min_free", 1)
-    return running(intake, *additional, queue=f"disk:{folder}", **options)
 
 
 def samples(forwarder: Any) -> dict[str, float]:
